@@ -1,0 +1,68 @@
+//! Why the log refuses.
+
+use crate::disk_trait::DiskError;
+use crate::ids::{GroupId, SegmentId};
+
+/// Why a call on the log failed. After an error from `flush`, `idle_mark`, `write_checkpoint` or `close` the log is
+/// closed for good: every later call answers [`LogError::Failed`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// An earlier write or sync failed: nothing more may be acknowledged from this directory.
+    #[error("the log has failed before and is closed for good")]
+    Failed,
+    /// The settings contradict each other or a limit.
+    #[error("log settings: {0}")]
+    Settings(&'static str),
+    /// The segment's header names another data directory: files were mixed.
+    #[error("segment {segment} belongs to another data directory")]
+    ForeignSegment {
+        /// Which.
+        segment: SegmentId,
+    },
+    /// The segment was written by a newer version.
+    #[error("segment {segment} has format version {version}, newer than this program knows")]
+    Version {
+        /// Which.
+        segment: SegmentId,
+        /// Its version.
+        version: u16,
+    },
+    /// A file is longer than any segment may be.
+    #[error("segment {segment} has {bytes} bytes, more than a segment may have")]
+    SegmentTooLarge {
+        /// Which.
+        segment: SegmentId,
+        /// Its size.
+        bytes: u64,
+    },
+    /// An entry does not fit into a block of this log.
+    #[error("an entry of group {group} has {bytes} bytes, more than {bytes_max}")]
+    EntryTooLarge {
+        /// Whose.
+        group: GroupId,
+        /// Its payload.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u32,
+    },
+    /// The state of all groups does not fit into a segment.
+    #[error("the state of all groups takes {bytes} bytes and does not fit into a segment")]
+    StateTooLarge {
+        /// With its head.
+        bytes: u64,
+    },
+    /// More entries without a known commit than may be kept in memory while opening.
+    #[error(
+        "group {group} has more than {bytes_max} bytes of entries that are not known to be committed"
+    )]
+    Unsettled {
+        /// Whose.
+        group: GroupId,
+        /// The limit, in bytes.
+        bytes_max: u64,
+    },
+}

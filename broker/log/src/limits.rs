@@ -1,0 +1,53 @@
+//! Bounds of the log. Offsets in a segment are `u32`; everything read from a file is compared with these before use.
+
+/// First page of a segment: header and mark slots. Blocks start after it.
+pub const SEGMENT_HEADER_BYTES: u32 = 4_096;
+/// Head of every block.
+pub const BLOCK_HEAD_BYTES: u32 = 48;
+/// Blocks start at multiples of this.
+pub const BLOCK_ALIGN: u32 = 8;
+/// What the disk writes whole or not at all.
+pub const SECTOR_BYTES: u32 = 512;
+
+/// Largest payload of a block: one entry of max(256 KiB, one record of 1 MiB), with room for its items' heads.
+pub const BLOCK_PAYLOAD_BYTES_MAX: u32 = 1_280 * 1024;
+/// Smallest segment: the header page and one page of blocks. For simulations; a server uses 64 MiB.
+pub const SEGMENT_BYTES_MIN: u32 = 8 * 1024;
+/// Largest segment: recovery holds one in memory.
+pub const SEGMENT_BYTES_MAX: u32 = 1024 * 1024 * 1024;
+/// The usual segment.
+pub const SEGMENT_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
+/// Kept free at the end of each segment, so that the END mark always fits.
+pub const SEGMENT_RESERVE_BYTES: u32 = 2 * BLOCK_HEAD_BYTES;
+
+/// Groups in one log: what STATE can tell in one block.
+pub const GROUPS_MAX: usize = 4_096;
+/// Newest term runs told per group in STATE; older ones are known from the entries.
+pub const TERM_RUNS_MAX: usize = 16;
+/// Size of one write while filling a new segment with zeros.
+pub const FILL_BYTES: u32 = 1024 * 1024;
+/// A flush writes when its buffer has grown to this.
+pub const FLUSH_BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Entries without a known commit that recovery keeps in memory, for all groups together, by default.
+pub const UNSETTLED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Findings told in one recovery report; more are counted only.
+pub const FINDINGS_MAX: usize = 256;
+/// Checkpoint files kept per group.
+pub const CHECKPOINT_GENERATIONS: usize = 2;
+
+const _: () = assert!(
+    SEGMENT_HEADER_BYTES.is_multiple_of(SECTOR_BYTES)
+        && SEGMENT_HEADER_BYTES.is_multiple_of(BLOCK_ALIGN)
+);
+const _: () = assert!(BLOCK_HEAD_BYTES.is_multiple_of(BLOCK_ALIGN));
+const _: () = assert!(BLOCK_PAYLOAD_BYTES_MAX.is_multiple_of(BLOCK_ALIGN));
+const _: () = assert!(
+    SEGMENT_BYTES_MIN > SEGMENT_HEADER_BYTES + SEGMENT_RESERVE_BYTES + 4 * BLOCK_HEAD_BYTES
+);
+const _: () = assert!(
+    SEGMENT_BYTES_DEFAULT
+        > SEGMENT_HEADER_BYTES
+            + SEGMENT_RESERVE_BYTES
+            + 2 * (BLOCK_PAYLOAD_BYTES_MAX + BLOCK_HEAD_BYTES),
+    "STATE and the largest entry fit into one segment"
+);

@@ -1,0 +1,45 @@
+//! How a log is to be kept.
+
+use crate::error::LogError;
+use crate::limits::{
+    SECTOR_BYTES, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, UNSETTLED_BYTES_MAX,
+};
+
+/// Settings of one log. `directory_id` binds segments and blocks to their data directory.
+#[derive(Clone, Copy, Debug)]
+pub struct LogSettings {
+    /// Size of new segments; a multiple of 512 between `SEGMENT_BYTES_MIN` and `SEGMENT_BYTES_MAX`.
+    pub segment_bytes: u32,
+    /// Drawn at random once for the data directory; never 0.
+    pub directory_id: u128,
+    /// Repeats `sync_end` in the first page with each sync: a zeroed or truncated tail is seen. Costs one more page a sync.
+    pub mark_slots: bool,
+    /// Memory for entries without a known commit while opening.
+    pub unsettled_bytes_max: u64,
+}
+
+impl LogSettings {
+    /// The usual settings.
+    #[must_use]
+    pub fn new(directory_id: u128) -> LogSettings {
+        LogSettings {
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            directory_id,
+            mark_slots: true,
+            unsettled_bytes_max: UNSETTLED_BYTES_MAX,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), LogError> {
+        if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes) {
+            return Err(LogError::Settings("segment_bytes is out of range"));
+        }
+        if !self.segment_bytes.is_multiple_of(SECTOR_BYTES) {
+            return Err(LogError::Settings("segment_bytes is not a multiple of 512"));
+        }
+        if self.directory_id == 0 {
+            return Err(LogError::Settings("directory_id is 0"));
+        }
+        Ok(())
+    }
+}
