@@ -1,0 +1,97 @@
+//! Every bound of the server: unit, reason, relation to its neighbours, and what happens when it is reached.
+
+/// Bytes of the per-core buffer that all sockets are read into, and so the most that one read takes.
+///
+/// One connection's turn: large enough that 256 pipelined publishes of 128 bytes come in one read.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes that one connection may bring in per turn; reached: it is queued again behind the others.
+pub(crate) const READ_TURN_BYTES_MAX: usize = 128 * 1024;
+
+/// Frames that one connection may bring in per turn; reached: it is queued again behind the others.
+pub(crate) const READ_TURN_FRAMES_MAX: u32 = 512;
+
+/// Bytes of partial and paused input that all connections of one core may hold together.
+///
+/// Reached: connections that would add to it are not read until others have given theirs back. Who holds it with a started
+/// frame must finish it within the protocol's deadline or is closed, so room comes back by itself.
+pub(crate) const INPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of the per-core buffer that one connection's output is gathered into for one send.
+pub(crate) const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// A chunk of at least this many bytes is sent from where it lies: the copy would cost more than the second call.
+pub(crate) const SEND_DIRECT_BYTES_MIN: usize = 32 * 1024;
+
+/// Bytes sent to one connection per turn; reached: it is queued again behind the others.
+pub(crate) const SEND_TURN_BYTES_MAX: usize = 256 * 1024;
+
+/// `TCP_NOTSENT_LOWAT`: unsent bytes that the kernel takes per socket before it says "not writable". Bounds what a slow
+/// reader holds in the kernel.
+pub(crate) const NOTSENT_LOWAT_BYTES: u32 = 32 * 1024;
+
+/// Events that one wait returns; more stay for the next turn.
+pub(crate) const EVENTS_MAX: usize = 1_024;
+
+/// Messages in the lane of one ordered pair of cores. Full: the message goes back to the core that wanted to send it.
+pub(crate) const LANE_MESSAGES_MAX: usize = 1_024;
+
+/// Messages that a core takes from one lane per turn; the rest is taken in the next turn, without sleeping.
+pub(crate) const LANE_TURN_MESSAGES_MAX: usize = 256;
+
+/// Accepted sockets on their way to one core. Full: the acceptor offers the next core, and closes the socket if all are.
+pub(crate) const HANDOVER_SOCKETS_MAX: usize = 1_024;
+
+/// Jobs on their way to the log thread. Full: a core keeps what it could not hand over and offers it again when the log
+/// has reported; what can pile up there is bounded by the core's own admission.
+pub(crate) const LOG_JOBS_MAX: usize = 4_096;
+
+/// Reports of the log thread on their way to one core. Full: the log thread waits for that core, and no core waits for it.
+pub(crate) const PERSISTED_MAX: usize = 4_096;
+
+/// Read jobs waiting for a reader thread, over all cores. Full: the job is answered "busy", and the core asks again later.
+pub(crate) const READ_JOBS_MAX: usize = 1_024;
+
+/// Bytes that one read job brings at most. Longer answers are made of several jobs, so requests take turns.
+pub(crate) const READ_SLICE_BYTES_MAX: usize = 256 * 1024;
+
+/// Read buffers kept for re-use. More are freed when they come back.
+pub(crate) const READ_BUFFERS_KEPT: usize = 64;
+
+/// The log is idle, and marked so, after this many milliseconds without a job.
+pub(crate) const LOG_IDLE_MS: u64 = 1_000;
+
+/// How long a connection that is to be closed may take to receive its last bytes, in milliseconds.
+pub(crate) const CLOSE_WAIT_MS: u64 = 2_000;
+
+/// Bytes that a connection that is being closed may still send to us; they are thrown away.
+pub(crate) const CLOSE_DISCARD_BYTES_MAX: usize = 1024 * 1024;
+
+/// The acceptor looks again after this many milliseconds when descriptors or connections had run out.
+pub(crate) const ACCEPT_RETRY_MS: u64 = 100;
+
+/// Sockets accepted in a row before the acceptor looks at anything else.
+pub(crate) const ACCEPT_BURST_MAX: usize = 256;
+
+/// Descriptors kept free for segments, checkpoints, pollers, log files and what the system needs.
+pub(crate) const DESCRIPTORS_RESERVED: u64 = 128;
+
+/// Largest part of a RECORD or PUBLISH frame that is not its body: fixed fields, names, headers, padding, rounded up.
+pub(crate) const FRAME_OVERHEAD_BYTES_MAX: u64 = 6 * 1024;
+
+const _: () = assert!(
+    READ_TURN_BYTES_MAX >= READ_BUFFER_BYTES,
+    "one full read is within a turn's budget"
+);
+const _: () = assert!(
+    SEND_DIRECT_BYTES_MIN <= SEND_BUFFER_BYTES,
+    "what is not sent directly fits the buffer"
+);
+const _: () = assert!(
+    SEND_TURN_BYTES_MAX >= SEND_BUFFER_BYTES,
+    "one full send is within a turn's budget"
+);
+const _: () = assert!(
+    LANE_TURN_MESSAGES_MAX <= LANE_MESSAGES_MAX,
+    "a turn's share is at most the lane"
+);
