@@ -1,0 +1,90 @@
+//! Every limit of the protocol, with unit, reason and relation to its neighbours (docs/protocol.md, section 8).
+//!
+//! Those marked *told* are defaults that the server repeats in WELCOME: a client obeys WELCOME, not this file.
+
+use crate::frame::FRAME_HEADER_BYTES;
+use crate::record::RECORD_HEADER_BYTES;
+
+/// Lowest protocol version this crate speaks.
+pub const VERSION_MIN: u8 = 1;
+/// Highest protocol version this crate speaks.
+pub const VERSION_MAX: u8 = 1;
+
+/// Largest `len` of a frame before WELCOME, in bytes, both ways: a stranger costs at most this much memory.
+pub const HANDSHAKE_BYTES_MAX: u32 = 8_192;
+/// Largest `len` of a frame after WELCOME, in bytes. *Told.*
+pub const FRAME_BYTES_MAX: u32 = 1024 * 1024;
+/// Least `frame_bytes_max` that a HELLO may ask for, in bytes.
+pub const FRAME_BYTES_MAX_FLOOR: u32 = HANDSHAKE_BYTES_MAX;
+
+/// Largest body of a PUBLISH, in bytes. *Told.*
+pub const BODY_BYTES_MAX: u32 = 256 * 1024;
+/// Largest header list of a PUBLISH, in bytes. *Told.*
+pub const HEADERS_BYTES_MAX: u32 = 4_096;
+/// Longest room name, in bytes. *Told.*
+pub const ROOM_NAME_BYTES_MAX: usize = 255;
+/// Longest user name, in bytes; also the longest sender of a record.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+/// Longest client name and version in HELLO, in bytes.
+pub const CLIENT_BYTES_MAX: usize = 64;
+/// Longest key header, in bytes.
+pub const KEY_BYTES_MAX: usize = 64;
+/// Longest text that this crate puts into GOAWAY or ERROR, in bytes; a longer one is cut at a character.
+pub const TEXT_BYTES_MAX: usize = 512;
+
+/// Unanswered PUBLISH frames of one connection. *Told.* Also how far back a duplicate's seq is still looked up.
+pub const IN_FLIGHT_MAX: u32 = 1_024;
+/// Unanswered SUBSCRIBE and FETCH frames of one connection. *Told.*
+pub const REQUESTS_MAX: u32 = 64;
+/// Subscriptions of one connection. *Told.*
+pub const SUBSCRIPTIONS_MAX: u32 = 16_384;
+/// Records of one FETCH. *Told.*
+pub const FETCH_RECORDS_MAX: u32 = 10_000;
+
+/// Entries of one PUBACK that this crate writes, so that it fits any negotiated frame limit.
+pub const PUBACK_ENTRIES_MAX: u32 = 128;
+
+/// A connection must have its WELCOME within this time, in ms.
+pub const HANDSHAKE_MS_MAX: u64 = 5_000;
+/// A started frame must be whole within this time, in ms, unless it arrives at [`FRAME_BYTES_PER_SECOND_MIN`].
+pub const FRAME_MS_MAX: u64 = 10_000;
+/// Least rate at which a started frame may arrive for longer than [`FRAME_MS_MAX`], in bytes a second.
+pub const FRAME_BYTES_PER_SECOND_MIN: u32 = 1_024;
+/// Default keepalive, in ms. *Told.*
+pub const KEEPALIVE_MS: u32 = 5_000;
+/// A connection from which nothing came for this many keepalives is closed.
+pub const KEEPALIVES_MISSED_MAX: u32 = 3;
+
+/// A producer older than this may not start in a room, in ms: its state may already have left (7 days).
+pub const PRODUCER_AGE_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
+/// A client takes a new producer at this age, in ms (6 days).
+pub const PRODUCER_RENEW_MS: u64 = 6 * 24 * 3_600 * 1_000;
+
+/// Largest RECORD frame, its header included, that a PUBLISH within the default limits can make, in bytes.
+pub const RECORD_BYTES_MAX: u32 = RECORD_HEADER_BYTES as u32
+    + USER_NAME_BYTES_MAX as u32
+    + HEADERS_BYTES_MAX
+    + BODY_BYTES_MAX
+    + 7;
+
+const _: () = assert!(
+    RECORD_BYTES_MAX - FRAME_HEADER_BYTES as u32 <= FRAME_BYTES_MAX,
+    "a record fits a frame"
+);
+const _: () = assert!(HEADERS_BYTES_MAX <= u16::MAX as u32, "headers_len is a u16");
+const _: () = assert!(ROOM_NAME_BYTES_MAX <= u8::MAX as usize, "room_len is a u8");
+const _: () = assert!(
+    USER_NAME_BYTES_MAX <= u8::MAX as usize,
+    "user_len and sender_len are a u8"
+);
+const _: () = assert!(TEXT_BYTES_MAX <= u16::MAX as usize, "text_len is a u16");
+const _: () = assert!(
+    8 + 56 * PUBACK_ENTRIES_MAX <= FRAME_BYTES_MAX_FLOOR,
+    "a PUBACK fits every client"
+);
+const _: () =
+    assert!(FRAME_BYTES_MAX_FLOOR <= FRAME_BYTES_MAX && HANDSHAKE_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(
+    PRODUCER_RENEW_MS < PRODUCER_AGE_MS_MAX,
+    "a client renews before the server forgets"
+);
