@@ -1,1 +1,36 @@
-//! See docs/architecture.md.
+//! The broker without its input and output: sessions, rooms, partitions, replicas and fan-out of one core.
+//!
+//! Everything here is driven from outside: [`Core`] takes frames, lane messages, disk reports and the time as arguments and gives back [`Output`]s.
+//! It knows no socket, thread, clock, file or random source, so that a whole cluster runs in one thread of a test, from a seed.
+//!
+//! The crate has two halves that meet only in [`lane`] and [`channel`]: `edge` owns the connections of this core, `home` owns the partitions that live
+//! on this core. They speak through messages even when they sit on the same core, so one code path serves both cases.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod channel;
+pub mod lane;
+pub mod limits;
+
+mod core;
+mod edge;
+mod home;
+mod lanes;
+mod map;
+mod read;
+
+pub use crate::core::{
+    ConnId, Core, CoreConfig, CoreEvent, CoreId, CoreStats, Flow, HashState, Now, Output,
+};
+pub use crate::edge::EdgeStats;
+pub use crate::edge::outbox::Outbox;
+pub use crate::home::{HomeStats, PartitionSeed};
+pub use crate::map::SlotMap;
+pub use crate::read::{
+    CheckpointJob, HomeRead, Located, PageRoute, ReadAnswer, ReadFailure, ReadJob, ReadPurpose,
+    ReadRecords, SliceRoute,
+};

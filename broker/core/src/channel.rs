@@ -1,0 +1,217 @@
+//! Room channels: how publishes reach the home core of their room.
+//!
+//! Each room in use has one bounded lock-free queue, created by its home core and shared with the edges that publish to it; it goes with its last
+//! holder. A flag puts the channel into the home core's ready queue once, however many batches arrive, and home drains the ready queue round-robin
+//! with a budget: a hot room cannot starve a quiet one, and a full one stops only its own publishers.
+//!
+//! # Why no batch is forgotten
+//! 1. An edge pushes a batch, then sets `ready`; if it was unset, the edge puts the channel into the ready queue.
+//! 2. Home takes the channel out of the ready queue and batches out of the channel. Is some left when the budget ends, [`Exchange::again`] puts the
+//!    channel back, `ready` still set.
+//! 3. Found empty, [`Exchange::rest`] unsets `ready`, then looks again: a batch pushed before the unset was seen by its edge with `ready` set, so
+//!    nobody but home would tell of it. All of these are sequentially consistent, so one of the two sees the other.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use antiphon_protocol::{Device, Namespace, Producer, ProducerSeq, RequestId, RoomName, UserName};
+use bytes::Bytes;
+use crossbeam_queue::{ArrayQueue, SegQueue};
+
+use crate::core::{ConnId, CoreId};
+use crate::limits::CHANNEL_PLACES;
+
+/// One publish of a batch. Its headers and body lie in [`PublishBatch::payload`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PublishRequest {
+    /// The client's request id.
+    pub request: RequestId,
+    /// The session's producer.
+    pub producer: Producer,
+    /// Dense from 1 per (producer, room).
+    pub producer_seq: ProducerSeq,
+    /// Record kind; served.
+    pub kind: u8,
+    /// Codec of the body.
+    pub codec: u8,
+    /// Record flags.
+    pub flags: u8,
+    /// The publisher wants no ack: answer it with a quiet one.
+    pub quiet: bool,
+    /// Where the headers start in the payload; the body follows them.
+    pub at: u32,
+    /// Length of the headers.
+    pub headers_len: u16,
+    /// Length of the body.
+    pub body_len: u32,
+}
+
+impl PublishRequest {
+    fn headers_range(&self) -> Range<usize> {
+        let start = self.at as usize;
+        start..start + usize::from(self.headers_len)
+    }
+
+    fn body_range(&self) -> Range<usize> {
+        let start = self.headers_range().end;
+        start..start + self.body_len as usize
+    }
+}
+
+/// All publishes of one connection, room and turn: at most [`crate::limits::BATCH_BYTES_MAX`] of payload, or one publish.
+#[derive(Clone, Debug)]
+pub struct PublishBatch {
+    /// Where the connection is and the answers go.
+    pub edge: CoreId,
+    /// The publisher's connection.
+    pub conn: ConnId,
+    /// Stamped into the records.
+    pub sender: UserName,
+    /// Stamped into the records.
+    pub device: Device,
+    /// In the connection's order; never empty.
+    pub publishes: Vec<PublishRequest>,
+    /// Headers and bodies of all, one allocation.
+    pub payload: Bytes,
+}
+
+impl PublishBatch {
+    /// Headers of one of this batch's publishes; checked by the edge.
+    pub fn headers(&self, publish: &PublishRequest) -> &[u8] {
+        &self.payload[publish.headers_range()]
+    }
+
+    /// Body of one of this batch's publishes.
+    pub fn body(&self, publish: &PublishRequest) -> &[u8] {
+        &self.payload[publish.body_range()]
+    }
+}
+
+/// The bounded queue of one room.
+#[derive(Debug)]
+pub struct RoomChannel {
+    namespace: Namespace,
+    name: RoomName,
+    home: CoreId,
+    queue: ArrayQueue<PublishBatch>,
+    /// The channel is in the ready queue, or home is draining it.
+    ready: AtomicBool,
+}
+
+impl RoomChannel {
+    /// An empty channel of a room at home on core `home`. Made by home only, and only one for a room.
+    pub fn new(namespace: Namespace, name: RoomName, home: CoreId) -> Arc<RoomChannel> {
+        Arc::new(RoomChannel {
+            namespace,
+            name,
+            home,
+            queue: ArrayQueue::new(CHANNEL_PLACES),
+            ready: AtomicBool::new(false),
+        })
+    }
+
+    /// Where the room's name is looked up.
+    pub fn namespace(&self) -> Namespace {
+        self.namespace
+    }
+
+    /// The room's name.
+    pub fn name(&self) -> &RoomName {
+        &self.name
+    }
+
+    /// The core that drains this channel.
+    pub fn home(&self) -> CoreId {
+        self.home
+    }
+
+    /// Takes the oldest batch. For the home core.
+    pub fn take(&self) -> Option<PublishBatch> {
+        self.queue.pop()
+    }
+
+    /// Whether no batch waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// Whether an offered batch asks for a wake.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Offered {
+    /// The channel became ready: wake its home core if that sleeps.
+    Wake,
+    /// The channel was ready already.
+    Quiet,
+}
+
+/// What all cores of a node share: for each of them the queue of its channels that are ready.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Unbounded in form, bounded by the channels alive: a channel is in it at most once.
+    ready: Vec<SegQueue<Arc<RoomChannel>>>,
+}
+
+impl Exchange {
+    /// The exchange of a node with `cores` cores.
+    pub fn new(cores: u16) -> Arc<Exchange> {
+        Arc::new(Exchange {
+            ready: (0..cores).map(|_| SegQueue::new()).collect(),
+        })
+    }
+
+    /// Puts a batch into its room's channel.
+    ///
+    /// # Errors
+    /// Gives the batch back if the channel is full.
+    pub fn offer(
+        &self,
+        channel: &Arc<RoomChannel>,
+        batch: PublishBatch,
+    ) -> Result<Offered, PublishBatch> {
+        assert!(
+            !batch.publishes.is_empty(),
+            "INV-CHAN-1: an empty batch takes no place"
+        );
+        channel.queue.push(batch)?;
+        if channel.ready.swap(true, Ordering::SeqCst) {
+            return Ok(Offered::Quiet);
+        }
+        self.queue_of(channel.home).push(Arc::clone(channel));
+        Ok(Offered::Wake)
+    }
+
+    /// Takes the next channel that is ready. For the core `home` only; it drains the channel and then calls [`Exchange::again`] or [`Exchange::rest`].
+    pub fn next_ready(&self, home: CoreId) -> Option<Arc<RoomChannel>> {
+        self.queue_of(home).pop()
+    }
+
+    /// Whether a channel of core `home` is ready: it must not sleep.
+    pub fn has_ready(&self, home: CoreId) -> bool {
+        !self.queue_of(home).is_empty()
+    }
+
+    /// Puts a channel that was not drained back at the end of the ready queue.
+    pub fn again(&self, channel: Arc<RoomChannel>) {
+        debug_assert!(
+            channel.ready.load(Ordering::SeqCst),
+            "INV-CHAN-2: a channel under drain is ready"
+        );
+        self.queue_of(channel.home).push(channel);
+    }
+
+    /// Lets go of a channel that was found empty; back into the ready queue if a batch slipped in.
+    pub fn rest(&self, channel: Arc<RoomChannel>) {
+        channel.ready.swap(false, Ordering::SeqCst);
+        if !channel.queue.is_empty() && !channel.ready.swap(true, Ordering::SeqCst) {
+            self.queue_of(channel.home).push(channel);
+        }
+    }
+
+    fn queue_of(&self, core: CoreId) -> &SegQueue<Arc<RoomChannel>> {
+        &self.ready[usize::from(core.0)]
+    }
+}

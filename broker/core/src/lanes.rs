@@ -1,0 +1,157 @@
+//! What waits to leave this core: one queue per destination, in order, with dirty entries in place of refused deliveries.
+//!
+//! See `lane` for the rule that this keeps. A destination is *blocked* from the first refusal until its lane opens; while it is blocked nothing is
+//! handed out for it, deliveries become dirty entries, and everything else queues up, bounded by the requests under way.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use antiphon_protocol::{RoomId, Seq};
+
+use crate::core::CoreId;
+use crate::lane::{Deliver, Message, ToEdge};
+
+/// The outgoing side of all lanes of one core.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    me: CoreId,
+    lanes: Vec<Lane>,
+    /// Messages to this core itself; never refused.
+    local: VecDeque<Message>,
+    /// Where to look first for the next message, so that no destination is preferred.
+    turn: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    queue: VecDeque<Message>,
+    /// Rooms whose deliveries were dropped, and up to where. Not empty only while `blocked`.
+    dirty: BTreeMap<RoomId, Seq>,
+    blocked: bool,
+}
+
+impl Lanes {
+    pub(crate) fn new(me: CoreId, cores: u16) -> Lanes {
+        assert!(
+            me.0 < cores,
+            "INV-LANE-1: a core is one of its node's cores"
+        );
+        Lanes {
+            me,
+            lanes: (0..cores).map(|_| Lane::default()).collect(),
+            local: VecDeque::new(),
+            turn: 0,
+        }
+    }
+
+    /// Queues a message, or makes a dirty entry of it.
+    pub(crate) fn send(&mut self, to: CoreId, message: Message) {
+        if to == self.me {
+            self.local.push_back(message);
+            return;
+        }
+        let lane = &mut self.lanes[usize::from(to.0)];
+        if lane.blocked {
+            lane.keep(message);
+        } else {
+            lane.queue.push_back(message);
+        }
+    }
+
+    /// The next message to this core itself.
+    pub(crate) fn next_local(&mut self) -> Option<Message> {
+        self.local.pop_front()
+    }
+
+    /// Whether messages to this core itself wait.
+    pub(crate) fn has_local(&self) -> bool {
+        !self.local.is_empty()
+    }
+
+    /// The next message for another core that is not blocked.
+    pub(crate) fn poll(&mut self) -> Option<(CoreId, Message)> {
+        let count = self.lanes.len();
+        for step in 0..count {
+            let at = (self.turn + step) % count;
+            let lane = &mut self.lanes[at];
+            if lane.blocked {
+                continue;
+            }
+            if let Some(message) = lane.queue.pop_front() {
+                // Stay with this lane until it is empty or refuses.
+                self.turn = at;
+                return Some((core_at(at), message));
+            }
+        }
+        None
+    }
+
+    /// The lane is full and gave `message`, the last one polled for it, back.
+    pub(crate) fn refused(&mut self, to: CoreId, message: Message) {
+        let lane = &mut self.lanes[usize::from(to.0)];
+        assert!(
+            !lane.blocked,
+            "INV-LANE-2: nothing was handed out for a blocked lane"
+        );
+        lane.blocked = true;
+        let waiting = core::mem::take(&mut lane.queue);
+        lane.keep(message);
+        for message in waiting {
+            lane.keep(message);
+        }
+        self.turn = (self.turn + 1) % self.lanes.len();
+    }
+
+    /// The lane has room again: what waited goes first, then the dirty entries.
+    pub(crate) fn opened(&mut self, to: CoreId) {
+        let lane = &mut self.lanes[usize::from(to.0)];
+        lane.blocked = false;
+        let dirty = core::mem::take(&mut lane.dirty);
+        lane.queue.extend(
+            dirty
+                .into_iter()
+                .map(|(room, apply_end)| Message::ToEdge(ToEdge::Dirty { room, apply_end })),
+        );
+    }
+
+    /// Whether any message could be handed out now.
+    pub(crate) fn has_work(&self) -> bool {
+        self.has_local()
+            || self
+                .lanes
+                .iter()
+                .any(|lane| !lane.blocked && !lane.queue.is_empty())
+    }
+
+    /// Messages and dirty entries that wait for blocked lanes.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lanes
+            .iter()
+            .map(|lane| lane.queue.len() + lane.dirty.len())
+            .sum()
+    }
+}
+
+impl Lane {
+    /// Keeps a message for a blocked lane.
+    fn keep(&mut self, message: Message) {
+        match message {
+            Message::ToEdge(
+                ToEdge::Deliver(Deliver {
+                    room,
+                    next: apply_end,
+                    ..
+                })
+                | ToEdge::Dirty { room, apply_end },
+            ) => {
+                let entry = self.dirty.entry(room).or_insert(apply_end);
+                *entry = apply_end.max(*entry);
+            }
+            message => self.queue.push_back(message),
+        }
+    }
+}
+
+fn core_at(index: usize) -> CoreId {
+    CoreId(u16::try_from(index).expect("there are at most u16::MAX lanes"))
+}

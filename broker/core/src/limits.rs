@@ -1,0 +1,121 @@
+//! Every bound of this crate: queue, buffer, wait and budget, with its unit, its reason and what happens when it is reached.
+//!
+//! What an operator may change lies in [`Limits`]; the constants are relations that the code relies on.
+
+// ---- border between edge and home ------------------------------------------------------------------------------------------------------------
+
+/// Batches a room channel holds. Full: the publishing connection is not read for at most [`CHANNEL_WAIT_MS`].
+pub const CHANNEL_PLACES: usize = 64;
+
+/// Most payload bytes of a publish batch, unless it is a single publish.
+pub const BATCH_BYTES_MAX: u32 = 64 * 1024;
+
+/// Most publishes of a batch.
+pub const BATCH_PUBLISHES_MAX: usize = 1_024;
+
+// ---- edge ------------------------------------------------------------------------------------------------------------------------------------
+
+/// How long a full room channel stops its publisher, in ms; then ERROR(LIMIT).
+pub const CHANNEL_WAIT_MS: u64 = 100;
+
+/// How often parked batches are offered again, in ms, if nothing else wakes the core.
+pub const CHANNEL_RETRY_MS: u64 = 4;
+
+/// Most payload bytes of one connection that wait at the edge for a channel. Above: the connection is not read.
+pub const UNSENT_BYTES_MAX: u32 = 256 * 1024;
+
+/// Bytes in an outbox up to which live deliveries are queued. A delivery that does not fit makes the subscriber a reader behind.
+pub const OUTBOX_BYTES_MAX: u32 = 256 * 1024;
+
+/// A reader behind is refilled while its outbox holds less than this, in bytes.
+pub const REFILL_BELOW_BYTES: u32 = 64 * 1024;
+
+/// Records asked for by one Tail or Fetch, in bytes.
+pub const SLICE_BYTES_MAX: u32 = 64 * 1024;
+
+/// Bytes in an outbox above which its connection is not read: the client makes us answer and does not read the answers.
+pub const OUTBOX_PAUSE_BYTES: u32 = OUTBOX_BYTES_MAX + 64 * 1024;
+
+const _: () = assert!(REFILL_BELOW_BYTES + SLICE_BYTES_MAX <= OUTBOX_BYTES_MAX);
+const _: () = assert!(OUTBOX_BYTES_MAX < OUTBOX_PAUSE_BYTES);
+
+/// Tail and page requests under way per connection.
+pub const PULLS_PER_CONNECTION_MAX: u32 = 4;
+
+/// Tail and page requests under way per core: 256 x 64 KiB = 16 MiB of slices in lanes and reader threads at most (plus one big record each).
+pub const PULLS_PER_CORE_MAX: u32 = 256;
+
+/// Deliveries made in one turn before the other inputs get their turn.
+pub const FANOUT_PER_TURN: usize = 8_192;
+
+/// Deliveries of one room that wait behind a sliced fan-out. More: they are dropped and the room's subscribers fall behind.
+pub const FANOUT_BACKLOG_MAX: usize = 64;
+
+/// Room channels an edge keeps open. Above: the one unused for longest goes.
+pub const CHANNELS_MAX: usize = 65_536;
+
+/// A channel unused for so long is let go, in ms.
+pub const CHANNEL_IDLE_MS: u64 = 60_000;
+
+/// Producers may be this old when named in HELLO, in ms.
+pub const PRODUCER_AGE_MAX_MS: u64 = 7 * 24 * 3_600 * 1_000;
+
+/// While drained, publishes under way may take this long to be answered before GOAWAY goes out, in ms.
+pub const DRAIN_WAIT_MS: u64 = 2_000;
+
+/// A connection that is not read because it does not read our answers, and takes no byte for so long, is closed, in ms.
+pub const STALLED_MS: u64 = 60_000;
+
+/// Messages between halves of one core handled per turn before the turn ends, so that sockets are polled again.
+pub const LOCAL_MESSAGES_PER_TURN: usize = 16_384;
+
+/// What the operator sets; told to clients in WELCOME where it concerns them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Largest `len` of a frame after WELCOME, both ways.
+    pub frame_bytes_max: u32,
+    /// Largest body of a publish.
+    pub body_bytes_max: u32,
+    /// Largest headers of a publish.
+    pub headers_bytes_max: u32,
+    /// Unanswered publishes of a connection; at the limit it is not read.
+    pub in_flight_max: u32,
+    /// Subscriptions of a connection; above: ERROR(LIMIT).
+    pub subscriptions_max: u32,
+    /// Unanswered SUBSCRIBE and FETCH of a connection; at the limit it is not read.
+    pub requests_max: u32,
+    /// Largest `limit` of FETCH; above: ERROR(LIMIT).
+    pub fetch_records_max: u32,
+    /// Keepalive of a client that names none, in ms.
+    pub keepalive_ms: u32,
+    /// The keepalive that a client names is clamped to this range, in ms.
+    pub keepalive_range_ms: (u32, u32),
+    /// Time to a complete HELLO, in ms.
+    pub handshake_ms: u64,
+    /// A started frame must be whole within this time, in ms, or keep [`Limits::frame_bytes_per_second`].
+    pub frame_ms: u64,
+    /// Slowest arrival of a frame that takes longer than [`Limits::frame_ms`].
+    pub frame_bytes_per_second: u64,
+    /// Upper end of the personal retry_after of a drained connection, in ms.
+    pub drain_spread_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            frame_bytes_max: 1024 * 1024,
+            body_bytes_max: 256 * 1024,
+            headers_bytes_max: 4_096,
+            in_flight_max: 1_024,
+            subscriptions_max: 16_384,
+            requests_max: 64,
+            fetch_records_max: 10_000,
+            keepalive_ms: 5_000,
+            keepalive_range_ms: (1_000, 60_000),
+            handshake_ms: 5_000,
+            frame_ms: 10_000,
+            frame_bytes_per_second: 1_024,
+            drain_spread_ms: 5_000,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Work for reader threads and the log thread, as data.
+//!
+//! A core never touches mapped pages: whatever is no longer in the hot tail is read by a reader thread, which copies it from the map and answers.
+
+use alloc::vec::Vec;
+
+use antiphon_log::{GroupId, Index, LogPosition, Term};
+use antiphon_protocol::{Link, RoomId, Seq};
+use bytes::Bytes;
+
+use crate::core::{ConnId, CoreId};
+use crate::lane::Ticket;
+
+/// Where a batch of a room's records is. (Stands in for the log's own type until that is there.)
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Located {
+    /// First seq in the batch.
+    pub first: Seq,
+    /// Seq behind the last one.
+    pub next: Seq,
+    /// Position of its block.
+    pub at: LogPosition,
+}
+
+/// A read of one room's records from the log.
+#[derive(Clone, Debug)]
+pub struct ReadJob {
+    /// The core that gets the answer by `Core::read_done`.
+    pub reply_to: CoreId,
+    /// What the records are for; echoed.
+    pub purpose: ReadPurpose,
+    /// The room.
+    pub room: RoomId,
+    /// First seq wanted.
+    pub from: Seq,
+    /// Seq behind the last one wanted; nothing from here on may be returned.
+    pub until: Seq,
+    /// Most bytes wanted; one record may exceed it.
+    pub bytes_max: u32,
+    /// The blocks that hold the records, ascending, the first one holds `from`.
+    pub located: Vec<Located>,
+    /// Nothing at or above may be read.
+    pub below: LogPosition,
+}
+
+/// What the records of a [`ReadJob`] are for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReadPurpose {
+    /// For a subscriber that is behind: the answer goes to its edge.
+    Slice(SliceRoute),
+    /// For a reader of history: the answer goes to its edge.
+    Page(PageRoute),
+    /// For home itself: a duplicate or a position looked up.
+    Home(HomeRead),
+}
+
+/// Whose slice it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SliceRoute {
+    /// The subscriber's connection.
+    pub conn: ConnId,
+    /// Of the subscription.
+    pub ticket: Ticket,
+}
+
+/// Whose page it is, and what home knew when it made the job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PageRoute {
+    /// The reader's connection.
+    pub conn: ConnId,
+    /// Of the request.
+    pub ticket: Ticket,
+    /// See `lane::Page::until`.
+    pub until: Seq,
+    /// The newest applied record.
+    pub head: Seq,
+    /// Oldest record kept.
+    pub first_kept: Seq,
+}
+
+/// Home's own number of a read.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HomeRead(pub u64);
+
+/// What a reader thread found.
+#[derive(Clone, Debug)]
+pub struct ReadAnswer {
+    /// As asked.
+    pub purpose: ReadPurpose,
+    /// As asked.
+    pub room: RoomId,
+    /// As asked.
+    pub from: Seq,
+    /// The records, or why not.
+    pub result: Result<ReadRecords, ReadFailure>,
+}
+
+/// Whole RECORD frames of one room, ascending and contiguous.
+#[derive(Clone, Debug)]
+pub struct ReadRecords {
+    /// Seq of the first; the seq asked for.
+    pub first: Seq,
+    /// Seq behind the last; `first < next`.
+    pub next: Seq,
+    /// Link of `first - 1`.
+    pub link_before: Link,
+    /// The frames.
+    pub records: Bytes,
+}
+
+/// Why records could not be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReadFailure {
+    /// The bytes are there but wrong, or cannot be read from the disk.
+    Damaged,
+    /// The segment is gone.
+    Gone,
+    /// The reader has too much to do; ask again.
+    Busy,
+}
+
+/// A checkpoint to be written by the log thread.
+#[derive(Clone, Debug)]
+pub struct CheckpointJob {
+    /// Whose.
+    pub group: GroupId,
+    /// All entries up to here are in it.
+    pub index: Index,
+    /// Term of that entry.
+    pub term: Term,
+    /// The body, encoded by home.
+    pub bytes: Bytes,
+}
