@@ -8,25 +8,44 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod block;
 mod checkpoint;
+mod directory;
 mod disk_trait;
 mod entry;
 mod error;
 mod ids;
+mod index;
+mod item;
 pub mod limits;
+mod little_endian;
 mod log;
+mod read;
 mod recover;
 mod settings;
 
 pub use block::{Block, BlockError, BlockHead, BlockKind, BlockSeed, decode_block};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{
+    CHECKPOINT_HEADER_BYTES, CHECKPOINT_MAGIC, CHECKPOINT_VERSION, Checkpoint, CheckpointError,
+};
+pub use directory::{
+    DIRECTORY_FILE_BYTES, DIRECTORY_FILE_NAME, DIRECTORY_MAGIC, DIRECTORY_VERSION, DirectoryFile,
+    DirectoryFileError,
+};
 pub use disk_trait::{Disk, DiskError, DiskErrorKind, DiskOp};
 pub use entry::{Append, Entry, EntryKind, Flushed, HardState, Persisted};
 pub use error::LogError;
 pub use ids::{GroupId, Index, LogPosition, SegmentId, Term};
+pub use index::{Locate, Located, RoomIndex};
+pub use item::{
+    ExpireItem, Expired, Item, ItemError, ItemWriter, Items, RecordsItem, RecordsWritten, RoomItem,
+    item_kind,
+};
 pub use log::{Log, PreparedSegment, SegmentMaker};
+pub use read::{ReadError, RoomReader, RoomSlice, Wants, read_block, read_room};
 pub use recover::{
     Finding, GroupDamage, GroupRecovery, Outcome, Recover, RecoveredEntry, Recovery, TermRun,
 };

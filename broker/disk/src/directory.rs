@@ -1,0 +1,273 @@
+//! Data directory: opened by one process at a time, and only if this program understands it.
+//!
+//! ```text
+//!  antiphon.dir    what the directory is, written once          LOCK         held while a broker runs
+//!  log/            segments                                     checkpoint/  two generations per partition
+//!  bad-pages       read errors under a map, if there were any
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use antiphon_log::{DIRECTORY_FILE_NAME, DirectoryFile, DirectoryFileError};
+use antiphon_protocol::NodeId;
+
+/// Name of the file whose lock says that the directory is in use.
+const LOCK_NAME: &str = "LOCK";
+/// Folders of a data directory.
+const FOLDERS: [&str; 2] = ["log", "checkpoint"];
+/// Longest content of the lock file that is shown, in bytes: a process id.
+const HOLDER_BYTES_MAX: u64 = 20;
+
+/// What a directory becomes if it is new. An existing one keeps what its `antiphon.dir` says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NewDirectory {
+    /// The node it belongs to; an existing directory of another node is refused.
+    pub node: NodeId,
+    /// Number of partitions, >= 1, for ever.
+    pub partitions: u32,
+}
+
+/// An open, locked data directory. The lock goes with the value, or with the process, however it ends.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    file: DirectoryFile,
+    was_created: bool,
+    /// Held, never read.
+    _lock: File,
+}
+
+/// Why a data directory cannot be opened. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{path} is in use by {} (it holds {path}/LOCK): stop it first, or choose another directory",
+        holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
+    Locked {
+        /// The data directory.
+        path: PathBufShown,
+        /// Its process id, if the lock file tells.
+        holder: Option<u32>,
+    },
+    /// Its formats are those of another version.
+    #[error("{path} has format version {found}, this program reads version {expected}: open it with the program that made it")]
+    Version {
+        /// The data directory.
+        path: PathBufShown,
+        /// The version found.
+        found: u32,
+        /// The version of this program.
+        expected: u32,
+    },
+    /// It belongs to another node.
+    #[error("{path} belongs to node {found}, not to node {expected}: start with that node id, or choose another directory")]
+    OtherNode {
+        /// The data directory.
+        path: PathBufShown,
+        /// Its node.
+        found: NodeId,
+        /// The node that wants to open it.
+        expected: NodeId,
+    },
+    /// `antiphon.dir` is unreadable.
+    #[error("{path}/antiphon.dir: {source}; restore it from a backup (the rest of the directory was not touched)")]
+    Damaged {
+        /// The data directory.
+        path: PathBufShown,
+        /// What is wrong with it.
+        source: DirectoryFileError,
+    },
+    /// There are log files but no `antiphon.dir`.
+    #[error("{path} has files in {folder}/ but no antiphon.dir: restore that file, or choose an empty directory (nothing was touched)")]
+    Orphaned {
+        /// The data directory.
+        path: PathBufShown,
+        /// The folder that is not empty.
+        folder: &'static str,
+    },
+    /// The system refused an operation.
+    #[error("cannot {operation} {path}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file or folder.
+        path: PathBufShown,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// A path that shows itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PathBufShown(pub PathBuf);
+
+impl std::fmt::Display for PathBufShown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl DataDirectory {
+    /// Opens the directory at `path` and locks it; makes it if it is missing or empty.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Whatever the error, an existing directory is left as it was.
+    pub fn open(path: impl AsRef<Path>, new: NewDirectory) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        make_folder(path)?;
+        let lock = lock(path)?;
+        let existing = read_directory_file(path)?;
+        let was_created = existing.is_none();
+        let file = match existing {
+            Some(file) => file,
+            None => create(path, new)?,
+        };
+        if file.node != new.node {
+            return Err(OpenError::OtherNode { path: shown(path), found: file.node, expected: new.node });
+        }
+        for folder in FOLDERS {
+            make_folder(&path.join(folder))?;
+        }
+        Ok(DataDirectory { path: path.to_owned(), file, was_created, _lock: lock })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn file(&self) -> DirectoryFile {
+        self.file
+    }
+
+    /// Whether [`open`](DataDirectory::open) made it.
+    #[must_use]
+    pub fn was_created(&self) -> bool {
+        self.was_created
+    }
+}
+
+/// Reads `antiphon.dir`; `None` if the directory is new.
+pub(crate) fn read_directory_file(path: &Path) -> Result<Option<DirectoryFile>, OpenError> {
+    let name = path.join(DIRECTORY_FILE_NAME);
+    let bytes = match fs::read(&name) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::Io { operation: "read", path: shown(&name), source }),
+    };
+    match DirectoryFile::decode(&bytes) {
+        Ok(file) => Ok(Some(file)),
+        Err(DirectoryFileError::Version { found }) => {
+            Err(OpenError::Version { path: shown(path), found, expected: antiphon_log::DIRECTORY_VERSION })
+        }
+        Err(source) => Err(OpenError::Damaged { path: shown(path), source }),
+    }
+}
+
+fn create(path: &Path, new: NewDirectory) -> Result<DirectoryFile, OpenError> {
+    for folder in FOLDERS {
+        refuse_orphans(path, folder)?;
+    }
+    let directory_id = random_id(path)?;
+    let file = DirectoryFile { directory_id, node: new.node, partitions: new.partitions };
+    write_whole(path, &file.encode())?;
+    Ok(file)
+}
+
+/// A directory whose `antiphon.dir` was lost is not a new one: its data must not be mixed with a new log.
+fn refuse_orphans(path: &Path, folder: &'static str) -> Result<(), OpenError> {
+    let inside = path.join(folder);
+    match fs::read_dir(&inside) {
+        Ok(mut entries) if entries.next().is_some() => Err(OpenError::Orphaned { path: shown(path), folder }),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(OpenError::Io { operation: "list", path: shown(&inside), source }),
+    }
+}
+
+fn random_id(path: &Path) -> Result<u128, OpenError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| OpenError::Io {
+        operation: "draw a random id for",
+        path: shown(path),
+        source: error.into(),
+    })?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// Writes `antiphon.dir` aside, syncs it, renames it and syncs the directory: it exists whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), OpenError> {
+    let name = path.join(DIRECTORY_FILE_NAME);
+    let aside = path.join("antiphon.dir.tmp");
+    let io_error = |operation, path: &Path| {
+        let path = shown(path);
+        move |source| OpenError::Io { operation, path, source }
+    };
+    let mut file = File::create(&aside).map_err(io_error("create", &aside))?;
+    file.write_all(bytes).map_err(io_error("write", &aside))?;
+    file.sync_all().map_err(io_error("sync", &aside))?;
+    fs::rename(&aside, &name).map_err(io_error("rename", &aside))?;
+    sync_folder(path)
+}
+
+/// Makes `path` a folder, and its name durable, if it is not there.
+fn make_folder(path: &Path) -> Result<(), OpenError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let io_error = |source| OpenError::Io { operation: "create", path: shown(path), source };
+    fs::create_dir_all(path).map_err(io_error)?;
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_folder(Path::new(".")),
+        Some(parent) => sync_folder(parent),
+        None => Ok(()),
+    }
+}
+
+fn sync_folder(path: &Path) -> Result<(), OpenError> {
+    let synced = File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| OpenError::Io { operation: "sync", path: shown(path), source })
+}
+
+/// Takes the lock without waiting and leaves the process id in the file, for the message of the next one who tries.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let name = path.join(LOCK_NAME);
+    let io_error = |operation| {
+        let path = shown(&name);
+        move |source| OpenError::Io { operation, path, source }
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&name)
+        .map_err(io_error("open"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(OpenError::Locked { path: shown(path), holder: read_holder(&mut file) });
+        }
+        Err(TryLockError::Error(source)) => return Err(io_error("lock")(source)),
+    }
+    let noted = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    noted.map_err(io_error("write"))?;
+    Ok(file)
+}
+
+fn read_holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).ok()?;
+    file.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn shown(path: &Path) -> PathBufShown {
+    PathBufShown(path.to_owned())
+}

@@ -1,0 +1,115 @@
+//! Directory file `antiphon.dir`: what a data directory is, written once when it is made.
+//!
+//! ```text
+//!   0 magic "ANTIPHON" 8 bytes | 8 version u32 | 12 partitions u32 | 16 directory id u128 | 32 node u32
+//!  36 reserved 24 bytes = 0 | 60 crc u32 of bytes 0..60
+//! ```
+//!
+//! The version is that of the whole directory: a program that finds another one touches nothing.
+
+use antiphon_protocol::NodeId;
+
+use crate::little_endian::{u32_at, u128_at};
+
+/// Name of the file in the data directory.
+pub const DIRECTORY_FILE_NAME: &str = "antiphon.dir";
+/// First bytes of the file.
+pub const DIRECTORY_MAGIC: [u8; 8] = *b"ANTIPHON";
+/// Version of all formats in the directory.
+pub const DIRECTORY_VERSION: u32 = 1;
+/// Length of the file, in bytes.
+pub const DIRECTORY_FILE_BYTES: usize = 64;
+const CRC_AT: usize = 60;
+
+/// What a data directory is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DirectoryFile {
+    /// Drawn at random when the directory was made; every file in it repeats it.
+    pub directory_id: u128,
+    /// The node it belongs to.
+    pub node: NodeId,
+    /// Number of partitions, >= 1; it never changes.
+    pub partitions: u32,
+}
+
+/// Why bytes are not a directory file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryFileError {
+    /// Not [`DIRECTORY_FILE_BYTES`] long.
+    #[error("directory file is {found} bytes long instead of {DIRECTORY_FILE_BYTES}")]
+    Length {
+        /// Bytes found.
+        found: u64,
+    },
+    /// The first bytes are not [`DIRECTORY_MAGIC`].
+    #[error("not a directory file")]
+    Magic,
+    /// Made by another version of the program.
+    #[error("the directory has format version {found}, this program reads {DIRECTORY_VERSION}")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+    /// The checksum does not match: the file is damaged.
+    #[error("directory file's checksum does not match")]
+    Checksum,
+    /// Fields are out of range although the checksum matches.
+    #[error("directory file contradicts itself")]
+    Malformed,
+}
+
+impl DirectoryFile {
+    /// The whole file.
+    ///
+    /// # Panics
+    /// If there is no partition (a bug: configuration is checked before).
+    #[must_use]
+    pub fn encode(&self) -> [u8; DIRECTORY_FILE_BYTES] {
+        assert!(
+            self.partitions >= 1,
+            "INV-DIR-1: a directory has partitions"
+        );
+        let mut out = [0; DIRECTORY_FILE_BYTES];
+        out[0..8].copy_from_slice(&DIRECTORY_MAGIC);
+        out[8..12].copy_from_slice(&DIRECTORY_VERSION.to_le_bytes());
+        out[12..16].copy_from_slice(&self.partitions.to_le_bytes());
+        out[16..32].copy_from_slice(&self.directory_id.to_le_bytes());
+        out[32..36].copy_from_slice(&self.node.0.to_le_bytes());
+        let crc = crc32c::crc32c(&out[..CRC_AT]);
+        out[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// See [`DirectoryFileError`]. Any bytes are answered, none panic.
+    pub fn decode(file: &[u8]) -> Result<Self, DirectoryFileError> {
+        let length = DirectoryFileError::Length {
+            found: file.len() as u64,
+        };
+        if file.get(..8).ok_or(length)? != DIRECTORY_MAGIC {
+            return Err(DirectoryFileError::Magic);
+        }
+        let version = u32_at(file, 8).ok_or(length)?;
+        if version != DIRECTORY_VERSION {
+            return Err(DirectoryFileError::Version { found: version });
+        }
+        if file.len() != DIRECTORY_FILE_BYTES {
+            return Err(length);
+        }
+        if u32_at(file, CRC_AT).ok_or(length)? != crc32c::crc32c(&file[..CRC_AT]) {
+            return Err(DirectoryFileError::Checksum);
+        }
+        let partitions = u32_at(file, 12).ok_or(length)?;
+        if partitions == 0 || file[36..CRC_AT].iter().any(|byte| *byte != 0) {
+            return Err(DirectoryFileError::Malformed);
+        }
+        Ok(DirectoryFile {
+            directory_id: u128_at(file, 16).ok_or(length)?,
+            node: NodeId(u32_at(file, 32).ok_or(length)?),
+            partitions,
+        })
+    }
+}
