@@ -136,3 +136,89 @@ impl<'a> Checkpoint<'a> {
 pub(crate) fn checksum(file: &[u8], crc_at: usize) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&file[..crc_at]), &file[crc_at + 4..])
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::{CHECKPOINT_HEADER_BYTES, Checkpoint, CheckpointError};
+    use crate::{GroupId, Index, Term};
+
+    const SAMPLE: Checkpoint<'static> = Checkpoint {
+        directory_id: 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100,
+        group: GroupId(3),
+        index: Index(0x1122),
+        term: Term(7),
+        body: b"state",
+    };
+    const GOLDEN: &str = concat!(
+        "414e5443484b50540100000003000000000102030405060708090a0b0c0d0e0f",
+        "2211000000000000070000000000000005000000432850360000000000000000",
+        "7374617465",
+    );
+
+    fn hex(bytes: &[u8]) -> alloc::string::String {
+        bytes
+            .iter()
+            .map(|byte| alloc::format!("{byte:02x}"))
+            .collect()
+    }
+
+    #[test]
+    fn a_checkpoint_has_these_bytes() {
+        assert_eq!(hex(&SAMPLE.encode()), GOLDEN);
+        assert_eq!(Checkpoint::decode(&SAMPLE.encode()), Ok(SAMPLE));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let file = SAMPLE.encode();
+        for at in 0..file.len() {
+            for bit in 0..8 {
+                let mut broken = file.clone();
+                broken[at] ^= 1 << bit;
+                assert!(
+                    Checkpoint::decode(&broken).is_err(),
+                    "bit {bit} of byte {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_is_found_and_told() {
+        let file = SAMPLE.encode();
+        for end in 0..file.len() {
+            let expected = if end < CHECKPOINT_HEADER_BYTES {
+                CHECKPOINT_HEADER_BYTES
+            } else {
+                file.len()
+            };
+            let length = CheckpointError::Length {
+                found: end as u64,
+                expected: expected as u64,
+            };
+            assert_eq!(Checkpoint::decode(&file[..end]), Err(length));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(mut bytes in prop::collection::vec(any::<u8>(), 0..200), magic: bool) {
+            if magic && bytes.len() >= 12 {
+                bytes[..12].copy_from_slice(&SAMPLE.encode()[..12]);
+            }
+            prop_assert!(Checkpoint::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn what_is_written_is_read(group: u32, index: u64, term: u64, id: u128, body: Vec<u8>) {
+            let (group, index, term) = (GroupId(group), Index(index), Term(term));
+            let checkpoint = Checkpoint { directory_id: id, group, index, term, body: &body };
+            let file = checkpoint.encode();
+            prop_assert_eq!(Checkpoint::decode(&file), Ok(checkpoint));
+        }
+    }
+}

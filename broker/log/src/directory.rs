@@ -113,3 +113,69 @@ impl DirectoryFile {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_protocol::NodeId;
+    use proptest::prelude::*;
+
+    use super::{DIRECTORY_FILE_BYTES, DirectoryFile, DirectoryFileError};
+
+    const SAMPLE: DirectoryFile = DirectoryFile {
+        directory_id: 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100,
+        node: NodeId(1),
+        partitions: 16,
+    };
+    const GOLDEN: &str = concat!(
+        "414e544950484f4e0100000010000000000102030405060708090a0b0c0d0e0f",
+        "01000000000000000000000000000000000000000000000000000000e9ea4ab3",
+    );
+
+    #[test]
+    fn a_directory_file_has_these_bytes() {
+        let hex: alloc::string::String = SAMPLE
+            .encode()
+            .iter()
+            .map(|byte| alloc::format!("{byte:02x}"))
+            .collect();
+        assert_eq!(hex, GOLDEN);
+        assert_eq!(DirectoryFile::decode(&SAMPLE.encode()), Ok(SAMPLE));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_found() {
+        let file = SAMPLE.encode();
+        for at in 0..file.len() {
+            for bit in 0..8 {
+                let mut broken = file;
+                broken[at] ^= 1 << bit;
+                assert!(
+                    DirectoryFile::decode(&broken).is_err(),
+                    "bit {bit} of byte {at}"
+                );
+            }
+            assert!(DirectoryFile::decode(&file[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_whatever_follows() {
+        let mut newer = [0xee; DIRECTORY_FILE_BYTES + 30];
+        newer[..8].copy_from_slice(b"ANTIPHON");
+        newer[8..12].copy_from_slice(&2_u32.to_le_bytes());
+        assert_eq!(
+            DirectoryFile::decode(&newer),
+            Err(DirectoryFileError::Version { found: 2 })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(mut bytes in prop::collection::vec(any::<u8>(), 0..100), magic: bool) {
+            if magic && bytes.len() >= 12 {
+                bytes[..12].copy_from_slice(&SAMPLE.encode()[..12]);
+            }
+            prop_assert!(DirectoryFile::decode(&bytes).is_err());
+        }
+    }
+}
