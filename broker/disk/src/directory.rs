@@ -13,10 +13,16 @@ use std::path::{Path, PathBuf};
 use antiphon_log::{DIRECTORY_FILE_NAME, DirectoryFile, DirectoryFileError};
 use antiphon_protocol::NodeId;
 
+use crate::bad_pages::{BAD_PAGES_NAME, BadPages};
+use crate::file::FileDisk;
+use crate::map::watch_reads;
+use crate::maps::SegmentMaps;
+use crate::names::{CHECKPOINT_FOLDER, LOG_FOLDER};
+
 /// Name of the file whose lock says that the directory is in use.
 const LOCK_NAME: &str = "LOCK";
 /// Folders of a data directory.
-const FOLDERS: [&str; 2] = ["log", "checkpoint"];
+const FOLDERS: [&str; 2] = [LOG_FOLDER, CHECKPOINT_FOLDER];
 /// Longest content of the lock file that is shown, in bytes: a process id.
 const HOLDER_BYTES_MAX: u64 = 20;
 
@@ -35,6 +41,7 @@ pub struct DataDirectory {
     path: PathBuf,
     file: DirectoryFile,
     was_created: bool,
+    bad_pages: BadPages,
     /// Held, never read.
     _lock: File,
 }
@@ -48,43 +55,51 @@ pub enum OpenError {
         holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
     Locked {
         /// The data directory.
-        path: PathBufShown,
+        path: ShownPath,
         /// Its process id, if the lock file tells.
         holder: Option<u32>,
     },
     /// Its formats are those of another version.
-    #[error("{path} has format version {found}, this program reads version {expected}: open it with the program that made it")]
+    #[error(
+        "{path} has format version {found}, this program reads version {expected}: open it with the program that made it"
+    )]
     Version {
         /// The data directory.
-        path: PathBufShown,
+        path: ShownPath,
         /// The version found.
         found: u32,
         /// The version of this program.
         expected: u32,
     },
     /// It belongs to another node.
-    #[error("{path} belongs to node {found}, not to node {expected}: start with that node id, or choose another directory")]
+    #[error(
+        "{path} belongs to node {found}, not to node {expected}: start with that node id, or choose another directory"
+    )]
     OtherNode {
         /// The data directory.
-        path: PathBufShown,
+        path: ShownPath,
         /// Its node.
         found: NodeId,
         /// The node that wants to open it.
         expected: NodeId,
     },
     /// `antiphon.dir` is unreadable.
-    #[error("{path}/antiphon.dir: {source}; restore it from a backup (the rest of the directory was not touched)")]
+    #[error(
+        "{path}/antiphon.dir: {source}; restore it from a backup (the rest of the directory was not touched)"
+    )]
     Damaged {
         /// The data directory.
-        path: PathBufShown,
+        path: ShownPath,
         /// What is wrong with it.
         source: DirectoryFileError,
     },
     /// There are log files but no `antiphon.dir`.
-    #[error("{path} has files in {folder}/ but no antiphon.dir: restore that file, or choose an empty directory (nothing was touched)")]
+    #[error(
+        "{path} has files in {folder}/ but no antiphon.dir: restore that file, or choose an empty directory (nothing was touched)"
+    )]
     Orphaned {
         /// The data directory.
-        path: PathBufShown,
+        path: ShownPath,
         /// The folder that is not empty.
         folder: &'static str,
     },
@@ -94,7 +109,7 @@ pub enum OpenError {
         /// What was tried.
         operation: &'static str,
         /// On which file or folder.
-        path: PathBufShown,
+        path: ShownPath,
         /// The system's answer.
         source: io::Error,
     },
@@ -102,9 +117,9 @@ pub enum OpenError {
 
 /// A path that shows itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PathBufShown(pub PathBuf);
+pub struct ShownPath(pub PathBuf);
 
-impl std::fmt::Display for PathBufShown {
+impl std::fmt::Display for ShownPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.display().fmt(f)
     }
@@ -126,12 +141,38 @@ impl DataDirectory {
             None => create(path, new)?,
         };
         if file.node != new.node {
-            return Err(OpenError::OtherNode { path: shown(path), found: file.node, expected: new.node });
+            return Err(OpenError::OtherNode {
+                path: shown(path),
+                found: file.node,
+                expected: new.node,
+            });
         }
         for folder in FOLDERS {
             make_folder(&path.join(folder))?;
         }
-        Ok(DataDirectory { path: path.to_owned(), file, was_created, _lock: lock })
+        let bad_pages = BadPages::open(path).map_err(|source| {
+            let path = shown(&path.join(BAD_PAGES_NAME));
+            OpenError::Io {
+                operation: "open",
+                path,
+                source,
+            }
+        })?;
+        watch_reads().map_err(|source| {
+            let operation = "install the handler of read errors for";
+            OpenError::Io {
+                operation,
+                path: shown(path),
+                source,
+            }
+        })?;
+        Ok(DataDirectory {
+            path: path.to_owned(),
+            file,
+            was_created,
+            bad_pages,
+            _lock: lock,
+        })
     }
 
     /// Where it is.
@@ -144,6 +185,29 @@ impl DataDirectory {
     #[must_use]
     pub fn file(&self) -> DirectoryFile {
         self.file
+    }
+
+    /// Its files, for the log. The directory must stay open as long as they are used.
+    #[must_use]
+    pub fn disk(&self) -> FileDisk {
+        FileDisk::new(&self.path, self.bad_pages.clone())
+    }
+
+    /// Its segments, for reader threads: at most `maps_max` mapped ones are kept.
+    #[must_use]
+    pub fn maps(&self, maps_max: usize) -> SegmentMaps {
+        SegmentMaps::new(
+            &self.path,
+            self.file.directory_id,
+            self.bad_pages.clone(),
+            maps_max,
+        )
+    }
+
+    /// Pages that could not be read under a map in an earlier life. Worth a warning at each start.
+    #[must_use]
+    pub fn bad_pages(&self) -> &BadPages {
+        &self.bad_pages
     }
 
     /// Whether [`open`](DataDirectory::open) made it.
@@ -159,14 +223,25 @@ pub(crate) fn read_directory_file(path: &Path) -> Result<Option<DirectoryFile>, 
     let bytes = match fs::read(&name) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(OpenError::Io { operation: "read", path: shown(&name), source }),
+        Err(source) => {
+            return Err(OpenError::Io {
+                operation: "read",
+                path: shown(&name),
+                source,
+            });
+        }
     };
     match DirectoryFile::decode(&bytes) {
         Ok(file) => Ok(Some(file)),
-        Err(DirectoryFileError::Version { found }) => {
-            Err(OpenError::Version { path: shown(path), found, expected: antiphon_log::DIRECTORY_VERSION })
-        }
-        Err(source) => Err(OpenError::Damaged { path: shown(path), source }),
+        Err(DirectoryFileError::Version { found }) => Err(OpenError::Version {
+            path: shown(path),
+            found,
+            expected: antiphon_log::DIRECTORY_VERSION,
+        }),
+        Err(source) => Err(OpenError::Damaged {
+            path: shown(path),
+            source,
+        }),
     }
 }
 
@@ -175,7 +250,11 @@ fn create(path: &Path, new: NewDirectory) -> Result<DirectoryFile, OpenError> {
         refuse_orphans(path, folder)?;
     }
     let directory_id = random_id(path)?;
-    let file = DirectoryFile { directory_id, node: new.node, partitions: new.partitions };
+    let file = DirectoryFile {
+        directory_id,
+        node: new.node,
+        partitions: new.partitions,
+    };
     write_whole(path, &file.encode())?;
     Ok(file)
 }
@@ -184,10 +263,19 @@ fn create(path: &Path, new: NewDirectory) -> Result<DirectoryFile, OpenError> {
 fn refuse_orphans(path: &Path, folder: &'static str) -> Result<(), OpenError> {
     let inside = path.join(folder);
     match fs::read_dir(&inside) {
-        Ok(mut entries) if entries.next().is_some() => Err(OpenError::Orphaned { path: shown(path), folder }),
-        Ok(_) => Ok(()),
+        Ok(mut entries) => match entries.next() {
+            Some(_) => Err(OpenError::Orphaned {
+                path: shown(path),
+                folder,
+            }),
+            None => Ok(()),
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(OpenError::Io { operation: "list", path: shown(&inside), source }),
+        Err(source) => Err(OpenError::Io {
+            operation: "list",
+            path: shown(&inside),
+            source,
+        }),
     }
 }
 
@@ -196,7 +284,7 @@ fn random_id(path: &Path) -> Result<u128, OpenError> {
     getrandom::fill(&mut bytes).map_err(|error| OpenError::Io {
         operation: "draw a random id for",
         path: shown(path),
-        source: error.into(),
+        source: io::Error::other(error),
     })?;
     Ok(u128::from_le_bytes(bytes))
 }
@@ -207,7 +295,11 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), OpenError> {
     let aside = path.join("antiphon.dir.tmp");
     let io_error = |operation, path: &Path| {
         let path = shown(path);
-        move |source| OpenError::Io { operation, path, source }
+        move |source| OpenError::Io {
+            operation,
+            path,
+            source,
+        }
     };
     let mut file = File::create(&aside).map_err(io_error("create", &aside))?;
     file.write_all(bytes).map_err(io_error("write", &aside))?;
@@ -221,7 +313,11 @@ fn make_folder(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Ok(());
     }
-    let io_error = |source| OpenError::Io { operation: "create", path: shown(path), source };
+    let io_error = |source| OpenError::Io {
+        operation: "create",
+        path: shown(path),
+        source,
+    };
     fs::create_dir_all(path).map_err(io_error)?;
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => sync_folder(Path::new(".")),
@@ -232,7 +328,11 @@ fn make_folder(path: &Path) -> Result<(), OpenError> {
 
 fn sync_folder(path: &Path) -> Result<(), OpenError> {
     let synced = File::open(path).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| OpenError::Io { operation: "sync", path: shown(path), source })
+    synced.map_err(|source| OpenError::Io {
+        operation: "sync",
+        path: shown(path),
+        source,
+    })
 }
 
 /// Takes the lock without waiting and leaves the process id in the file, for the message of the next one who tries.
@@ -240,7 +340,11 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let name = path.join(LOCK_NAME);
     let io_error = |operation| {
         let path = shown(&name);
-        move |source| OpenError::Io { operation, path, source }
+        move |source| OpenError::Io {
+            operation,
+            path,
+            source,
+        }
     };
     let mut file = OpenOptions::new()
         .read(true)
@@ -252,11 +356,16 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::Locked { path: shown(path), holder: read_holder(&mut file) });
+            return Err(OpenError::Locked {
+                path: shown(path),
+                holder: read_holder(&mut file),
+            });
         }
         Err(TryLockError::Error(source)) => return Err(io_error("lock")(source)),
     }
-    let noted = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    let noted = file
+        .set_len(0)
+        .and_then(|()| write!(file, "{}", std::process::id()));
     noted.map_err(io_error("write"))?;
     Ok(file)
 }
@@ -268,6 +377,6 @@ fn read_holder(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-fn shown(path: &Path) -> PathBufShown {
-    PathBufShown(path.to_owned())
+fn shown(path: &Path) -> ShownPath {
+    ShownPath(path.to_owned())
 }

@@ -4,10 +4,21 @@
 //! |---|---|
 //! | `directory` | [`DataDirectory`]: opens a directory, locks it, refuses what it does not understand |
 //! | `file` | [`FileDisk`]: the log's `Disk` over files of that directory |
-//! | `map` | [`SegmentMaps`]: segments mapped for reading, a bounded number at a time; the only unsafe code |
+//! | `map` | [`SegmentMap`]: one segment readable as memory; the only unsafe code |
+//! | `maps` | [`SegmentMaps`]: a bounded number of them for the reader threads |
 //! | `bad_pages` | what a read error under a map leaves behind for the next start |
-//! | [`inspect`] | offline tools: list, dump and verify, read-only |
 
+mod bad_pages;
 mod directory;
+mod failure;
+mod file;
+mod map;
+mod maps;
+mod names;
 
-pub use directory::{DataDirectory, NewDirectory, OpenError};
+pub use bad_pages::{BAD_PAGES_NAME, BadPages, PAGE_BYTES};
+pub use directory::{DataDirectory, NewDirectory, OpenError, ShownPath};
+pub use failure::DiskFailure;
+pub use file::{DiskFile, FileDisk};
+pub use map::{MapError, SIGBUS_EXIT_STATUS, SegmentMap};
+pub use maps::{MAPS_DEFAULT, RoomRead, RoomReadError, SegmentMaps};

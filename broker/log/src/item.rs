@@ -34,7 +34,7 @@ pub(crate) const EXPIRE_FIXED_BYTES: usize = 16;
 /// Items and the records inside them start at multiples of this, counted from the start of the payload.
 pub(crate) const ITEM_ALIGN: usize = 8;
 const _: () = assert!(
-    ITEM_HEAD_BYTES % ITEM_ALIGN == 0 && RECORDS_FIXED_BYTES % ITEM_ALIGN == 0,
+    ITEM_HEAD_BYTES.is_multiple_of(ITEM_ALIGN) && RECORDS_FIXED_BYTES.is_multiple_of(ITEM_ALIGN),
     "records stay aligned"
 );
 

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use antiphon_protocol::{Link, Record, RoomId, Seq};
+use antiphon_protocol::{Link, Record, RoomId, Seq, needed};
 
 use crate::block::{Block, BlockError, BlockKind, BlockSeed, decode_block};
 use crate::entry::EntryKind;
@@ -205,11 +205,11 @@ impl<'o> RoomReader<'o> {
         let mut seq = item.first;
         let mut rest = item.records;
         while !rest.is_empty() {
-            let record = Record::peek(rest).ok()?;
+            let (whole, after) = rest.split_at_checked(needed(rest))?;
+            let record = Record::parse_unchecked_crc(whole).ok()?;
             if record.room_id() != self.room || record.seq() != seq {
                 return None;
             }
-            let (whole, after) = rest.split_at_checked(record.whole().len())?;
             if seq >= self.next && !self.copy(seq, link, whole) {
                 return Some(Wants::Nothing);
             }

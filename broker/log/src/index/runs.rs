@@ -58,7 +58,7 @@ impl Runs {
             "INV-INDEX-1: a batch is never empty"
         );
         assert!(
-            batch.at.wire() % BLOCK_ALIGN == 0,
+            batch.at.wire().is_multiple_of(BLOCK_ALIGN),
             "INV-INDEX-2: a block stands at a multiple of 8"
         );
         let Some(last) = &mut self.last else {

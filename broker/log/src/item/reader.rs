@@ -90,7 +90,7 @@ fn records(fields: &[u8], fields_at: usize) -> Option<RecordsItem<'_>> {
     let first = Seq(u64_at(fields, 8)?);
     let lawful = records.len() == records_len
         && records_len != 0
-        && records_len % ITEM_ALIGN == 0
+        && records_len.is_multiple_of(ITEM_ALIGN)
         && reserved == 0
         && first >= Seq(1);
     lawful.then_some(RecordsItem {

@@ -150,7 +150,7 @@ impl ItemWriter {
         open.link = append_record(&mut self.out, fields, open.link);
         open.next = Seq(open.next.0 + 1);
         debug_assert!(
-            self.out.len() % ITEM_ALIGN == 0,
+            self.out.len().is_multiple_of(ITEM_ALIGN),
             "INV-ITEM-5: records are padded to 8"
         );
         open.link
