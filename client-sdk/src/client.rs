@@ -1,0 +1,201 @@
+//! The handle that an application holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_protocol::{Device, Producer, ProducerSeq, RoomName};
+
+use crate::driver::{self, Handle};
+use crate::error::{ClientError, Misuse, PublishError};
+use crate::history::{History, HistoryRange};
+use crate::message::{Message, Receipt};
+use crate::options::ClientOptions;
+use crate::pending::Pending;
+use crate::session::Welcomed;
+use crate::subscription::{Start, Subscription};
+
+/// A session with a broker: publishes, subscribes and reads, over as many connections as it takes.
+///
+/// One background thread drives one connection. When it is lost the client connects again by itself, sends again what was
+/// not acked (the broker admits it once) and resumes every subscription behind its last record. Clones share the session;
+/// it ends with [`close`](Client::close), or when the last clone and the last [`Subscription`] and [`Pending`] are gone.
+///
+/// ```no_run
+/// use antiphon_client::{Client, ClientOptions, Start};
+///
+/// let client = Client::connect(ClientOptions::new("127.0.0.1:7400").user("ann"))?;
+/// let receipt = client.publish("lobby", "hello")?;
+/// println!("durable as {}", receipt.seq);
+/// for delivery in client.subscribe("lobby", Start::Last(10))?.take(10) {
+///     println!("{:?}", delivery?);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+impl Client {
+    /// Connects and waits for the broker's greeting.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`]: no address answered (once round, or until
+    /// [`connect_deadline`](ClientOptions::connect_deadline)). [`ClientError::Goaway`]: the broker does not take this
+    /// session. [`ClientError::Misuse`]: the user name is none. [`ClientError::System`]: no thread, poll or randomness.
+    pub fn connect(options: ClientOptions) -> Result<Client, ClientError> {
+        Ok(Client {
+            handle: driver::start(options)?,
+        })
+    }
+
+    /// Publishes and waits until the message is durable.
+    ///
+    /// Waits for a free place in the outbox first, if need be; both within
+    /// [`publish_deadline`](ClientOptions::publish_deadline).
+    ///
+    /// # Errors
+    /// See [`PublishError`]: `is_retryable` means that it certainly was not published, `is_unknown` that nobody can tell.
+    pub fn publish(
+        &self,
+        room: &str,
+        message: impl Into<Message>,
+    ) -> Result<Receipt, PublishError> {
+        self.publish_pipelined(room, message)?.wait()
+    }
+
+    /// Publishes without waiting for the receipt, so that many messages are on their way at once.
+    ///
+    /// The messages of a room keep their order whatever happens. Blocks while the outbox is full.
+    ///
+    /// ```no_run
+    /// # use antiphon_client::{Client, ClientOptions};
+    /// # let client = Client::connect(ClientOptions::new("127.0.0.1:7400"))?;
+    /// let pending: Vec<_> =
+    ///     (0..100).map(|n| client.publish_pipelined("lobby", format!("{n}"))).collect::<Result<_, _>>()?;
+    /// for receipt in pending {
+    ///     receipt.wait()?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PublishError::Misuse`], [`TooLarge`](PublishError::TooLarge), [`Backpressure`](PublishError::Backpressure) and
+    /// [`Closed`](PublishError::Closed); the others come from [`Pending::wait`].
+    pub fn publish_pipelined(
+        &self,
+        room: &str,
+        message: impl Into<Message>,
+    ) -> Result<Pending, PublishError> {
+        let room = room_name(room)?;
+        let deadline = self.handle.publish_deadline();
+        driver::publish(&self.handle, room, message.into(), deadline)
+    }
+
+    /// Follows a room: from now on, from a position, or with some of its past first, as one contiguous stream.
+    ///
+    /// A room that does not exist yet can be subscribed to; its first record will come. One subscription per room and
+    /// client.
+    ///
+    /// # Errors
+    /// [`ClientError::Diverged`] (the broker's history is not the one of the position), [`ClientError::Rejected`],
+    /// [`ClientError::Misuse`] (subscribed already, no room name), [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub fn subscribe(&self, room: &str, start: Start) -> Result<Subscription, ClientError> {
+        driver::subscribe(&self.handle, room_name(room)?, start)
+    }
+
+    /// Reads at most `limit` records of a room's past.
+    ///
+    /// The broker answers at most some thousands of them at a time
+    /// ([`history_records_max`](Client::history_records_max)); a larger `limit` is cut down to that.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`] (code NOT_FOUND: no such room), [`ClientError::HistoryTooLarge`],
+    /// [`ClientError::Protocol`], [`ClientError::Timeout`], [`ClientError::Closed`], [`ClientError::Misuse`].
+    pub fn history(
+        &self,
+        room: &str,
+        range: HistoryRange,
+        limit: u32,
+    ) -> Result<History, ClientError> {
+        if limit == 0 {
+            return Err(Misuse::EmptyHistory.into());
+        }
+        driver::history(&self.handle, room_name(room)?, range, limit)
+    }
+
+    /// The time until the broker answers; it has then taken everything sent before on this connection.
+    ///
+    /// # Errors
+    /// [`ClientError::Disconnected`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub fn ping(&self) -> Result<Duration, ClientError> {
+        driver::ping(&self.handle)
+    }
+
+    /// The producer under which this client publishes now.
+    ///
+    /// Worth storing only if the client keeps it: [`ClientOptions::keep_producer`].
+    #[must_use]
+    pub fn producer(&self) -> Producer {
+        self.welcomed().producer
+    }
+
+    /// The last producer number given to a message of this room, `ProducerSeq(0)` if none was.
+    ///
+    /// # Errors
+    /// [`ClientError::Misuse`] if `room` is no room name, [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub fn producer_seq(&self, room: &str) -> Result<ProducerSeq, ClientError> {
+        let room = room_name(room)?;
+        driver::producer_seq(&self.handle, room)
+    }
+
+    /// The device number, drawn by the broker if none was given.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.welcomed().device
+    }
+
+    /// The user, as the broker knows it.
+    #[must_use]
+    pub fn user(&self) -> String {
+        self.welcomed().user
+    }
+
+    /// The largest body that the broker takes, in bytes.
+    #[must_use]
+    pub fn body_bytes_max(&self) -> u32 {
+        self.welcomed().body_bytes_max
+    }
+
+    /// The most records that one [`history`](Client::history) returns.
+    #[must_use]
+    pub fn history_records_max(&self) -> u32 {
+        self.welcomed().fetch_records_max
+    }
+
+    /// Takes no more messages, waits until all are acked, and ends the session for every clone.
+    ///
+    /// # Errors
+    /// [`CloseError`] if messages were still unacked when `patience` was over; each of them ends as
+    /// [`PublishError::Unknown`] or, if it was never sent, as [`PublishError::Closed`].
+    pub fn close(self, patience: Duration) -> Result<(), CloseError> {
+        driver::close(&self.handle, patience)
+    }
+
+    fn welcomed(&self) -> Welcomed {
+        self.handle.welcomed()
+    }
+}
+
+fn room_name(room: &str) -> Result<RoomName, Misuse> {
+    RoomName::try_from(room).map_err(|_| Misuse::RoomName(room.into()))
+}
+
+/// The client is closed, and some messages have no receipt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("closed with {unacked} messages unacked")]
+#[non_exhaustive]
+pub struct CloseError {
+    /// How many.
+    pub unacked: u32,
+}

@@ -1,0 +1,121 @@
+//! Who waits for what.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use antiphon_protocol::ProducerSeq;
+
+use crate::driver::deliveries::Deliveries;
+use crate::driver::waiter::Waiter;
+use crate::error::{ClientError, PublishError, SubscribeError};
+use crate::history::History;
+use crate::message::Receipt;
+use crate::session::{Event, Ticket};
+use crate::subscription::RoomHead;
+
+/// An answer that somebody waits for.
+pub(crate) type Answer<T> = Arc<Waiter<Result<T, ClientError>>>;
+
+/// Where the end of an operation is to be told.
+#[derive(Debug)]
+pub(crate) enum Completion {
+    Publish(Arc<Waiter<Result<Receipt, PublishError>>>),
+    Subscribe(Answer<RoomHead>, Arc<Deliveries>),
+    Fetch(Answer<History>),
+    Ping(Answer<Duration>),
+    ProducerSeq(Answer<ProducerSeq>),
+    Close(Arc<Waiter<u32>>),
+}
+
+impl Completion {
+    /// The client ended first.
+    pub(crate) fn close(self, reason: &ClientError, unacked: u32) {
+        match self {
+            Completion::Publish(waiter) => {
+                waiter.complete(Err(PublishError::Closed(Box::new(reason.clone()))))
+            }
+            Completion::Subscribe(answer, deliveries) => {
+                answer.complete(Err(reason.clone()));
+                deliveries.end(SubscribeError::Closed(Box::new(reason.clone())));
+            }
+            Completion::Fetch(answer) => answer.complete(Err(reason.clone())),
+            Completion::Ping(answer) => answer.complete(Err(reason.clone())),
+            Completion::ProducerSeq(answer) => answer.complete(Err(reason.clone())),
+            Completion::Close(waiter) => waiter.complete(unacked),
+        }
+    }
+}
+
+/// All operations under way, by ticket.
+#[derive(Debug, Default)]
+pub(crate) struct Completions {
+    by_ticket: HashMap<Ticket, Completion>,
+}
+
+impl Completions {
+    pub(crate) fn insert(&mut self, ticket: Ticket, completion: Completion) {
+        let before = self.by_ticket.insert(ticket, completion);
+        assert!(before.is_none(), "INV-SDK-2: a ticket was given twice");
+    }
+
+    /// The asker of a request waits no longer; deliveries of a subscription are wanted no longer.
+    pub(crate) fn forget(&mut self, ticket: Ticket) {
+        self.by_ticket.remove(&ticket);
+    }
+
+    /// Passes one event on to who waits for it; an event for nobody is dropped.
+    pub(crate) fn tell(&mut self, event: Event) {
+        match event {
+            Event::Published(ticket, result) => {
+                if let Some(Completion::Publish(waiter)) = self.by_ticket.remove(&ticket) {
+                    waiter.complete(result);
+                }
+            }
+            Event::Subscribed(ticket, head) => {
+                if let Some(Completion::Subscribe(answer, _)) = self.by_ticket.get(&ticket) {
+                    answer.complete(Ok(head));
+                }
+            }
+            Event::Delivered(ticket, delivery) => {
+                if let Some(Completion::Subscribe(_, deliveries)) = self.by_ticket.get(&ticket) {
+                    deliveries.push(delivery);
+                }
+            }
+            Event::SubscriptionOver(ticket, error) => {
+                if let Some(Completion::Subscribe(answer, deliveries)) =
+                    self.by_ticket.remove(&ticket)
+                {
+                    answer.complete(Err(error.clone().into()));
+                    deliveries.end(error);
+                }
+            }
+            Event::Fetched(ticket, result) => {
+                if let Some(Completion::Fetch(answer)) = self.by_ticket.remove(&ticket) {
+                    answer.complete(result);
+                }
+            }
+            Event::Ponged(ticket, result) => {
+                if let Some(Completion::Ping(answer)) = self.by_ticket.remove(&ticket) {
+                    answer.complete(result);
+                }
+            }
+            Event::ProducerSeq(ticket, number) => {
+                if let Some(Completion::ProducerSeq(answer)) = self.by_ticket.remove(&ticket) {
+                    answer.complete(Ok(number));
+                }
+            }
+            Event::Welcomed(_)
+            | Event::ConnectionFailed(_)
+            | Event::Released { .. }
+            | Event::Closed { .. } => {}
+        }
+    }
+
+    /// The client ended: everybody who still waits is told why.
+    pub(crate) fn close(&mut self, reason: &ClientError, unacked: u32) {
+        for (_, completion) in self.by_ticket.drain() {
+            completion.close(reason, unacked);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Every bound of the client that is not told by the broker in WELCOME.
+
+use std::time::Duration;
+
+/// One address may take this long to accept and greet; above the broker's own handshake limit of 5 s there is nothing to wait for.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// subscribe, history and ping: long enough for a restart of the broker in between.
+pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+
+/// publish: long enough for a restart with recovery in between.
+pub(crate) const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
+const _: () = assert!(REQUEST_DEADLINE.as_millis() > CONNECT_TIMEOUT.as_millis());
+const _: () = assert!(PUBLISH_DEADLINE.as_millis() > CONNECT_TIMEOUT.as_millis());
+
+/// Upper end of the first wait before another attempt.
+pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+
+/// Upper end of any wait before another attempt that the broker did not ask for.
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);
+const _: () = assert!(BACKOFF_FIRST.as_millis() <= BACKOFF_MAX.as_millis());
+
+/// Unacked messages held by default; reaching it blocks publish until its deadline, then `Backpressure`.
+pub(crate) const OUTBOX_MESSAGES: u32 = 16 * 1024;
+
+/// Bytes of unacked messages held by default; one message larger than the bound is admitted when nothing else is held.
+pub(crate) const OUTBOX_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Records that one subscription holds for a slow application by default; at the bound it unsubscribes, and resumes when half is read.
+pub(crate) const SUBSCRIPTION_RECORDS: u32 = 4 * 1024;
+
+/// Bytes of records that one subscription holds by default.
+pub(crate) const SUBSCRIPTION_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Bytes queued for the socket before the session stops adding publishes; bounds the flat buffer of a turn.
+pub(crate) const UNSENT_BYTES: usize = 256 * 1024;
+
+/// Bytes that the answer of one history request may hold; above it the request fails with `HistoryTooLarge`.
+pub(crate) const HISTORY_BYTES: u64 = 256 * 1024 * 1024;
+
+/// A producer older than this is replaced; the broker refuses it at 7 days.
+pub(crate) const PRODUCER_AGE_MAX: Duration = Duration::from_secs(6 * 24 * 60 * 60);
+
+/// Longest name of the client program in HELLO.
+pub(crate) const CLIENT_NAME_BYTES: usize = 64;
+
+/// Keepalives without a byte received after which a connection counts as dead, as the broker counts.
+pub(crate) const SILENT_KEEPALIVES: u64 = 3;
+
+/// How long a caller whose deadline passed waits for the driver to say whether its message was sent.
+pub(crate) const GIVE_UP_GRACE: Duration = Duration::from_millis(250);
+
+/// Bytes read from the socket in one turn before commands and timers are looked at again.
+pub(crate) const READ_BYTES_PER_TURN: usize = 1024 * 1024;
+
+/// Size of the buffer that the socket is read into.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Memory that a message costs in the outbox beside its bytes.
+pub(crate) const MESSAGE_OVERHEAD_BYTES: u64 = 192;

@@ -1,0 +1,210 @@
+//! What a publisher gives, and what it gets back.
+
+use antiphon_protocol::{
+    HeadersBuilder, HeadersError, Link, ProducerSeq, RecordKind, RoomId, Seq, Timestamp,
+};
+use bytes::Bytes;
+
+use crate::error::Misuse;
+use crate::record::Position;
+use crate::session::Outgoing;
+
+/// A message to publish: a body, and what is to be said about it.
+///
+/// ```
+/// use antiphon_client::{Message, Seq};
+///
+/// let reply = Message::new("yes, at eight").reply_to(Seq(41)).content_type("text/plain");
+/// let plain: Message = "hello".into();
+/// assert_eq!(&plain.body()[..], b"hello");
+/// assert_ne!(reply, plain);
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    pub(crate) kind: RecordKind,
+    pub(crate) codec: u8,
+    pub(crate) body: Bytes,
+    pub(crate) producer_seq: Option<ProducerSeq>,
+    pub(crate) origin_time: Option<Timestamp>,
+    pub(crate) reference: Option<Seq>,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) properties: Vec<(String, Bytes)>,
+}
+
+impl Message {
+    /// A message (record kind 0) with this body; an empty one is lawful.
+    pub fn new(body: impl AsRef<[u8]>) -> Message {
+        Message::from(Bytes::copy_from_slice(body.as_ref()))
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What the record is: 0 a message, 64 to 255 the application's own.
+    #[must_use]
+    pub fn kind(mut self, kind: RecordKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// How the body is coded; the broker does not look.
+    #[must_use]
+    pub fn codec(mut self, codec: u8) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// The publisher's own time; the broker's time is in every record anyway.
+    #[must_use]
+    pub fn origin_time(mut self, time: Timestamp) -> Self {
+        self.origin_time = Some(time);
+        self
+    }
+
+    /// The record of the same room that this one refers to.
+    #[must_use]
+    pub fn reply_to(mut self, seq: Seq) -> Self {
+        self.reference = Some(seq);
+        self
+    }
+
+    /// A key of 1 to 64 bytes.
+    #[must_use]
+    pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.key = Some(Bytes::copy_from_slice(key.as_ref()));
+        self
+    }
+
+    /// The media type of the body.
+    #[must_use]
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// One more property; the name has 1 to 255 bytes.
+    #[must_use]
+    pub fn property(mut self, name: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
+        self.properties
+            .push((name.into(), Bytes::copy_from_slice(value.as_ref())));
+        self
+    }
+
+    /// Demands this producer number, for programs that store a producer and must number as they did before.
+    ///
+    /// Numbers are dense per room: it must be the room's next one (the first message of a room may start anywhere), else
+    /// publishing is refused as [`Misuse::ProducerSeq`](crate::Misuse::ProducerSeq). Needs a client that keeps its producer
+    /// ([`ClientOptions::producer`](crate::ClientOptions::producer) or
+    /// [`keep_producer`](crate::ClientOptions::keep_producer)).
+    #[must_use]
+    pub fn producer_seq(mut self, number: ProducerSeq) -> Self {
+        self.producer_seq = Some(number);
+        self
+    }
+
+    /// Encodes what is said about the body.
+    pub(crate) fn into_outgoing(self) -> Result<Outgoing, Misuse> {
+        let headers = self.encode_headers().map_err(|_| Misuse::Headers)?;
+        Ok(Outgoing {
+            kind: self.kind,
+            codec: self.codec,
+            headers,
+            body: self.body,
+            number: self.producer_seq,
+        })
+    }
+
+    /// In the order of the tags, which the broker insists on.
+    fn encode_headers(&self) -> Result<Vec<u8>, HeadersError> {
+        let mut builder = HeadersBuilder::new();
+        if let Some(time) = self.origin_time {
+            builder = builder.origin_time(time)?;
+        }
+        if let Some(seq) = self.reference {
+            builder = builder.reference(seq)?;
+        }
+        if let Some(key) = &self.key {
+            builder = builder.key(key)?;
+        }
+        if let Some(content_type) = &self.content_type {
+            builder = builder.content_type(content_type)?;
+        }
+        for (name, value) in &self.properties {
+            builder = builder.property(name, value)?;
+        }
+        Ok(builder.finish())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(body: Bytes) -> Message {
+        Message {
+            kind: RecordKind::MESSAGE,
+            codec: 0,
+            body,
+            producer_seq: None,
+            origin_time: None,
+            reference: None,
+            key: None,
+            content_type: None,
+            properties: Vec::new(),
+        }
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Message {
+        Message::new(text)
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Message {
+        Message::from(Bytes::from(text))
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(body: &[u8]) -> Message {
+        Message::new(body)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(body: Vec<u8>) -> Message {
+        Message::from(Bytes::from(body))
+    }
+}
+
+/// The broker's promise: the record is durable and has this place for ever.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The room.
+    pub room_id: RoomId,
+    /// The number under which it was published.
+    pub producer_seq: ProducerSeq,
+    /// Its place in the room. `Seq(0)`: a duplicate so old that the broker no longer looks its place up.
+    pub seq: Seq,
+    /// The room's rolling hash up to it; `Link(0)` with `Seq(0)`.
+    pub link: Link,
+    /// When it was admitted; `Timestamp(0)` with `Seq(0)`.
+    pub time: Timestamp,
+    /// The broker had it already: this is the answer of the first time.
+    pub duplicate: bool,
+}
+
+impl Receipt {
+    /// The position after the record, if the broker still knows it.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        (self.seq != Seq(0)).then_some(Position {
+            seq: self.seq,
+            link: self.link,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! What goes into a session.
+
+use antiphon_protocol::{ProducerSeq, RecordKind, RoomName};
+use bytes::Bytes;
+
+use crate::history::HistoryRange;
+use crate::limits::MESSAGE_OVERHEAD_BYTES;
+use crate::subscription::Start;
+
+/// Milliseconds of a clock that never steps back; where it starts does not matter.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Mono(pub(crate) u64);
+
+impl Mono {
+    /// This much later; stays at the end of the numbers.
+    pub(crate) fn plus(self, millis: u64) -> Mono {
+        Mono(self.0.saturating_add(millis))
+    }
+
+    /// Milliseconds since an earlier moment.
+    pub(crate) fn since(self, earlier: Mono) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Names one operation of the application; given by the driver, never reused.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Ticket(pub(crate) u64);
+
+/// One thing that happened outside.
+#[derive(Debug)]
+pub(crate) enum Input<'a> {
+    /// The connection asked for is up.
+    Connected,
+    /// The connection asked for cannot be had.
+    ConnectFailed(std::io::ErrorKind),
+    /// Bytes came from the broker.
+    Received(&'a [u8]),
+    /// The connection is gone.
+    Disconnected,
+    /// The application wants something.
+    Command(Command),
+    /// The moment of `next_deadline` has come.
+    Tick,
+}
+
+/// What the application wants.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Publish; the room's order is the order of these commands.
+    Publish {
+        ticket: Ticket,
+        room: RoomName,
+        outgoing: Outgoing,
+    },
+    /// The publisher waits no longer: say what is known.
+    GiveUp { ticket: Ticket },
+    /// Follow a room.
+    Subscribe {
+        ticket: Ticket,
+        room: RoomName,
+        start: Start,
+    },
+    /// The application has taken deliveries out of its buffer.
+    Consumed {
+        ticket: Ticket,
+        records: u32,
+        bytes: u64,
+    },
+    /// Follow no longer.
+    Unsubscribe { ticket: Ticket },
+    /// Read a stretch of history.
+    Fetch {
+        ticket: Ticket,
+        room: RoomName,
+        range: HistoryRange,
+        limit: u32,
+    },
+    /// Measure a round trip.
+    Ping { ticket: Ticket },
+    /// The asker of a fetch, ping or subscribe waits no longer.
+    Cancel { ticket: Ticket },
+    /// Which number was given last in this room?
+    ProducerSeq { ticket: Ticket, room: RoomName },
+    /// End as soon as the outbox is empty.
+    Close,
+    /// End now.
+    Abort,
+}
+
+/// A message as it will travel, but for its number.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    /// What the record is.
+    pub(crate) kind: RecordKind,
+    /// How the body is coded.
+    pub(crate) codec: u8,
+    /// The encoded headers.
+    pub(crate) headers: Vec<u8>,
+    /// The body.
+    pub(crate) body: Bytes,
+    /// The number it must have; `None`: the next one.
+    pub(crate) number: Option<ProducerSeq>,
+}
+
+impl Outgoing {
+    /// What it costs in the outbox until it is acked.
+    pub(crate) fn held_bytes(&self, room: &RoomName) -> u64 {
+        (self.headers.len() + self.body.len() + room.as_bytes().len()) as u64
+            + MESSAGE_OVERHEAD_BYTES
+    }
+}

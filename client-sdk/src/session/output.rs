@@ -1,0 +1,67 @@
+//! What comes out of a session.
+
+use std::time::Duration;
+
+use antiphon_protocol::{Device, Producer, ProducerSeq};
+
+use crate::error::{ClientError, PublishError, SubscribeError};
+use crate::history::History;
+use crate::message::Receipt;
+use crate::record::Delivery;
+use crate::session::input::Ticket;
+use crate::subscription::RoomHead;
+
+/// One thing for the driver to do. Bytes to send are not among them: they wait in one flat buffer.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Output {
+    /// Connect to this address; answer with `Connected` or `ConnectFailed`.
+    Connect(String),
+    /// Drop the connection at hand, or the attempt; no answer.
+    Disconnect,
+    /// Something for the application.
+    Event(Event),
+}
+
+/// What the application learns.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event {
+    /// The broker greeted; again after every reconnect.
+    Welcomed(Welcomed),
+    /// An attempt to connect, or a connection, came to nothing; the session goes on trying.
+    ConnectionFailed(ClientError),
+    /// The end of a publish.
+    Published(Ticket, Result<Receipt, PublishError>),
+    /// These places of the outbox are free again.
+    Released { messages: u32, bytes: u64 },
+    /// The subscription stands.
+    Subscribed(Ticket, RoomHead),
+    /// The subscription cannot be had, or is over.
+    SubscriptionOver(Ticket, SubscribeError),
+    /// The next delivery of a subscription.
+    Delivered(Ticket, Delivery),
+    /// The end of a fetch.
+    Fetched(Ticket, Result<History, ClientError>),
+    /// The end of a ping.
+    Ponged(Ticket, Result<Duration, ClientError>),
+    /// The number asked for.
+    ProducerSeq(Ticket, ProducerSeq),
+    /// The session is over; nothing follows.
+    Closed { reason: ClientError, unacked: u32 },
+}
+
+/// What the broker told in its greeting.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Welcomed {
+    /// The producer of the session.
+    pub(crate) producer: Producer,
+    /// The user as the broker knows it.
+    pub(crate) user: String,
+    /// The device number.
+    pub(crate) device: Device,
+    /// Largest body of a message.
+    pub(crate) body_bytes_max: u32,
+    /// Largest headers of a message.
+    pub(crate) headers_bytes_max: u32,
+    /// Most records of one fetch.
+    pub(crate) fetch_records_max: u32,
+}

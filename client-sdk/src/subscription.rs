@@ -1,0 +1,139 @@
+//! A room, followed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use antiphon_protocol::{Count, ProducerSeq, RoomId, Seq, Timestamp};
+
+use crate::driver::{Deliveries, Handle};
+use crate::error::SubscribeError;
+use crate::record::{Delivery, Position};
+use crate::session::{Command, Ticket};
+
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Start {
+    /// Only what is published from now on.
+    Live,
+    /// Behind a position, checked against its link.
+    After(Position),
+    /// The newest `n` records, then what follows.
+    Last(u64),
+    /// The oldest record kept, then everything.
+    Beginning,
+}
+
+/// The room as it was when the subscription began.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RoomHead {
+    /// The room; `None`: it does not exist yet.
+    pub room_id: Option<RoomId>,
+    /// Its last record; [`Position::BEGINNING`] if there is none.
+    pub head: Position,
+    /// How many messages it holds.
+    pub count: Count,
+    /// When its last record was admitted.
+    pub time: Timestamp,
+    /// The oldest record kept; `Seq(0)`: none.
+    pub first_seq: Seq,
+    /// The last number of this client's producer there; `ProducerSeq(0)`: none.
+    pub producer_seq: ProducerSeq,
+}
+
+/// The records of a room, one after the other, each exactly once; an iterator that waits.
+///
+/// Every record is checked: its bytes, that its seq is the next one, and that its link follows from the record before. A
+/// hole in the room comes as [`Delivery::Gap`]. Lost connections are healed unseen. After an error the subscription is over,
+/// and the iterator ends; [`position`](Subscription::position) tells where another one can begin.
+///
+/// **A slow application.** The subscription holds a bounded number of records (see
+/// [`subscription_bounds`](crate::ClientOptions::subscription_bounds)). At the bound it unsubscribes from the room, and
+/// subscribes again behind its last record when half of them are read: the broker serves readers that are behind from its
+/// log, so nothing is lost, and acks and other rooms, which share the connection, are never held up.
+///
+/// ```no_run
+/// # use antiphon_client::{Client, ClientOptions, Delivery, Start};
+/// # let client = Client::connect(ClientOptions::new("127.0.0.1:7400"))?;
+/// let mut subscription = client.subscribe("lobby", Start::Live)?;
+/// for delivery in &mut subscription {
+///     match delivery? {
+///         Delivery::Record(record) => println!("{}: {}", record.sender_text(), record.text()),
+///         Delivery::Gap(gap) => println!("{} to {} are gone: {}", gap.from, gap.to, gap.reason),
+///     }
+/// }
+/// println!("go on later after {}", subscription.position());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Subscription {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) ticket: Ticket,
+    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) taken: VecDeque<Delivery>,
+    pub(crate) position: Position,
+    pub(crate) head: RoomHead,
+    pub(crate) is_over: bool,
+}
+
+impl Subscription {
+    /// The room as it was at the beginning.
+    #[must_use]
+    pub fn head(&self) -> &RoomHead {
+        &self.head
+    }
+
+    /// The position behind the last record yielded; give it to [`Start::After`] to go on later.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Waits at most `timeout` for the next delivery; `Ok(None)`: none came.
+    ///
+    /// # Errors
+    /// Why the subscription is over; again at every further call.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Delivery>, SubscribeError> {
+        self.next_until(Some(Instant::now() + timeout))
+    }
+
+    fn next_until(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Delivery>, SubscribeError> {
+        if self.taken.is_empty() && !self.deliveries.take_until(deadline, &mut self.taken)? {
+            return Ok(None);
+        }
+        let Some(delivery) = self.taken.pop_front() else {
+            return Ok(None);
+        };
+        self.position = delivery.position();
+        if let Some(command) = self.deliveries.consumed(self.ticket, &delivery) {
+            self.handle.post(command);
+        }
+        Ok(Some(delivery))
+    }
+}
+
+impl Iterator for Subscription {
+    type Item = Result<Delivery, SubscribeError>;
+
+    /// Waits as long as it takes.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.next_until(None);
+        self.is_over = next.is_err();
+        next.transpose()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.handle.post(Command::Unsubscribe {
+            ticket: self.ticket,
+        });
+    }
+}
