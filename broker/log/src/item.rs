@@ -126,3 +126,6 @@ pub enum ItemError {
         kind: u8,
     },
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -240,3 +240,6 @@ impl<'o> RoomReader<'o> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
