@@ -28,7 +28,7 @@ pub use crate::core::{
 };
 pub use crate::edge::EdgeStats;
 pub use crate::edge::outbox::Outbox;
-pub use crate::home::{HomeStats, PartitionSeed};
+pub use crate::home::{Condition, HomeStats, PartitionSeed, Recovering, Unsound};
 pub use crate::map::SlotMap;
 pub use crate::read::{
     CheckpointJob, HomeRead, Located, PageRoute, ReadAnswer, ReadFailure, ReadJob, ReadPurpose,

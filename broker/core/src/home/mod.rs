@@ -1,5 +1,18 @@
 //! Placeholder: the partitions at home on this core. The methods below are all that the facade calls.
 
+#![allow(dead_code)]
+
+mod admission;
+mod hot_tail;
+mod limits;
+mod overlay;
+mod producers;
+mod records;
+mod recovering;
+mod replica;
+mod seed;
+mod state;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,9 +24,8 @@ use crate::core::{CoreConfig, CoreId, Now, Output};
 use crate::lane::ToHome;
 use crate::read::ReadAnswer;
 
-/// A partition as recovered from the log.
-#[derive(Debug)]
-pub struct PartitionSeed {}
+pub use recovering::Recovering;
+pub use seed::{Condition, PartitionSeed, Unsound};
 
 /// What home counts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

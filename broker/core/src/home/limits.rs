@@ -1,0 +1,68 @@
+//! Bounds of a home core. Each has a reason, a relation to its neighbours and a named outcome.
+
+/// Most bytes of one entry's payload, unless a single publish is larger: one proposal per partition and turn.
+pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
+
+/// Least bytes that a room may stamp per turn, however many rooms are ready; then the next room's turn comes.
+pub(crate) const ROOM_VISIT_BYTES_MIN: usize = 16 * 1024;
+const _: () = assert!(ROOM_VISIT_BYTES_MIN <= ENTRY_BYTES_MAX);
+
+/// Most channels that a core takes out of its ready queue in one turn; the others wait for the next turn.
+pub(crate) const CHANNELS_PER_TURN_MAX: usize = 1_024;
+
+/// Most bytes of records in one slice or page, whatever was asked for; a single larger record still goes.
+pub(crate) const SLICE_BYTES_MAX: u32 = 256 * 1024;
+
+/// Most blocks named in one read job. Reached: the answer is shorter than asked for.
+pub(crate) const LOCATED_MAX: usize = 512;
+
+/// Default of [`HomeSettings::hot_bytes`](crate::HomeSettings): payload bytes of the newest entries kept in memory per partition.
+pub(crate) const HOT_BYTES_DEFAULT: usize = 4 * 1024 * 1024;
+const _: () = assert!(
+    HOT_BYTES_DEFAULT >= 4 * ENTRY_BYTES_MAX,
+    "a full entry is on its way while others are stamped"
+);
+
+/// Most committed bytes that one ready hands out; the rest comes with the next one.
+pub(crate) const COMMITTED_BYTES_PER_READY: u64 = 1024 * 1024;
+
+/// Largest Raft message (no peers yet).
+pub(crate) const RAFT_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Raft drops proposals beyond this many uncommitted bytes. Far above the hot budget, which stops admission earlier.
+pub(crate) const UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const _: () = assert!(UNCOMMITTED_BYTES_MAX as usize > 4 * HOT_BYTES_DEFAULT);
+
+/// How long a producer that fell silent is remembered, and how old one may be to start in a room.
+pub(crate) const PRODUCER_WINDOW_MS: u64 = antiphon_protocol::limits::PRODUCER_AGE_MS_MAX;
+
+/// How often a partition looks for producers that fell silent.
+pub(crate) const EXPIRE_EVERY_MS: u64 = 60_000;
+/// How many producers it looks at each time.
+pub(crate) const EXPIRE_LOOK_MAX: usize = 4_096;
+/// How many of them leave in one entry: 64-byte names stay far below [`ENTRY_BYTES_MAX`].
+pub(crate) const EXPIRE_PER_ENTRY_MAX: usize = 512;
+const _: () = assert!(EXPIRE_PER_ENTRY_MAX * (8 + 1 + 64 + 32) < ENTRY_BYTES_MAX);
+
+/// A new checkpoint is made after this many log bytes at least.
+pub(crate) const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;
+/// A new checkpoint is made after log bytes of this many times the last one's size.
+pub(crate) const CHECKPOINT_FACTOR: u64 = 4;
+
+/// Resolved windows of duplicates that a partition remembers; the oldest one goes first.
+pub(crate) const WINDOWS_MAX: usize = 32;
+/// How far before the record sought a cold look-up starts to read, in seqs: a producer's records are near each other.
+pub(crate) const LOOK_BACK_SEQS: u64 = 256;
+/// Most bytes of one cold look-up.
+pub(crate) const LOOK_UP_BYTES_MAX: u32 = 256 * 1024;
+
+/// Raft's clock, in ms per tick, and its timeouts in ticks.
+pub(crate) const TICK_MS: u64 = 25;
+/// Ticks between two heartbeats.
+pub(crate) const HEARTBEAT_TICKS: usize = 3;
+/// Least ticks without a leader before an election.
+pub(crate) const ELECTION_TICKS_MIN: usize = 12;
+/// Ticks before an election are fewer than this.
+pub(crate) const ELECTION_TICKS_MAX: usize = 24;
+const _: () =
+    assert!(HEARTBEAT_TICKS < ELECTION_TICKS_MIN && ELECTION_TICKS_MIN < ELECTION_TICKS_MAX);

@@ -1,0 +1,363 @@
+//! One Raft group, driven through the consensus library. Nothing else in this crate names it.
+//!
+//! ```text
+//!  propose ─▶ library ─ready─▶ entries ─▶ hot tail ─▶ Append to the log thread
+//!                 ▲                                        │ synced
+//!                 └──────────── on_persist_ready ◀─────────┘
+//!             ready ─▶ committed entries ─▶ apply ─▶ applied
+//! ```
+//! Entries are stable for the library as soon as the hot tail has them, before the disk does; it hands out min(committed, persisted) only. Readies
+//! are reported persisted in their order. Between `ready` and `advance_append_async` nothing else is called.
+
+mod boundary;
+mod storage;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+use antiphon_log::{Append, Entry, GroupId, HardState, Index, LogPosition, Persisted, Term};
+use antiphon_protocol::NodeId;
+use raft::{Config, RawNode, Ready, StateRole};
+use slog::{Discard, Logger, o};
+
+use crate::home::hot_tail::HotTail;
+use crate::home::limits::{
+    COMMITTED_BYTES_PER_READY, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, HEARTBEAT_TICKS,
+    RAFT_MESSAGE_BYTES_MAX, UNCOMMITTED_BYTES_MAX,
+};
+use crate::home::state::Part;
+use boundary::guarded;
+use storage::{PartitionStorage, from_raft};
+
+/// Appends in flight per follower.
+const INFLIGHT_MAX: usize = 64;
+
+/// What a replica is started with.
+#[derive(Debug)]
+pub(crate) struct ReplicaStart {
+    /// This node, its only voter.
+    pub(crate) node: NodeId,
+    /// The group.
+    pub(crate) group: GroupId,
+    /// Makes election timeouts differ between runs.
+    pub(crate) seed: u64,
+    /// Term and vote as persisted.
+    pub(crate) hard_state: HardState,
+    /// Everything up to here is in the state already; committed and synced.
+    pub(crate) applied: Index,
+    /// The log up to `applied`.
+    pub(crate) hot: HotTail,
+    /// What follows: synced, not known to be committed.
+    pub(crate) unsettled: Vec<(Entry, LogPosition)>,
+}
+
+/// What is to be done after a turn of the library.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// For the log thread.
+    pub(crate) append: Option<Append>,
+    /// To be applied, in order, and then told by [`Replica::applied`].
+    pub(crate) committed: Vec<Entry>,
+}
+
+/// Why a proposal was not taken. Nothing of it remains.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NotProposed {
+    /// Too much is uncommitted, or this is no leader.
+    Dropped,
+    /// The group is quarantined.
+    Broken,
+}
+
+/// See the module.
+pub(crate) struct Replica {
+    group: GroupId,
+    node_id: u64,
+    seed: u64,
+    /// `None`: the library panicked; the group is quarantined.
+    node: Option<Box<RawNode<PartitionStorage>>>,
+    /// Number of the newest ready.
+    ready_newest: u64,
+    /// Number of the newest ready that gave the log thread something.
+    ready_with_blocks: u64,
+    /// Number of the newest ready reported persisted.
+    ready_persisted: u64,
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Replica {
+            group,
+            ready_newest,
+            ready_persisted,
+            ..
+        } = self;
+        f.debug_struct("Replica")
+            .field("group", group)
+            .field("is_broken", &self.is_broken())
+            .field("ready_newest", ready_newest)
+            .field("ready_persisted", ready_persisted)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Replica {
+    /// Starts the group of one voter: it campaigns at once and leads, but serves only when the entries of earlier terms are applied.
+    pub(crate) fn start(start: ReplicaStart) -> Replica {
+        let ReplicaStart {
+            node,
+            group,
+            seed,
+            hard_state,
+            applied,
+            mut hot,
+            unsettled,
+        } = start;
+        let node_id = u64::from(node.0);
+        assert!(node_id != 0, "INV-HOME-16: a node's id is not 0");
+        for (entry, at) in unsettled {
+            let index = entry.index;
+            hot.append(entry);
+            hot.place(index, at);
+        }
+        let newest = hot.term(hot.last()).unwrap_or(Term(0));
+        let vote = if hard_state.term >= newest {
+            hard_state.vote
+        } else {
+            0
+        };
+        let hard_state = HardState {
+            term: hard_state.term.max(newest),
+            vote,
+            commit: applied,
+        };
+        let storage = PartitionStorage::new(hot, hard_state, alloc::vec![node_id]);
+        let config = settings(node_id, applied);
+        let logger = Logger::root(Discard, o!());
+        let made = guarded(|| RawNode::new(&config, storage, &logger).ok().map(Box::new));
+        let mut replica = Replica {
+            group,
+            node_id,
+            seed,
+            node: made.flatten(),
+            ready_newest: 0,
+            ready_with_blocks: 0,
+            ready_persisted: 0,
+        };
+        let _ = replica.call(|node| node.campaign());
+        replica
+    }
+
+    /// Whether the group is quarantined.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.node.is_none()
+    }
+
+    /// Whether this replica leads and has applied everything up to the first entry of its own term: it may admit and answer.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| {
+            node.raft.state == StateRole::Leader && node.raft.apply_to_current_term()
+        })
+    }
+
+    /// Whether time matters to the group: a leader without peers needs no clock.
+    pub(crate) fn needs_ticks(&self) -> bool {
+        self.node
+            .as_ref()
+            .is_some_and(|node| node.raft.state != StateRole::Leader)
+    }
+
+    /// The hot tail; `None` if the group is quarantined.
+    pub(crate) fn hot(&self) -> Option<&HotTail> {
+        self.node.as_ref().map(|node| node.store().hot())
+    }
+
+    /// Time passes by one tick.
+    pub(crate) fn tick(&mut self) {
+        let _ = self.call(|node| node.tick());
+    }
+
+    /// Proposes an entry; gives its index and term.
+    ///
+    /// # Errors
+    /// See [`NotProposed`].
+    pub(crate) fn propose(&mut self, payload: Vec<u8>) -> Result<(Index, Term), NotProposed> {
+        let proposed = self.call(|node| {
+            // A follower would forward it: only a leader proposes.
+            let is_leader = node.raft.state == StateRole::Leader;
+            let is_taken = is_leader && node.propose(Vec::new(), payload).is_ok();
+            is_taken.then(|| (Index(node.raft.raft_log.last_index()), Term(node.raft.term)))
+        });
+        proposed
+            .ok_or(NotProposed::Broken)?
+            .ok_or(NotProposed::Dropped)
+    }
+
+    /// What there is to do; `None` if nothing. Called until then.
+    pub(crate) fn work(&mut self) -> Option<Work> {
+        if !self.node.as_ref()?.has_ready() {
+            return None;
+        }
+        let group = self.group;
+        let (number, work) = self.call(|node| {
+            let mut ready = node.ready();
+            let number = ready.number();
+            debug_assert!(
+                ready.take_messages().is_empty(),
+                "INV-HOME-17: a group of one has nobody to write to"
+            );
+            let committed: Vec<Entry> = ready
+                .take_committed_entries()
+                .into_iter()
+                .map(from_raft)
+                .collect();
+            let append = append_of(group, node, &mut ready);
+            node.advance_append_async(ready);
+            (number, Work { append, committed })
+        })?;
+        assert!(
+            number > self.ready_newest,
+            "INV-HOME-18: readies are numbered ascending"
+        );
+        self.ready_newest = number;
+        if work.append.is_some() {
+            self.ready_with_blocks = number;
+        } else if self.ready_persisted >= self.ready_with_blocks {
+            // Without blocks of its own a ready is persisted when its predecessors are.
+            self.persist(number);
+        }
+        Some(work)
+    }
+
+    /// The log thread has synced readies of this group.
+    pub(crate) fn persisted(&mut self, persisted: &Persisted) {
+        assert!(
+            persisted.group == self.group,
+            "INV-HOME-19: reports reach their group"
+        );
+        let is_lawful =
+            persisted.ready > self.ready_persisted && persisted.ready <= self.ready_with_blocks;
+        assert!(
+            is_lawful || self.is_broken(),
+            "INV-HOME-21: readies are persisted in order, each once"
+        );
+        let _ = self.call(|node| {
+            for (index, at) in &persisted.positions {
+                node.mut_store().place(*index, *at);
+            }
+        });
+        let is_newest = persisted.ready == self.ready_with_blocks;
+        self.persist(if is_newest {
+            self.ready_newest
+        } else {
+            persisted.ready
+        });
+    }
+
+    fn persist(&mut self, number: u64) {
+        self.ready_persisted = number;
+        let _ = self.call(|node| node.on_persist_ready(number));
+    }
+
+    /// The entry `index`, handed out as committed, is applied; `parts` are its records.
+    pub(crate) fn applied(&mut self, index: Index, parts: &[Part]) {
+        let _ = self.call(|node| {
+            node.mut_store().applied(index, parts);
+            node.advance_apply_to(index.0);
+        });
+    }
+
+    /// Whether something appended is not applied yet.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.node.as_ref().is_none_or(|node| {
+            !node.has_ready() && node.raft.raft_log.applied == node.raft.raft_log.last_index()
+        })
+    }
+
+    /// Every call into the library that may panic or change term or role.
+    fn call<R>(&mut self, call: impl FnOnce(&mut RawNode<PartitionStorage>) -> R) -> Option<R> {
+        let node = self.node.as_mut()?;
+        let (seed, id, group) = (self.seed, self.node_id, self.group);
+        let result = guarded(|| {
+            let result = call(node);
+            // The library draws timeouts from a random source of its own; ours are a function of the term, so that runs can be repeated.
+            node.raft.set_randomized_election_timeout(election_ticks(
+                seed,
+                id,
+                group,
+                node.raft.term,
+            ));
+            result
+        });
+        if result.is_none() {
+            self.node = None;
+        }
+        result
+    }
+}
+
+fn settings(id: u64, applied: Index) -> Config {
+    Config {
+        id,
+        applied: applied.0,
+        election_tick: ELECTION_TICKS_MIN,
+        min_election_tick: ELECTION_TICKS_MIN,
+        max_election_tick: ELECTION_TICKS_MAX,
+        heartbeat_tick: HEARTBEAT_TICKS,
+        max_size_per_msg: RAFT_MESSAGE_BYTES_MAX,
+        max_inflight_msgs: INFLIGHT_MAX,
+        pre_vote: true,
+        check_quorum: true,
+        // With it, a follower may ack entries that nobody stored.
+        batch_append: false,
+        max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+        max_committed_size_per_ready: COMMITTED_BYTES_PER_READY,
+        ..Config::default()
+    }
+}
+
+/// What the log thread must keep of a ready; its entries are in the hot tail afterwards.
+fn append_of(
+    group: GroupId,
+    node: &mut RawNode<PartitionStorage>,
+    ready: &mut Ready,
+) -> Option<Append> {
+    let entries: Vec<Entry> = ready.take_entries().into_iter().map(from_raft).collect();
+    for entry in &entries {
+        node.mut_store().append(entry.clone());
+    }
+    if !ready.must_sync() {
+        assert!(entries.is_empty(), "INV-HOME-22: entries are always synced");
+        return None;
+    }
+    let hard_state = ready.hs().map(|state| HardState {
+        term: Term(state.term),
+        vote: state.vote,
+        commit: Index(state.commit),
+    });
+    let is_first = entries.iter().any(|entry| entry.payload.is_empty());
+    let commit = Index(node.raft.raft_log.committed);
+    Some(Append {
+        group,
+        ready: ready.number(),
+        urgent: entries.is_empty() || is_first,
+        hard_state,
+        commit,
+        entries,
+    })
+}
+
+/// Ticks before an election: a pure function of who, where and when.
+fn election_ticks(seed: u64, node: u64, group: GroupId, term: u64) -> usize {
+    let mut mixed = seed;
+    for part in [node, u64::from(group.0), term] {
+        // splitmix64
+        mixed = (mixed ^ part).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+    }
+    let span = (ELECTION_TICKS_MAX - ELECTION_TICKS_MIN) as u64;
+    ELECTION_TICKS_MIN + usize::try_from(mixed % span).unwrap_or(0)
+}
