@@ -43,8 +43,10 @@ pub(crate) fn check_name(bytes: &[u8], limit: usize) -> Result<&str, NameError> 
         });
     }
     let text = core::str::from_utf8(bytes).map_err(|_| NameError::NotUtf8)?;
-    // `char::is_control` is exactly the Unicode category Cc: the two ranges of the specification.
-    if text.chars().any(char::is_control) {
+    // `char::is_control` is exactly the Unicode category Cc: the two ranges of the specification. Most names are
+    // printable ASCII, which one pass over the bytes shows.
+    let is_plain = bytes.iter().all(|byte| matches!(byte, 0x20..=0x7E));
+    if !is_plain && text.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
     Ok(text)

@@ -16,16 +16,37 @@ use crate::wire::Fields;
 /// Bytes of a record frame before its sender.
 pub const RECORD_HEADER_BYTES: usize = 100;
 
+/// Where each field stands (docs/protocol.md, section 4), in bytes from the start of the frame.
+pub(crate) mod at {
+    pub(crate) const CRC: usize = 16;
+    pub(crate) const STATE: usize = 20;
+    pub(crate) const LINK: usize = 24;
+    pub(crate) const ROOM_ID: usize = 32;
+    pub(crate) const SEQ: usize = 40;
+    pub(crate) const COUNT: usize = 48;
+    pub(crate) const TIME: usize = 56;
+    pub(crate) const PRODUCER: usize = 64;
+    pub(crate) const PRODUCER_SEQ: usize = 72;
+    pub(crate) const BACK: usize = 80;
+    pub(crate) const DEVICE: usize = 84;
+    pub(crate) const BODY_LEN: usize = 88;
+    pub(crate) const HEADERS_LEN: usize = 92;
+    pub(crate) const SENDER_LEN: usize = 94;
+    pub(crate) const KIND: usize = 95;
+    pub(crate) const CODEC: usize = 96;
+    pub(crate) const FLAGS: usize = 97;
+}
+
 /// First byte that the crc covers.
-pub(crate) const CRC_FROM: usize = 20;
+pub(crate) const CRC_FROM: usize = at::STATE;
 /// First byte that the link covers.
-pub(crate) const LINK_FROM: usize = 32;
-/// Where the link stands: the eight bytes before those it covers.
-pub(crate) const LINK_AT: usize = 24;
-/// Where the crc stands.
-pub(crate) const CRC_AT: usize = 16;
+pub(crate) const LINK_FROM: usize = at::ROOM_ID;
 /// Bit 0 of `state`.
 const ERASED: u8 = 1;
+
+// The link before a record is put where its link will stand, right before the bytes that are hashed with it.
+const _: () = assert!(at::LINK + 8 == LINK_FROM);
+const _: () = assert!(at::FLAGS + 1 + 2 == RECORD_HEADER_BYTES);
 
 /// Padded size of a record frame with parts of these sizes, in bytes.
 #[must_use]
@@ -40,66 +61,44 @@ pub const fn record_bytes(sender: usize, headers: usize, body: usize) -> usize {
 /// A record as a view over its frame.
 ///
 /// A value of this type has lengths that add up, a lawful sender and zero padding; unless it came from
-/// [`Record::parse_unchecked_crc`], its bytes match its crc too.
+/// [`Record::parse_unchecked_crc`], its bytes match its crc too. Fields are read from the frame when asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Record<'a> {
     whole: &'a [u8],
-    fixed: Fixed,
+    head: &'a [u8; RECORD_HEADER_BYTES],
     sender: &'a str,
     headers: &'a [u8],
     body: &'a [u8],
 }
 
-/// The fixed fields, decoded.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Fixed {
-    crc: u32,
-    state: u8,
-    link: Link,
-    room_id: RoomId,
-    seq: Seq,
-    count: Count,
-    time: Timestamp,
-    producer: Producer,
-    producer_seq: ProducerSeq,
-    back: u32,
-    device: Device,
-    body_len: u32,
-    headers_len: u16,
-    sender_len: u8,
-    kind: RecordKind,
-    codec: u8,
-    flags: u8,
+/// The `N` bytes at `at`, a constant of [`at`]: the bound folds away when compiled.
+#[inline(always)]
+fn field<const N: usize>(head: &[u8; RECORD_HEADER_BYTES], at: usize) -> [u8; N] {
+    head.get(at..)
+        .and_then(|tail| tail.first_chunk::<N>())
+        .copied()
+        .unwrap_or([0; N])
 }
 
-impl Fixed {
-    #[inline]
-    fn read(mut fields: Fields<'_>) -> Result<Fixed, DecodeError> {
-        let crc = fields.u32()?;
-        let state = fields.u8()?;
-        fields.skip::<3>()?;
-        let fixed = Fixed {
-            crc,
-            state,
-            link: Link(fields.u64()?),
-            room_id: RoomId(fields.u64()?),
-            seq: Seq(fields.u64()?),
-            count: Count(fields.u64()?),
-            time: Timestamp(fields.u64()?),
-            producer: Producer(fields.u64()?),
-            producer_seq: ProducerSeq(fields.u64()?),
-            back: fields.u32()?,
-            device: Device(fields.u32()?),
-            body_len: fields.u32()?,
-            headers_len: fields.u16()?,
-            sender_len: fields.u8()?,
-            kind: RecordKind::from_wire(fields.u8()?),
-            codec: fields.u8()?,
-            flags: fields.u8()?,
-        };
-        fields.skip::<2>()?;
-        Ok(fixed)
-    }
+#[inline(always)]
+fn u8_at(head: &[u8; RECORD_HEADER_BYTES], at: usize) -> u8 {
+    let [byte] = field(head, at);
+    byte
+}
+
+#[inline(always)]
+fn u16_at(head: &[u8; RECORD_HEADER_BYTES], at: usize) -> u16 {
+    u16::from_le_bytes(field(head, at))
+}
+
+#[inline(always)]
+fn u32_at(head: &[u8; RECORD_HEADER_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes(field(head, at))
+}
+
+#[inline(always)]
+fn u64_at(head: &[u8; RECORD_HEADER_BYTES], at: usize) -> u64 {
+    u64::from_le_bytes(field(head, at))
 }
 
 impl<'a> Record<'a> {
@@ -110,7 +109,7 @@ impl<'a> Record<'a> {
     #[inline]
     pub fn parse(frame: &'a [u8]) -> Result<Record<'a>, DecodeError> {
         let record = Record::parse_unchecked_crc(frame)?;
-        if crc32c::crc32c(record.covered(CRC_FROM)) != record.fixed.crc {
+        if crc32c::crc32c(record.covered(CRC_FROM)) != record.crc() {
             return Err(DecodeError::Crc);
         }
         Ok(record)
@@ -122,34 +121,32 @@ impl<'a> Record<'a> {
     /// As [`Record::parse`], but for the crc.
     #[inline]
     pub fn parse_unchecked_crc(frame: &'a [u8]) -> Result<Record<'a>, DecodeError> {
-        let Some(head) = frame.first_chunk::<FRAME_HEADER_BYTES>() else {
-            return Err(DecodeError::Truncated);
-        };
-        let body = frame.get(FRAME_HEADER_BYTES..).unwrap_or_default();
-        let (fields, mut parts) =
-            Fields::fixed::<{ RECORD_HEADER_BYTES - FRAME_HEADER_BYTES }>(body)?;
-        let fixed = Fixed::read(fields)?;
-        let sender = parts.bytes(usize::from(fixed.sender_len))?;
-        let headers = parts.bytes(usize::from(fixed.headers_len))?;
-        let body = parts.bytes(fixed.body_len as usize)?;
+        let (head, parts) = frame.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        let mut parts = Fields::new(parts);
+        let sender = parts.bytes(usize::from(u8_at(head, at::SENDER_LEN)))?;
+        let headers = parts.bytes(usize::from(u16_at(head, at::HEADERS_LEN)))?;
+        let body = parts.bytes(u32_at(head, at::BODY_LEN) as usize)?;
         let padding = parts.rest();
         let bytes = record_bytes(sender.len(), headers.len(), body.len());
+        if frame.len() != bytes || padding.iter().any(|byte| *byte != 0) {
+            return Err(DecodeError::RecordLayout);
+        }
+        // The crc does not cover the frame header, so only the one lawful header is taken.
         let len = u32::try_from(bytes.saturating_sub(FRAME_HEADER_BYTES))
             .map_err(|_| DecodeError::RecordLayout)?;
-        let lawful_head = FrameHeader {
+        let lawful = FrameHeader {
             len,
             kind: Kind::Record.wire(),
             flags: 0,
             id: RequestId::PUSH,
-        }
-        .to_bytes();
-        if *head != lawful_head || frame.len() != bytes || padding.iter().any(|byte| *byte != 0) {
+        };
+        if field(head, 0) != lawful.to_bytes() {
             return Err(DecodeError::RecordLayout);
         }
         let sender = check_name(sender, USER_NAME_BYTES_MAX)?;
         Ok(Record {
             whole: frame,
-            fixed,
+            head,
             sender,
             headers,
             body,
@@ -164,86 +161,86 @@ impl<'a> Record<'a> {
 
     /// The room it belongs to.
     #[must_use]
-    pub const fn room_id(&self) -> RoomId {
-        self.fixed.room_id
+    pub fn room_id(&self) -> RoomId {
+        RoomId(u64_at(self.head, at::ROOM_ID))
     }
 
     /// Its position.
     #[must_use]
-    pub const fn seq(&self) -> Seq {
-        self.fixed.seq
+    pub fn seq(&self) -> Seq {
+        Seq(u64_at(self.head, at::SEQ))
     }
 
     /// How many messages the room has up to here, this record included.
     #[must_use]
-    pub const fn count(&self) -> Count {
-        self.fixed.count
+    pub fn count(&self) -> Count {
+        Count(u64_at(self.head, at::COUNT))
     }
 
     /// When it was admitted; never falls within a partition.
     #[must_use]
-    pub const fn time(&self) -> Timestamp {
-        self.fixed.time
+    pub fn time(&self) -> Timestamp {
+        Timestamp(u64_at(self.head, at::TIME))
     }
 
     /// Link of the room up to and including this record.
     #[must_use]
-    pub const fn link(&self) -> Link {
-        self.fixed.link
+    pub fn link(&self) -> Link {
+        Link(u64_at(self.head, at::LINK))
     }
 
     /// The session that published it.
     #[must_use]
-    pub const fn producer(&self) -> Producer {
-        self.fixed.producer
+    pub fn producer(&self) -> Producer {
+        Producer(u64_at(self.head, at::PRODUCER))
     }
 
     /// Its number within producer and room.
     #[must_use]
-    pub const fn producer_seq(&self) -> ProducerSeq {
-        self.fixed.producer_seq
+    pub fn producer_seq(&self) -> ProducerSeq {
+        ProducerSeq(u64_at(self.head, at::PRODUCER_SEQ))
     }
 
     /// Distance in seqs to this producer's previous record in the room; 0: none.
     #[must_use]
-    pub const fn back(&self) -> u32 {
-        self.fixed.back
+    pub fn back(&self) -> u32 {
+        u32_at(self.head, at::BACK)
     }
 
     /// The sender's device.
     #[must_use]
-    pub const fn device(&self) -> Device {
-        self.fixed.device
+    pub fn device(&self) -> Device {
+        Device(u32_at(self.head, at::DEVICE))
     }
 
     /// What it is.
     #[must_use]
-    pub const fn kind(&self) -> RecordKind {
-        self.fixed.kind
+    pub fn kind(&self) -> RecordKind {
+        RecordKind::from_wire(u8_at(self.head, at::KIND))
     }
 
     /// How the body is encoded; opaque to the server.
     #[must_use]
-    pub const fn codec(&self) -> u8 {
-        self.fixed.codec
+    pub fn codec(&self) -> u8 {
+        u8_at(self.head, at::CODEC)
     }
 
     /// Flags of the publisher; 0 in version 1.
     #[must_use]
-    pub const fn record_flags(&self) -> u8 {
-        self.fixed.flags
+    pub fn record_flags(&self) -> u8 {
+        u8_at(self.head, at::FLAGS)
     }
 
     /// The stored checksum.
     #[must_use]
-    pub const fn crc(&self) -> u32 {
-        self.fixed.crc
+    pub fn crc(&self) -> u32 {
+        u32_at(self.head, at::CRC)
     }
 
     /// Whether the body was removed by redaction, so that the link cannot be recomputed.
     #[must_use]
-    pub const fn is_erased(&self) -> bool {
-        self.fixed.state & ERASED != 0
+    pub fn is_erased(&self) -> bool {
+        u8_at(self.head, at::STATE) & ERASED != 0
     }
 
     /// User name of the sender, as the broker stamped it.
@@ -273,7 +270,7 @@ impl<'a> Record<'a> {
     /// The digest of the PUBLISH it came from; meaningless once erased.
     #[must_use]
     pub fn digest(&self) -> u32 {
-        publish_digest(self.fixed.kind, self.fixed.codec, self.headers, self.body)
+        publish_digest(self.kind(), self.codec(), self.headers, self.body)
     }
 
     /// Whether this record follows a history whose link is `before`.
@@ -281,20 +278,20 @@ impl<'a> Record<'a> {
     /// An erased record cannot be checked and is taken as it is; the ones behind it are checked again.
     #[must_use]
     pub fn verify_link(&self, before: Link) -> bool {
-        self.is_erased() || link_after(before, self.covered(LINK_FROM)) == self.fixed.link
+        self.is_erased() || link_after(before, self.covered(LINK_FROM)) == self.link()
     }
 
     /// The bytes from `from` up to the end of the body.
     #[inline]
     fn covered(&self, from: usize) -> &'a [u8] {
-        let padding = self.whole.len().saturating_sub(
-            RECORD_HEADER_BYTES
-                .saturating_add(self.sender.len())
-                .saturating_add(self.headers.len())
-                .saturating_add(self.body.len()),
-        );
-        let end = self.whole.len().saturating_sub(padding);
-        self.whole.get(from..end).unwrap_or_default()
+        let parts = self
+            .sender
+            .len()
+            .saturating_add(self.headers.len())
+            .saturating_add(self.body.len());
+        self.whole
+            .get(from..RECORD_HEADER_BYTES.saturating_add(parts))
+            .unwrap_or_default()
     }
 }
 

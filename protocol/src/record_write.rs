@@ -8,7 +8,7 @@ use crate::codes::RecordKind;
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, Kind};
 use crate::ids::{Count, Device, Link, Producer, ProducerSeq, RequestId, RoomId, Seq, Timestamp};
 use crate::limits::USER_NAME_BYTES_MAX;
-use crate::record::{CRC_AT, CRC_FROM, LINK_AT, RECORD_HEADER_BYTES, record_bytes};
+use crate::record::{CRC_FROM, RECORD_HEADER_BYTES, at, record_bytes};
 use crate::wire::{length_u8, length_u16, length_u32, patch};
 
 /// What a record says, before link, crc and padding.
@@ -66,10 +66,10 @@ pub fn append_record(out: &mut Vec<u8>, fields: &RecordFields<'_>, before: Link)
 
     // The link before stands where the link will: hashing from there on is the link's definition.
     let record = out.get_mut(start..).unwrap_or_default();
-    let link = Link(xxh3_64(record.get(LINK_AT..).unwrap_or_default()));
-    patch(record, LINK_AT, link.0.to_le_bytes());
+    let link = Link(xxh3_64(record.get(at::LINK..).unwrap_or_default()));
+    patch(record, at::LINK, link.0.to_le_bytes());
     let crc = crc32c::crc32c(record.get(CRC_FROM..).unwrap_or_default());
-    patch(record, CRC_AT, crc.to_le_bytes());
+    patch(record, at::CRC, crc.to_le_bytes());
     out.resize(start.saturating_add(bytes), 0);
     link
 }

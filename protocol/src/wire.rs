@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
     }
 
     #[inline]
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (taken, rest) = self
             .rest
             .split_first_chunk::<N>()

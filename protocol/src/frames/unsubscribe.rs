@@ -23,29 +23,39 @@ pub struct Unsubscribe<'a> {
 }
 
 impl<'a> Unsubscribe<'a> {
-    /// Reads an UNSUBSCRIBE of either direction.
+    /// Reads what a server sent.
     ///
     /// # Errors
     /// [`DecodeError`] naming what is wrong.
     pub fn decode(frame: RawFrame<'a>) -> Result<Self, DecodeError> {
         frame.expect(Kind::Unsubscribe)?;
-        let (mut fixed, mut parts) = Fields::fixed::<FIXED_BYTES>(frame.body())?;
-        let (room_id, code, room_len) = (fixed.u64()?, Code::from_wire(fixed.u16()?), fixed.u8()?);
-        fixed.zeros::<5>()?;
-        let room = RoomRef::decode(room_id, parts.bytes(usize::from(room_len))?)?;
-        Extensions::check_unknown(parts.rest())?;
-        Ok(Unsubscribe { room, code })
+        Unsubscribe::read(frame).map(|(unsubscribe, _)| unsubscribe)
     }
 
-    /// Reads what a client sent: a request without a reason.
-    pub(crate) fn decode_request(frame: RawFrame<'a>) -> Result<Self, DecodeError> {
+    /// Reads what a client sent: a request, without a reason.
+    ///
+    /// # Errors
+    /// [`DecodeError`] naming what is wrong.
+    pub fn decode_request(frame: RawFrame<'a>) -> Result<Self, DecodeError> {
         frame.expect_request(Kind::Unsubscribe)?;
-        let unsubscribe = Unsubscribe::decode(frame)?;
+        let (unsubscribe, reserved) = Unsubscribe::read(frame)?;
+        if reserved != [0; 5] {
+            return Err(DecodeError::Reserved);
+        }
         if unsubscribe.code == Code::NONE {
             Ok(unsubscribe)
         } else {
             Err(DecodeError::BadValue("code"))
         }
+    }
+
+    fn read(frame: RawFrame<'a>) -> Result<(Self, [u8; 5]), DecodeError> {
+        let (mut fixed, mut parts) = Fields::fixed::<FIXED_BYTES>(frame.body())?;
+        let (room_id, code, room_len) = (fixed.u64()?, Code::from_wire(fixed.u16()?), fixed.u8()?);
+        let reserved = fixed.take()?;
+        let room = RoomRef::decode(room_id, parts.bytes(usize::from(room_len))?)?;
+        Extensions::check_unknown(parts.rest())?;
+        Ok((Unsubscribe { room, code }, reserved))
     }
 
     /// Appends the frame.
