@@ -11,16 +11,7 @@ use bytes::Bytes;
 use crate::core::{ConnId, CoreId};
 use crate::lane::Ticket;
 
-/// Where a batch of a room's records is. (Stands in for the log's own type until that is there.)
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Located {
-    /// First seq in the batch.
-    pub first: Seq,
-    /// Seq behind the last one.
-    pub next: Seq,
-    /// Position of its block.
-    pub at: LogPosition,
-}
+pub use antiphon_log::Located;
 
 /// A read of one room's records from the log.
 #[derive(Clone, Debug)]
