@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use antiphon_disk::OpenError;
+
 use crate::config::Conflict;
 
 /// Why a node did not start. Nothing runs, nothing is locked. The display says what to do next.
@@ -32,23 +34,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// Another process holds the data directory.
-    #[error(
-        "the data directory {} is in use by another process. Two brokers never share one: stop the other, or choose \
-         another directory with data.directory", directory.display()
-    )]
-    DirectoryLocked {
-        /// The data directory.
-        directory: PathBuf,
-    },
-    /// The data directory cannot be made, read or understood.
-    #[error("the data directory {} cannot be used: {told}", directory.display())]
-    Directory {
-        /// The data directory.
-        directory: PathBuf,
-        /// What is wrong and what to do.
-        told: String,
-    },
+    /// The data directory is locked by another process, has another format, or cannot be read.
+    #[error(transparent)]
+    Directory(#[from] OpenError),
     /// The log cannot be opened.
     #[error(
         "the log in {} cannot be opened: {told}. Nothing was changed. `antiphon log verify {}` shows what is readable", 

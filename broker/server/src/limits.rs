@@ -13,18 +13,28 @@ pub(crate) const READ_TURN_FRAMES_MAX: u32 = 512;
 
 /// Bytes of partial and paused input that all connections of one core may hold together.
 ///
-/// Reached: connections that would add to it are not read until others have given theirs back. Who holds it with a started
-/// frame must finish it within the protocol's deadline or is closed, so room comes back by itself.
+/// Reached: connections that hold more than [`INPUT_SCARCE_HELD_BYTES`] are not read, the others in small steps. Who holds it
+/// with a started frame must finish it within the protocol's deadline or is closed, so room comes back by itself.
 pub(crate) const INPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// While input memory is scarce, who holds more bytes than this is not read.
+pub(crate) const INPUT_SCARCE_HELD_BYTES: usize = 16 * 1024;
+
+/// While input memory is scarce, the most bytes of one read.
+pub(crate) const INPUT_SCARCE_READ_BYTES: usize = 8 * 1024;
+
 /// Bytes of the per-core buffer that one connection's output is gathered into for one send.
-pub(crate) const SEND_BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// A chunk of at least this many bytes is sent from where it lies: the copy would cost more than the second call.
 pub(crate) const SEND_DIRECT_BYTES_MIN: usize = 32 * 1024;
 
 /// Bytes sent to one connection per turn; reached: it is queued again behind the others.
 pub(crate) const SEND_TURN_BYTES_MAX: usize = 256 * 1024;
+
+/// Sockets flushed per turn; the rest is flushed in the next turns, with a look at new input in between. At 6 us each this
+/// is about 3 ms.
+pub(crate) const FLUSH_TURN_SOCKETS_MAX: usize = 512;
 
 /// `TCP_NOTSENT_LOWAT`: unsent bytes that the kernel takes per socket before it says "not writable". Bounds what a slow
 /// reader holds in the kernel.
@@ -45,6 +55,12 @@ pub(crate) const HANDOVER_SOCKETS_MAX: usize = 1_024;
 /// Jobs on their way to the log thread. Full: a core keeps what it could not hand over and offers it again when the log
 /// has reported; what can pile up there is bounded by the core's own admission.
 pub(crate) const LOG_JOBS_MAX: usize = 4_096;
+
+/// Jobs that the log thread takes before it writes and syncs; the rest goes with the next sync.
+pub(crate) const LOG_JOBS_TURN_MAX: usize = 4_096;
+
+/// Core threads at most; the setting's bound.
+pub(crate) const CORES_MAX: u32 = 256;
 
 /// Reports of the log thread on their way to one core. Full: the log thread waits for that core, and no core waits for it.
 pub(crate) const PERSISTED_MAX: usize = 4_096;

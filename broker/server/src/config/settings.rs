@@ -86,9 +86,9 @@ pub struct Connections {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Session {
-    /// How often a client sends something unless it asks for another interval, 1 s..=1 h; three of them without a byte
+    /// How often a client sends something unless it asks for another interval, 1 s..=60 s; three of them without a byte
     /// end the connection. Default 5 s.
-    pub keepalive: Millis<1_000, 3_600_000>,
+    pub keepalive: Millis<1_000, 60_000>,
     /// Largest frame after WELCOME, without its 16-byte header, 8 KiB..=4 MiB. Default 1 MiB.
     pub frame_bytes_max: Size<{ 8 << 10 }, { 4 << 20 }>,
     /// Largest body of a publish, 1 KiB..=1 MiB. Default 256 KiB. A record around it fits into a frame.
@@ -101,9 +101,6 @@ pub struct Session {
     pub requests_max: Count<1, 4_096>,
     /// Records of one FETCH, 1..=10,000. Default 10,000.
     pub fetch_records_max: Count<1, 10_000>,
-    /// Output kept for one connection before its subscriptions fall behind and become cursors, 16 KiB..=16 MiB.
-    /// Default 256 KiB.
-    pub outbox_bytes_max: Size<{ 16 << 10 }, { 16 << 20 }>,
 }
 
 /// How a node ends.
@@ -201,7 +198,6 @@ impl Default for Session {
             subscriptions_max: Count::fixed(16_384),
             requests_max: Count::fixed(64),
             fetch_records_max: Count::fixed(10_000),
-            outbox_bytes_max: Size::fixed(256 << 10),
         }
     }
 }

@@ -79,7 +79,7 @@ fn flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults() {
 #[test]
 fn what_show_prints_is_itself_the_same_configuration() {
     let first = world(
-        "[session]\nkeepalive = \"90s\"\n[listen]\naddress = \"[::1]:0\"\n",
+        "[session]\nkeepalive = \"30s\"\n[listen]\naddress = \"[::1]:0\"\n",
         &[],
         &[],
     );
@@ -142,7 +142,7 @@ fn a_bad_value_names_the_variable_or_the_key_and_the_bounds() {
     let flag = world("", &[], &[("session.keepalive", "soon")]);
     let told = check(&flag.sources).expect_err("no duration").to_string();
     assert!(
-        told.starts_with("session.keepalive: `soon` will not do") && told.contains("1s to 1h"),
+        told.starts_with("session.keepalive: `soon` will not do") && told.contains("1s to 1m"),
         "{told}"
     );
     let unknown = world("", &[], &[("session.keepaliv", "5s")]);

@@ -1,0 +1,162 @@
+//! Reader threads: they read from the log's mapped files whatever is not hot any more.
+//!
+//! A page that is not in memory stops the thread that touches it for milliseconds; so cores never touch a map. One job is
+//! one slice of at most [`READ_SLICE_BYTES_MAX`], and a long read asks for the next slice when the last one was used: so all
+//! readers of the node take turns, and a reader of a million records delays nobody by more than a slice.
+
+mod pool;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use antiphon_core::{ReadAnswer, ReadFailure, ReadJob, ReadRecords};
+use antiphon_disk::{MapError, RoomRead, RoomReadError, SegmentMaps};
+use antiphon_log::ReadError;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::guard;
+use crate::limits::{READ_JOBS_MAX, READ_SLICE_BYTES_MAX};
+use crate::readers::pool::Pool;
+use crate::wake::Sleeper;
+
+/// A core's way to the reader threads.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadPort {
+    jobs: Sender<ReadJob>,
+}
+
+/// Where a core hears from the reader threads.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadListener {
+    pub(crate) answers: Sender<ReadAnswer>,
+    pub(crate) sleeper: Arc<Sleeper>,
+}
+
+/// The reader threads. They end when no [`ReadPort`] is left.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    jobs: Receiver<ReadJob>,
+    /// By core.
+    listeners: Arc<[ReadListener]>,
+    maps: Arc<SegmentMaps>,
+    pool: Arc<Pool>,
+}
+
+impl ReadPort {
+    /// Asks for a read, or gives the job back if too many wait.
+    pub(crate) fn ask(&self, job: ReadJob) -> Result<(), ReadJob> {
+        match self.jobs.try_send(job) {
+            // Disconnected: the node is ending, and nobody waits for the answer.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+            Err(TrySendError::Full(job)) => Err(job),
+        }
+    }
+}
+
+impl Readers {
+    /// Starts `count` threads that read through `maps`.
+    pub(crate) fn start(
+        count: u32,
+        maps: SegmentMaps,
+        listeners: Vec<ReadListener>,
+    ) -> std::io::Result<(Self, ReadPort)> {
+        let (sender, jobs) = bounded(READ_JOBS_MAX);
+        let (maps, pool) = (Arc::new(maps), Pool::new());
+        let listeners: Arc<[ReadListener]> = listeners.into();
+        let mut threads = Vec::new();
+        for number in 0..count {
+            let reader = Reader {
+                jobs: jobs.clone(),
+                listeners: Arc::clone(&listeners),
+                maps: Arc::clone(&maps),
+                pool: Arc::clone(&pool),
+            };
+            threads.push(guard::spawn(format!("reader-{number}"), move || {
+                reader.run()
+            })?);
+        }
+        Ok((Self { threads }, ReadPort { jobs: sender }))
+    }
+
+    /// Waits for their end.
+    pub(crate) fn join(self) {
+        for thread in self.threads {
+            // A panic there has ended the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Reader {
+    fn run(self) {
+        for job in &self.jobs {
+            let answer = self.answer(&job);
+            let listener = &self.listeners[usize::from(job.reply_to.0)];
+            // Room for as many answers as there can be jobs; a core that has ended hears nothing more.
+            if listener.answers.send(answer).is_ok() {
+                listener.sleeper.wake();
+            }
+        }
+    }
+
+    fn answer(&self, job: &ReadJob) -> ReadAnswer {
+        let result = self.read(job).map_err(|error| {
+            let failure = failure_of(&error);
+            tracing::warn!(%error, ?failure, "read_failed");
+            failure
+        });
+        ReadAnswer {
+            purpose: job.purpose,
+            room: job.room,
+            from: job.from,
+            result,
+        }
+    }
+
+    fn read(&self, job: &ReadJob) -> Result<ReadRecords, RoomReadError> {
+        let mut buffer = self.pool.take();
+        let wanted = job.until.0.saturating_sub(job.from.0);
+        let read = RoomRead {
+            room: job.room,
+            from: job.from,
+            records_max: u32::try_from(wanted).unwrap_or(u32::MAX),
+            bytes_max: READ_SLICE_BYTES_MAX.min(job.bytes_max as usize),
+            located: &job.located,
+            below: job.below,
+        };
+        let slice = self.maps.read_room(&read, &mut buffer)?;
+        if slice.first != job.from {
+            // The index said that the batch holds it.
+            let at = job
+                .located
+                .first()
+                .map_or_else(Default::default, |located| located.at);
+            return Err(ReadError::NotThere {
+                at,
+                room: job.room,
+                from: job.from,
+            }
+            .into());
+        }
+        Ok(ReadRecords {
+            first: slice.first,
+            next: slice.next,
+            link_before: slice.link_before,
+            records: self.pool.share(buffer),
+        })
+    }
+}
+
+/// What the core needs to know of a failed read.
+fn failure_of(error: &RoomReadError) -> ReadFailure {
+    match error {
+        RoomReadError::Map(MapError::Missing { .. }) => ReadFailure::Gone,
+        RoomReadError::Map(MapError::TooMany { .. }) => ReadFailure::Busy,
+        _ => ReadFailure::Damaged,
+    }
+}

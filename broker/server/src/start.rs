@@ -1,0 +1,336 @@
+//! From a configuration to a running node.
+//!
+//! ```text
+//!  agree -> descriptors -> bind -> lock directory -> recover log -> pollers, lanes, channels -> threads -> listen
+//! ```
+//! What can fail for reasons outside comes first, and clients last: whoever connects finds a node that serves.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use antiphon_core::channel::Exchange;
+use antiphon_core::limits::Limits;
+use antiphon_core::{Core, CoreConfig, CoreId, HashState, PartitionSeed, SlotMap};
+use antiphon_disk::{DataDirectory, FileDisk, MAPS_DEFAULT, NewDirectory};
+use antiphon_log::Log;
+use antiphon_protocol::NodeId;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mio::Poll;
+
+use crate::acceptor::{self, Accepted, Acceptor, Door};
+use crate::affinity::Pins;
+use crate::clock::Clock;
+use crate::config::{Config, Session};
+use crate::core_thread::{self, CoreThread, Persistence, Ports};
+use crate::descriptors;
+use crate::error::StartError;
+use crate::guard;
+use crate::lanes::Lanes;
+use crate::limits::{
+    HANDOVER_SOCKETS_MAX, LANE_MESSAGES_MAX, LOG_JOBS_MAX, PERSISTED_MAX, READ_JOBS_MAX,
+};
+use crate::listen::Bound;
+use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, SegmentThread};
+use crate::node::{AcceptorHandle, CoreHandle, LogHandle, Node, Report};
+use crate::phase::PhaseCell;
+use crate::places::Places;
+use crate::readers::{ReadListener, Readers};
+use crate::recovery::{Recovered, recover};
+use crate::wake::Sleeper;
+
+/// One core's poller and the receiving ends of its channels, before its thread runs.
+struct Seat {
+    poll: Poll,
+    sleeper: Arc<Sleeper>,
+    sockets: (Sender<Accepted>, Receiver<Accepted>),
+    persisted: (Sender<Persistence>, Receiver<Persistence>),
+    answers: (
+        Sender<antiphon_core::ReadAnswer>,
+        Receiver<antiphon_core::ReadAnswer>,
+    ),
+}
+
+/// What all cores of the node have in common.
+struct Common {
+    clock: Clock,
+    map: SlotMap,
+    node: NodeId,
+    limits: Limits,
+    exchange: Arc<Exchange>,
+    phase: Arc<PhaseCell>,
+    reports: Sender<Report>,
+    jobs: Sender<LogJob<FileDisk>>,
+}
+
+/// Starts a node.
+pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
+    config.agree()?;
+    let places_max = connections_max(config);
+    let bound = Bound::new(config.listen.address)?;
+    let new = NewDirectory {
+        node: NodeId(config.data.node.number()),
+        partitions: config.data.partitions.number(),
+    };
+    let directory = DataDirectory::open(&config.data.directory, new)?;
+    let recovered = recover(&directory, config.data.segment_bytes.bytes())?;
+    let (listener, address) = bound.listen(config.listen.backlog.number())?;
+
+    let cores = core_count(config);
+    let seats: Vec<Seat> = (0..cores)
+        .map(|_| Seat::new())
+        .collect::<io::Result<_>>()
+        .map_err(system("a poller"))?;
+    let (reports, told) = bounded(usize::from(cores) + 8);
+    let (jobs, jobs_receiver) = bounded(LOG_JOBS_MAX);
+    let common = Common {
+        clock: Clock::start(),
+        map: SlotMap::even(recovered.partitions, cores),
+        node: recovered.node,
+        limits: limits(&config.session),
+        exchange: Exchange::new(cores),
+        phase: Arc::new(PhaseCell::default()),
+        reports,
+        jobs: jobs.clone(),
+    };
+    let accept_poll = Poll::new().map_err(system("a poller"))?;
+    let accept_sleeper =
+        Arc::new(Sleeper::new(accept_poll.registry(), acceptor::WAKE).map_err(system("a poller"))?);
+    let per_address_max = config.connections.per_address_max.number();
+    let places = Places::new(
+        places_max,
+        per_address_max,
+        cores,
+        Arc::clone(&accept_sleeper),
+    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let doors = seats.iter().map(Seat::door).collect();
+    let acceptor = Acceptor::new(
+        accept_poll,
+        listener,
+        places,
+        doors,
+        Arc::clone(&accept_sleeper),
+        Arc::clone(&stop),
+    );
+
+    // From here on threads run. Should one not start, dropping the node ends those that do.
+    let mut node = Node {
+        address,
+        drain: config.shutdown.drain.duration(),
+        phase: Arc::clone(&common.phase),
+        acceptor: AcceptorHandle {
+            stop,
+            sleeper: accept_sleeper,
+            thread: None,
+        },
+        cores: Vec::new(),
+        readers: None,
+        log: LogHandle { jobs, thread: None },
+        reports: told,
+        directory,
+    };
+    start_threads(&mut node, config, common, seats, recovered, jobs_receiver)?;
+    let thread = guard::spawn("acceptor".to_owned(), move || acceptor.run());
+    node.acceptor.thread = Some(thread.map_err(system("a thread"))?);
+    tracing::info!(%address, cores, connections_max = places_max, "listening");
+    Ok(node)
+}
+
+fn start_threads(
+    node: &mut Node,
+    config: &Config,
+    common: Common,
+    seats: Vec<Seat>,
+    recovered: Recovered,
+    jobs: Receiver<LogJob<FileDisk>>,
+) -> Result<(), StartError> {
+    let Recovered { log, seeds, .. } = recovered;
+    let listeners = seats.iter().map(Seat::log_listener).collect();
+    node.log.thread = Some(start_log(
+        &common,
+        log,
+        node.directory.disk(),
+        listeners,
+        jobs,
+    )?);
+    let listeners = seats.iter().map(Seat::read_listener).collect();
+    let maps = node.directory.maps(MAPS_DEFAULT);
+    let readers = Readers::start(config.threads.readers.number(), maps, listeners);
+    let (readers, read_port) = readers.map_err(system("a thread"))?;
+    node.readers = Some(readers);
+
+    let sleepers: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.sleeper)).collect();
+    let lanes = Lanes::between(&sleepers, LANE_MESSAGES_MAX);
+    let pins = Pins::new(config.threads.pin);
+    let mut seeds = deal(seeds, &common.map);
+    for ((seat, lanes), number) in seats.into_iter().zip(lanes).zip(0_u16..) {
+        let me = CoreId(number);
+        let seeds = std::mem::take(&mut seeds[usize::from(number)]);
+        let core = Core::new(
+            common.core_config(me)?,
+            Arc::clone(&common.exchange),
+            seeds,
+            common.clock.now(),
+        );
+        let ports = Ports {
+            sockets: seat.sockets.1,
+            persisted: seat.persisted.1,
+            answers: seat.answers.1,
+            lanes,
+            exchange: Arc::clone(&common.exchange),
+            log: LogPort::new(common.jobs.clone()),
+            readers: read_port.clone(),
+            phase: Arc::clone(&common.phase),
+            reports: common.reports.clone(),
+        };
+        let sleeper = Arc::clone(&seat.sleeper);
+        let thread = CoreThread::new(me, core, seat.poll, seat.sleeper, common.clock, ports);
+        let pin = pins.of(number);
+        let thread = guard::spawn(format!("core-{number}"), move || {
+            pin.apply();
+            thread.run();
+        });
+        let thread = thread.map_err(system("a thread"))?;
+        node.cores.push(CoreHandle {
+            sleeper,
+            thread: Some(thread),
+        });
+    }
+    Ok(())
+}
+
+fn start_log(
+    common: &Common,
+    log: Log<FileDisk>,
+    disk: FileDisk,
+    listeners: Vec<LogListener>,
+    jobs: Receiver<LogJob<FileDisk>>,
+) -> Result<std::thread::JoinHandle<()>, StartError> {
+    let maker = SegmentThread::start(common.jobs.clone()).map_err(system("a thread"))?;
+    let thread = LogThread {
+        log,
+        jobs,
+        listeners,
+        map: common.map.clone(),
+        maker,
+        reports: common.reports.clone(),
+        explain: |disk: &FileDisk| disk.take_failure().map(|failure| failure.to_string()),
+        disk,
+    };
+    guard::spawn("log".to_owned(), move || thread.run()).map_err(system("a thread"))
+}
+
+impl Seat {
+    fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let sleeper = Arc::new(Sleeper::new(poll.registry(), core_thread::WAKE)?);
+        Ok(Self {
+            poll,
+            sleeper,
+            sockets: bounded(HANDOVER_SOCKETS_MAX),
+            persisted: bounded(PERSISTED_MAX),
+            answers: bounded(READ_JOBS_MAX),
+        })
+    }
+
+    fn door(&self) -> Door {
+        Door {
+            sockets: self.sockets.0.clone(),
+            sleeper: Arc::clone(&self.sleeper),
+        }
+    }
+
+    fn log_listener(&self) -> LogListener {
+        LogListener {
+            persisted: self.persisted.0.clone(),
+            sleeper: Arc::clone(&self.sleeper),
+        }
+    }
+
+    fn read_listener(&self) -> ReadListener {
+        ReadListener {
+            answers: self.answers.0.clone(),
+            sleeper: Arc::clone(&self.sleeper),
+        }
+    }
+}
+
+impl Common {
+    fn core_config(&self, core: CoreId) -> Result<CoreConfig, StartError> {
+        Ok(CoreConfig {
+            node: self.node,
+            core,
+            cores: self.map.cores(),
+            partitions: self.map.partitions(),
+            seed: random()?,
+            limits: self.limits.clone(),
+            map: self.map.clone(),
+            // Clients choose room and user names; nobody outside knows where in a table they land.
+            hash: HashState::with_seed(random()?, foldhash::SharedSeed::global_random()),
+        })
+    }
+}
+
+/// Random bits from the system.
+pub(crate) fn random() -> Result<u64, StartError> {
+    getrandom::u64().map_err(|error| StartError::System {
+        what: "random bytes",
+        source: error.into(),
+    })
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::System { what, source }
+}
+
+fn connections_max(config: &Config) -> u32 {
+    let descriptors = descriptors::raise();
+    let max = descriptors::connections_max(config.connections.max.number(), descriptors);
+    if let Some(wanted) = max.cut_from {
+        tracing::warn!(
+            wanted,
+            descriptors,
+            connections = max.connections,
+            "connections_max_cut"
+        );
+    }
+    max.connections
+}
+
+/// One core per CPU that this process may use, unless told otherwise.
+fn core_count(config: &Config) -> u16 {
+    let cores = match config.threads.cores.number() {
+        0 => std::thread::available_parallelism()
+            .map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
+        cores => cores,
+    };
+    u16::try_from(cores.min(crate::limits::CORES_MAX)).expect("the limit of cores is a u16")
+}
+
+/// What clients are told in WELCOME, and what is not theirs to know.
+fn limits(session: &Session) -> Limits {
+    let bytes =
+        |size: u64| u32::try_from(size).expect("the bounds of these settings are below 4 GiB");
+    let keepalive_ms = bytes(session.keepalive.millis());
+    Limits {
+        frame_bytes_max: bytes(session.frame_bytes_max.bytes()),
+        body_bytes_max: bytes(session.body_bytes_max.bytes()),
+        in_flight_max: session.in_flight_max.number(),
+        subscriptions_max: session.subscriptions_max.number(),
+        requests_max: session.requests_max.number(),
+        fetch_records_max: session.fetch_records_max.number(),
+        keepalive_ms,
+        ..Limits::default()
+    }
+}
+
+/// Partitions by home core.
+fn deal(seeds: Vec<PartitionSeed>, map: &SlotMap) -> Vec<Vec<PartitionSeed>> {
+    let mut dealt: Vec<Vec<PartitionSeed>> = (0..map.cores()).map(|_| Vec::new()).collect();
+    for seed in seeds {
+        let home = map.home_of_partition(seed.partition());
+        dealt[usize::from(home.0)].push(seed);
+    }
+    dealt
+}
