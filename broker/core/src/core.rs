@@ -190,17 +190,20 @@ impl Core {
 
     /// A socket was accepted.
     pub fn connected(&mut self, conn: ConnId, now: Now) {
-        self.edge.connected(conn, now);
+        self.edge.set_now(now);
+        self.edge.connected(conn);
     }
 
     /// A whole frame arrived.
     pub fn frame(&mut self, conn: ConnId, frame: RawFrame<'_>, now: Now) -> Flow {
-        self.edge.frame(conn, frame, now)
+        self.edge.set_now(now);
+        self.edge.frame(conn, frame)
     }
 
     /// The bytes of the connection are no frames: it ends with GOAWAY.
     pub fn broken(&mut self, conn: ConnId, why: BrokenStream, now: Now) {
-        self.edge.broken(conn, why, now);
+        self.edge.set_now(now);
+        self.edge.broken(conn, why);
     }
 
     /// The largest lawful `len` of the connection's next frame.
@@ -210,7 +213,8 @@ impl Core {
 
     /// Bytes were read and parsed; `partial`: a started frame is not whole yet. After the frames of this read.
     pub fn received(&mut self, conn: ConnId, bytes: usize, partial: bool, now: Now) {
-        self.edge.received(conn, bytes, partial, now);
+        self.edge.set_now(now);
+        self.edge.received(conn, bytes, partial);
     }
 
     /// The socket is gone.
@@ -226,7 +230,8 @@ impl Core {
     /// The outbox was advanced: readers that are behind are refilled. Like every input this may put out something and may leave work for the next
     /// [`Core::turn`]; then [`Core::next_deadline`] is 0, so a driver that flushes after the turn does not sleep over it.
     pub fn sent(&mut self, conn: ConnId, now: Now) {
-        self.edge.sent(conn, now);
+        self.edge.set_now(now);
+        self.edge.sent(conn);
     }
 
     /// A message came out of the lane from core `from`.
@@ -254,7 +259,10 @@ impl Core {
     pub fn read_done(&mut self, answer: ReadAnswer, now: Now) {
         match answer.purpose {
             ReadPurpose::Home(_) => self.home.read_done(answer, now),
-            ReadPurpose::Slice(_) | ReadPurpose::Page(_) => self.edge.read_done(answer, now),
+            ReadPurpose::Slice(_) | ReadPurpose::Page(_) => {
+                self.edge.set_now(now);
+                self.edge.read_done(answer);
+            }
         }
     }
 
@@ -262,13 +270,14 @@ impl Core {
     ///
     /// Order: collected publishes into channels; channels into entries, entries applied; what both halves say to each other; fan-out; flushes.
     pub fn turn(&mut self, now: Now) -> bool {
-        self.edge.begin_turn(now);
+        self.edge.set_now(now);
+        self.edge.begin_turn();
         self.collect();
         let mut budget = self.deliver_local(LOCAL_MESSAGES_PER_TURN, now);
         let home_has_more = self.home.turn(now);
         self.collect();
         budget = self.deliver_local(budget, now);
-        let edge_has_more = self.edge.end_turn(now);
+        let edge_has_more = self.edge.end_turn();
         self.collect();
         let _ = budget;
         home_has_more || edge_has_more || self.lanes.has_local()
@@ -287,7 +296,8 @@ impl Core {
 
     /// Time has passed. Call it when [`Core::next_deadline`] is due, before [`Core::turn`].
     pub fn tick(&mut self, now: Now) {
-        self.edge.tick(now);
+        self.edge.set_now(now);
+        self.edge.tick();
         self.home.tick(now);
     }
 
@@ -305,7 +315,8 @@ impl Core {
 
     /// Ends all connections: publishes under way are answered, then each gets GOAWAY. New ones get it at once.
     pub fn drain(&mut self, now: Now) {
-        self.edge.drain(now);
+        self.edge.set_now(now);
+        self.edge.drain();
     }
 
     /// Whether all connections have gone since [`Core::drain`] and home has nothing under way.
@@ -325,8 +336,14 @@ impl Core {
     fn handle(&mut self, from: CoreId, message: Message, now: Now) {
         match message {
             Message::ToHome(message) => self.home.handle(from, message, now),
-            Message::ToEdge(message) => self.edge.handle(from, message, now),
-            Message::Replace(replace) => self.edge.replace(&replace, now),
+            Message::ToEdge(message) => {
+                self.edge.set_now(now);
+                self.edge.handle(message);
+            }
+            Message::Replace(replace) => {
+                self.edge.set_now(now);
+                self.edge.replace(&replace);
+            }
         }
     }
 

@@ -31,6 +31,6 @@ pub use crate::edge::outbox::Outbox;
 pub use crate::home::{Condition, HomeStats, PartitionSeed, Recovering, Unsound};
 pub use crate::map::SlotMap;
 pub use crate::read::{
-    CheckpointJob, HomeRead, Located, PageRoute, ReadAnswer, ReadFailure, ReadJob, ReadPurpose,
-    ReadRecords, SliceRoute,
+    CheckpointJob, HomeRead, PageRoute, ReadAnswer, ReadFailure, ReadJob, ReadPurpose, ReadRecords,
+    SliceRoute,
 };

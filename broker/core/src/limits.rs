@@ -28,10 +28,10 @@ pub const UNSENT_BYTES_MAX: u32 = 256 * 1024;
 pub const OUTBOX_BYTES_MAX: u32 = 256 * 1024;
 
 /// A reader behind is refilled while its outbox holds less than this, in bytes.
-pub const REFILL_BELOW_BYTES: u32 = 64 * 1024;
+pub const REFILL_BELOW_BYTES: u32 = 128 * 1024;
 
 /// Records asked for by one Tail or Fetch, in bytes.
-pub const SLICE_BYTES_MAX: u32 = 64 * 1024;
+pub const SLICE_BYTES_MAX: u32 = 32 * 1024;
 
 /// Bytes in an outbox above which its connection is not read: the client makes us answer and does not read the answers.
 pub const OUTBOX_PAUSE_BYTES: u32 = OUTBOX_BYTES_MAX + 64 * 1024;
@@ -42,7 +42,7 @@ const _: () = assert!(OUTBOX_BYTES_MAX < OUTBOX_PAUSE_BYTES);
 /// Tail and page requests under way per connection.
 pub const PULLS_PER_CONNECTION_MAX: u32 = 4;
 
-/// Tail and page requests under way per core: 256 x 64 KiB = 16 MiB of slices in lanes and reader threads at most (plus one big record each).
+/// Tail and page requests under way per core: 256 x 32 KiB = 8 MiB of slices in lanes and reader threads at most (plus one big record each).
 pub const PULLS_PER_CORE_MAX: u32 = 256;
 
 /// Deliveries made in one turn before the other inputs get their turn.
@@ -65,6 +65,9 @@ pub const DRAIN_WAIT_MS: u64 = 2_000;
 
 /// A connection that is not read because it does not read our answers, and takes no byte for so long, is closed, in ms.
 pub const STALLED_MS: u64 = 60_000;
+
+/// A connection whose GOAWAY cannot be sent within this time is closed without, in ms.
+pub const CLOSING_MS: u64 = 5_000;
 
 /// Messages between halves of one core handled per turn before the turn ends, so that sockets are polled again.
 pub const LOCAL_MESSAGES_PER_TURN: usize = 16_384;

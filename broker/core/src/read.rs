@@ -4,14 +4,12 @@
 
 use alloc::vec::Vec;
 
-use antiphon_log::{GroupId, Index, LogPosition, Term};
+use antiphon_log::{GroupId, Index, Located, LogPosition, Term};
 use antiphon_protocol::{Link, RoomId, Seq};
 use bytes::Bytes;
 
 use crate::core::{ConnId, CoreId};
 use crate::lane::Ticket;
-
-pub use antiphon_log::Located;
 
 /// A read of one room's records from the log.
 #[derive(Clone, Debug)]

@@ -1,63 +1,472 @@
-//! The connections of this core. (Placeholder: the facade's methods.)
+//! The connections of this core: sessions, requests, subscriptions, fan-out, liveness.
+//!
+//! Everything that a client does arrives in [`Edge::frame`], everything that a home answers in [`Edge::handle`]. The files by subject:
+//!
+//! | file | subject |
+//! |---|---|
+//! | `conns`, `session`, `outbox` | a connection, its state, its queued output |
+//! | `hello`, `producers` | the handshake; one connection per session |
+//! | `ending`, `liveness`, `wheel` | GOAWAY, drain, deadlines, PING |
+//! | `publish`, `batches`, `channels` | from PUBLISH to the room's channel |
+//! | `rooms`, `subscribe`, `fanout` | subscriptions and live delivery |
+//! | `pull`, `history`, `records` | readers behind and FETCH |
 
-#[allow(dead_code)]
+mod batches;
+mod channels;
+mod conns;
+mod ending;
+mod fanout;
+mod hello;
+mod history;
+mod liveness;
+mod names;
 pub(crate) mod outbox;
+mod producers;
+mod publish;
+mod pull;
+mod random;
+mod records;
+mod rooms;
+mod session;
+mod subscribe;
+mod wheel;
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use antiphon_protocol::{BrokenStream, RawFrame};
+use antiphon_protocol::limits::HANDSHAKE_BYTES_MAX;
+use antiphon_protocol::{
+    ClientFrame, Code, ErrorFrame, NodeId, Pong, PubackEntry, RawFrame, RequestId,
+};
 
+use self::batches::Batches;
+use self::channels::Channels;
+use self::conns::{Conn, Conns};
+use self::fanout::Fanouts;
+use self::outbox::Outbox;
+use self::producers::Producers;
+use self::publish::Parked;
+use self::pull::Pulls;
+use self::random::Random;
+use self::rooms::Rooms;
+use self::session::Session;
+use self::wheel::Wheel;
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreConfig, CoreId, Flow, Now, Output};
-use crate::edge::outbox::Outbox;
-use crate::lane::{Replace, ToEdge};
-use crate::read::ReadAnswer;
+use crate::lane::{Ack, Message, Refused, Reject, ToEdge};
+use crate::limits::{CHANNEL_IDLE_MS, Limits, OUTBOX_PAUSE_BYTES};
+use crate::map::SlotMap;
 
-/// What the edge counts.
+/// What the edge counts, and its sizes now.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct EdgeStats {}
+pub struct EdgeStats {
+    /// Connections, now.
+    pub connections: u64,
+    /// Subscriptions, now.
+    pub subscriptions: u64,
+    /// Rooms with a subscriber here, now.
+    pub rooms: u64,
+    /// Room channels open here, now.
+    pub channels: u64,
+    /// Requests of readers behind that are not answered, now.
+    pub pulls_in_flight: u64,
+    /// Sessions opened.
+    pub sessions_opened: u64,
+    /// Sessions ended by a newer connection of their own.
+    pub sessions_replaced: u64,
+    /// GOAWAYs sent.
+    pub goaways: u64,
+    /// Publishes taken.
+    pub publishes: u64,
+    /// Batches put into room channels.
+    pub batches: u64,
+    /// Batches that found their channel full.
+    pub batches_parked: u64,
+    /// Batches refused because their channel stayed full.
+    pub batches_refused: u64,
+    /// Acks queued.
+    pub acks: u64,
+    /// ERROR frames queued.
+    pub errors: u64,
+    /// Live deliveries queued, one per subscriber.
+    pub deliveries: u64,
+    /// Deliveries dropped because too many of one room waited; its subscribers read behind.
+    pub deliveries_dropped: u64,
+    /// How often a live subscriber became a reader behind.
+    pub turned_behind: u64,
+}
 
 /// The connections of one core.
 #[derive(Debug)]
-pub(crate) struct Edge {}
+pub(crate) struct Edge {
+    me: CoreId,
+    node: NodeId,
+    limits: Limits,
+    map: SlotMap,
+    exchange: Arc<Exchange>,
+    /// As of the current input.
+    now: Now,
+    conns: Conns,
+    producers: Producers,
+    channels: Channels,
+    batches: Batches,
+    parked: VecDeque<Parked>,
+    rooms: Rooms,
+    fanouts: Fanouts,
+    pulls: Pulls,
+    wheel: Wheel,
+    random: Random,
+    /// Last ticket given.
+    tickets: u64,
+    /// HELLOs answered.
+    hellos: u64,
+    /// Set while drained: when waiting for answers ends.
+    drain_deadline_ms: Option<u64>,
+    /// Connections to be closed with this turn's flushes.
+    closes: Vec<ConnId>,
+    /// When idle channels are looked for next.
+    sweep_ms: u64,
+    out: VecDeque<Output>,
+    stats: EdgeStats,
+}
 
 impl Edge {
-    pub(crate) fn new(_config: &CoreConfig, _exchange: Arc<Exchange>, _now: Now) -> Edge {
-        Edge {}
+    pub(crate) fn new(config: &CoreConfig, exchange: Arc<Exchange>, now: Now) -> Edge {
+        Edge {
+            me: config.core,
+            node: config.node,
+            limits: config.limits.clone(),
+            map: config.map.clone(),
+            exchange,
+            now,
+            conns: Conns::default(),
+            producers: Producers::default(),
+            channels: Channels::new(&config.hash),
+            batches: Batches::new(&config.hash),
+            parked: VecDeque::new(),
+            rooms: Rooms::new(&config.hash),
+            fanouts: Fanouts::new(),
+            pulls: Pulls::default(),
+            wheel: Wheel::new(now.mono_ms),
+            random: Random::new(config.seed),
+            tickets: 0,
+            hellos: 0,
+            drain_deadline_ms: None,
+            closes: Vec::new(),
+            sweep_ms: now.mono_ms + CHANNEL_IDLE_MS,
+            out: VecDeque::new(),
+            stats: EdgeStats::default(),
+        }
     }
-    pub(crate) fn connected(&mut self, _conn: ConnId, _now: Now) {}
-    pub(crate) fn frame(&mut self, _conn: ConnId, _frame: RawFrame<'_>, _now: Now) -> Flow {
-        Flow::Continue
+
+    /// The time of the input that follows.
+    pub(crate) fn set_now(&mut self, now: Now) {
+        debug_assert!(
+            now.mono_ms >= self.now.mono_ms,
+            "INV-EDGE-16: the monotonic clock went back"
+        );
+        self.now = now;
     }
-    pub(crate) fn broken(&mut self, _conn: ConnId, _why: BrokenStream, _now: Now) {}
-    pub(crate) fn len_max(&self, _conn: ConnId) -> u32 {
-        8_192
+
+    pub(crate) fn connected(&mut self, id: ConnId) {
+        let now_ms = self.now.mono_ms;
+        let deadline_ms = now_ms + self.limits.handshake_ms;
+        self.conns.insert(Conn {
+            id,
+            session: Session::AwaitHello { deadline_ms },
+            outbox: Outbox::new(),
+            flush_due: false,
+            is_paused: false,
+            frame_seen: false,
+            frame_since_ms: 0,
+            frame_bytes: 0,
+            heard_ms: now_ms,
+            told_ms: now_ms,
+        });
+        self.wheel.put(id, deadline_ms);
+        if self.drain_deadline_ms.is_some() {
+            self.shut_down(id);
+        }
     }
-    pub(crate) fn received(&mut self, _conn: ConnId, _bytes: usize, _partial: bool, _now: Now) {}
-    pub(crate) fn disconnected(&mut self, _conn: ConnId) {}
-    pub(crate) fn outbox(&mut self, _conn: ConnId) -> Option<&mut Outbox> {
-        None
+
+    pub(crate) fn len_max(&self, conn: ConnId) -> u32 {
+        self.conns
+            .get(conn)
+            .map_or(HANDSHAKE_BYTES_MAX, |conn| conn.session.len_max())
     }
-    pub(crate) fn sent(&mut self, _conn: ConnId, _now: Now) {}
-    pub(crate) fn handle(&mut self, _from: CoreId, _message: ToEdge, _now: Now) {}
-    pub(crate) fn replace(&mut self, _replace: &Replace, _now: Now) {}
-    pub(crate) fn read_done(&mut self, _answer: ReadAnswer, _now: Now) {}
-    pub(crate) fn begin_turn(&mut self, _now: Now) {}
-    pub(crate) fn end_turn(&mut self, _now: Now) -> bool {
-        false
+
+    pub(crate) fn frame(&mut self, conn: ConnId, frame: RawFrame<'_>) -> Flow {
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return Flow::Pause;
+        };
+        entry.frame_seen = true;
+        match entry.session {
+            Session::Closing { .. } => return Flow::Pause,
+            Session::AwaitHello { .. } => self.hello(conn, frame),
+            Session::Open(_) => self.request_frame(conn, frame),
+        }
+        self.flow(conn)
     }
+
+    fn request_frame(&mut self, conn: ConnId, frame: RawFrame<'_>) {
+        let id = frame.header.id;
+        match ClientFrame::decode(frame) {
+            Ok(ClientFrame::Publish(publish)) => self.publish(conn, id, &publish),
+            Ok(ClientFrame::Ping(ping)) => {
+                let pong = Pong {
+                    nonce: ping.nonce,
+                    digest: None,
+                };
+                self.conns.write(conn, |out| pong.encode(id, out));
+            }
+            Ok(ClientFrame::Pong(_)) => {}
+            Ok(ClientFrame::Subscribe(subscribe)) => self.subscribe(conn, id, &subscribe),
+            Ok(ClientFrame::Unsubscribe(unsubscribe)) => self.unsubscribe(conn, id, &unsubscribe),
+            Ok(ClientFrame::Fetch(fetch)) => self.fetch(conn, id, &fetch),
+            Ok(ClientFrame::Hello(_)) => {
+                self.answer_error(conn, id, &ErrorFrame::new(Code::BAD_STATE))
+            }
+            Ok(_) => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_SUPPORTED)),
+            Err(error) => self.answer_error(conn, id, &ErrorFrame::refusing(&error)),
+        }
+    }
+
+    /// Whether the connection may be read on; what it is paused for is undone by `ease`.
+    fn flow(&mut self, conn: ConnId) -> Flow {
+        let limits = &self.limits;
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return Flow::Pause;
+        };
+        if !must_pause(entry, limits) {
+            return Flow::Continue;
+        }
+        entry.is_paused = true;
+        Flow::Pause
+    }
+
+    /// Something that a connection may be paused for became less.
+    fn ease(&mut self, conn: ConnId) {
+        if self.drain_deadline_ms.is_some() {
+            return self.leave_if_answered(conn);
+        }
+        let now_ms = self.now.mono_ms;
+        let limits = &self.limits;
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        if entry.is_paused && !must_pause(entry, limits) {
+            entry.is_paused = false;
+            entry.heard_ms = now_ms;
+            entry.frame_since_ms = 0;
+            self.out.push_back(Output::Resume(conn));
+        }
+    }
+
+    pub(crate) fn outbox(&mut self, conn: ConnId) -> Option<&mut Outbox> {
+        let entry = self.conns.get_mut(conn)?;
+        entry.outbox.close_frame();
+        Some(&mut entry.outbox)
+    }
+
+    pub(crate) fn sent(&mut self, conn: ConnId) {
+        let now_ms = self.now.mono_ms;
+        let Some(entry) = self.conns.get_mut(conn) else {
+            return;
+        };
+        entry.told_ms = now_ms;
+        entry.outbox.release();
+        self.ease(conn);
+        self.queue_pulls(conn);
+        self.pull();
+    }
+
+    pub(crate) fn handle(&mut self, message: ToEdge) {
+        match message {
+            ToEdge::Deliver(deliver) => self.deliver(deliver),
+            ToEdge::Acks(acks) => self.acks(&acks),
+            ToEdge::Reject(reject) => self.rejected(&reject),
+            ToEdge::ChannelOpened(opened) => self.channel_opened(opened),
+            ToEdge::ChannelRefused {
+                namespace,
+                room,
+                code,
+            } => self.channel_refused(namespace, &room, code),
+            ToEdge::Subscribed(subscribed) => self.subscribed(&subscribed),
+            ToEdge::Slice(slice) => self.slice(&slice),
+            ToEdge::TailFailed { conn, ticket, code } => self.tail_failed(conn, ticket, code),
+            ToEdge::Page(page) => self.page(&page),
+            ToEdge::Created(created) => self.created(&created),
+            ToEdge::Dirty { room, apply_end } => self.dirty(room, apply_end),
+            ToEdge::Ended { room, code } => self.ended(room, code),
+        }
+    }
+
+    fn acks(&mut self, acks: &[Ack]) {
+        for ack in acks {
+            if self.conns.open(ack.conn).is_none() {
+                continue;
+            }
+            if !ack.quiet {
+                let Ack {
+                    request,
+                    room: room_id,
+                    producer_seq,
+                    seq,
+                    link,
+                    time,
+                    duplicate,
+                    ..
+                } = *ack;
+                let entry = PubackEntry {
+                    request,
+                    room_id,
+                    producer_seq,
+                    seq,
+                    link,
+                    time,
+                    duplicate,
+                };
+                self.conns.puback(ack.conn, &entry);
+                self.stats.acks += 1;
+            }
+            self.publish_answered(ack.conn);
+        }
+    }
+
+    fn rejected(&mut self, reject: &Reject) {
+        let Reject {
+            conn,
+            code,
+            hint,
+            retry_after_ms,
+            ..
+        } = *reject;
+        let class = reject.class.unwrap_or(code.class());
+        let error = ErrorFrame {
+            code,
+            class,
+            retry_after_ms,
+            hint,
+            text: "",
+        };
+        match reject.of {
+            Refused::Publish => {
+                self.answer_error(conn, reject.request, &error);
+                self.publish_answered(conn);
+            }
+            Refused::Subscribe(ticket) => {
+                let Some(pending) = self
+                    .conns
+                    .open_mut(conn)
+                    .and_then(|open| open.take_request(ticket))
+                else {
+                    return;
+                };
+                self.answer_error(conn, reject.request, &error);
+                self.subscribe_refused(conn, pending);
+                self.ease(conn);
+            }
+            Refused::Fetch(ticket) => {
+                self.pull_answered(conn);
+                let pending = self
+                    .conns
+                    .open_mut(conn)
+                    .and_then(|open| open.take_request(ticket));
+                if let Some(session::Pending::Fetch { request, .. }) = pending {
+                    self.answer_error(conn, request, &error);
+                    self.ease(conn);
+                }
+            }
+        }
+    }
+
+    /// Queues ERROR, if the session is still open.
+    fn answer_error(&mut self, conn: ConnId, id: RequestId, error: &ErrorFrame<'_>) {
+        if self.conns.open(conn).is_some() {
+            self.conns.write(conn, |out| error.encode(id, out));
+            self.stats.errors += 1;
+        }
+    }
+
+    fn send(&mut self, to: CoreId, message: Message) {
+        self.out.push_back(Output::Lane { to, message });
+    }
+
+    /// The inputs of this turn are in: publishes go to their channels.
+    pub(crate) fn begin_turn(&mut self) {
+        self.send_batches();
+    }
+
+    /// Everything of this turn was handled: fan-out, refills, flushes. `true`: more is left.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        let has_more = self.fan_out_queued();
+        self.pull();
+        while let Some(conn) = self.conns.next_flush() {
+            self.out.push_back(Output::Flush(conn));
+        }
+        for conn in core::mem::take(&mut self.closes) {
+            self.out.push_back(Output::Close(conn));
+        }
+        has_more
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        None
+        if self.conns.has_flushes()
+            || !self.batches.is_empty()
+            || !self.closes.is_empty()
+            || !self.fanouts.is_empty()
+        {
+            return Some(0);
+        }
+        let deadlines = [
+            self.wheel.next_deadline(),
+            self.parked_deadline(),
+            self.pull_deadline(),
+            self.drain_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
-    pub(crate) fn tick(&mut self, _now: Now) {}
+
+    /// When the drain stops waiting.
+    fn drain_deadline(&self) -> Option<u64> {
+        self.drain_deadline_ms
+            .filter(|_| self.conns.len() > 0)
+            .filter(|&deadline| self.now.mono_ms < deadline)
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.check_connections();
+        self.end_drain();
+        if self.now.mono_ms >= self.sweep_ms && self.batches.is_empty() {
+            self.sweep_ms = self.now.mono_ms + 1_000;
+            self.channels.sweep(self.now.mono_ms);
+        }
+    }
+
     pub(crate) fn poll(&mut self) -> Option<Output> {
-        None
+        self.out.pop_front()
     }
-    pub(crate) fn drain(&mut self, _now: Now) {}
-    pub(crate) fn is_drained(&self) -> bool {
-        true
-    }
+
     pub(crate) fn stats(&self) -> EdgeStats {
-        EdgeStats::default()
+        EdgeStats {
+            connections: self.conns.len() as u64,
+            subscriptions: self.rooms.subscriptions() as u64,
+            rooms: self.rooms.rooms() as u64,
+            channels: self.channels.len() as u64,
+            pulls_in_flight: u64::from(self.pulls.in_flight()),
+            ..self.stats
+        }
+    }
+}
+
+/// Whether a connection may not be read for now.
+fn must_pause(conn: &Conn, limits: &Limits) -> bool {
+    match &conn.session {
+        Session::Open(open) => {
+            open.must_wait(limits) || conn.outbox.len() > OUTBOX_PAUSE_BYTES as usize
+        }
+        Session::AwaitHello { .. } => false,
+        Session::Closing { .. } => true,
     }
 }

@@ -7,6 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
+use antiphon_protocol::{PubackBuilder, PubackEntry};
 use bytes::Bytes;
 
 /// Queued output of one connection, in order.
@@ -20,6 +21,8 @@ pub struct Outbox {
     tail_sent: usize,
     /// Bytes in pieces and unsent tail.
     bytes: usize,
+    /// The tail ends with a PUBACK that may still grow; its length is not right until it is closed.
+    puback: Option<PubackBuilder>,
 }
 
 impl Outbox {
@@ -30,6 +33,7 @@ impl Outbox {
             tail: Vec::new(),
             tail_sent: 0,
             bytes: 0,
+            puback: None,
         }
     }
 
@@ -55,6 +59,10 @@ impl Outbox {
     /// If there are fewer.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.bytes, "INV-EDGE-1: more sent than there was");
+        debug_assert!(
+            self.puback.is_none(),
+            "INV-EDGE-2: an unfinished frame was sent"
+        );
         self.bytes -= count;
         let mut left = count;
         while left > 0 {
@@ -95,8 +103,9 @@ impl Outbox {
         true
     }
 
-    /// Appends what `write` puts at the end of the buffer.
+    /// Appends what `write` puts at the end of the buffer: whole frames.
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.close_frame();
         let before = self.tail.len();
         write(&mut self.tail);
         debug_assert!(
@@ -106,14 +115,25 @@ impl Outbox {
         self.bytes += self.tail.len() - before;
     }
 
-    /// The tail as far as it may be patched: what is written and not sealed, by offsets that stay valid until [`Outbox::tail_end`] shrinks.
-    pub(crate) fn tail_mut(&mut self) -> &mut [u8] {
-        &mut self.tail
+    /// Adds an entry to the PUBACK at the end, or starts one.
+    pub(crate) fn puback(&mut self, entry: &PubackEntry) {
+        let before = self.tail.len();
+        self.puback
+            .get_or_insert_default()
+            .push(entry, &mut self.tail);
+        self.bytes += self.tail.len() - before;
     }
 
-    /// End of the tail buffer; an offset for [`Outbox::tail_mut`].
-    pub(crate) fn tail_end(&self) -> usize {
-        self.tail.len()
+    /// Closes the PUBACK that may still grow. Before anybody looks at the bytes.
+    pub(crate) fn close_frame(&mut self) {
+        if let Some(puback) = self.puback.take() {
+            puback.finish(&mut self.tail);
+        }
+    }
+
+    /// Drops all that is queued.
+    pub(crate) fn clear(&mut self) {
+        *self = Outbox::new();
     }
 
     /// Gives the memory of an empty outbox back.
@@ -125,6 +145,7 @@ impl Outbox {
 
     /// Turns the tail into a piece, so that something can follow it.
     fn seal_tail(&mut self) {
+        self.close_frame();
         if self.tail.is_empty() {
             return;
         }

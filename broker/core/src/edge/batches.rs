@@ -1,0 +1,147 @@
+//! Publishes of one turn, gathered by connection and room.
+//!
+//! Each batch becomes one place in its room's channel, one allocation for all payload, and one share of an entry in the log.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use antiphon_protocol::{Ack, Device, Publish, RequestId, UserName};
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use crate::channel::{PublishBatch, PublishRequest};
+use crate::core::{ConnId, CoreId, HashState};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_PUBLISHES_MAX};
+
+/// A batch that is being gathered.
+#[derive(Debug)]
+struct Draft {
+    conn: ConnId,
+    /// Entry of the room's channel.
+    channel: u32,
+    sender: UserName,
+    device: Device,
+    publishes: Vec<PublishRequest>,
+    payload: Vec<u8>,
+}
+
+/// The batches of this turn, in the order they were begun.
+#[derive(Debug)]
+pub(super) struct Batches {
+    drafts: Vec<Draft>,
+    /// The draft that still grows for (slot of the connection, channel).
+    growing: HashMap<(u32, u32), usize, HashState>,
+}
+
+impl Batches {
+    pub(super) fn new(hash: &HashState) -> Batches {
+        Batches {
+            drafts: Vec::new(),
+            growing: HashMap::with_hasher(hash.clone()),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Adds a publish to the batch of its connection and channel.
+    pub(super) fn add(
+        &mut self,
+        conn: ConnId,
+        channel: u32,
+        who: (&UserName, Device),
+        id: RequestId,
+        publish: &Publish<'_>,
+    ) {
+        let bytes = publish.headers.len() + publish.body.len();
+        let draft = self.draft(conn, channel, who, bytes);
+        draft.publishes.push(PublishRequest {
+            request: id,
+            producer: publish.producer,
+            producer_seq: publish.producer_seq,
+            kind: publish.kind.wire(),
+            codec: publish.codec,
+            flags: 0,
+            quiet: publish.ack == Ack::None,
+            at: length(draft.payload.len()),
+            headers_len: u16::try_from(publish.headers.len())
+                .expect("a frame gives headers_len as u16"),
+            body_len: length(publish.body.len()),
+        });
+        draft.payload.extend_from_slice(publish.headers);
+        draft.payload.extend_from_slice(publish.body);
+    }
+
+    /// Takes all batches, oldest first, each with the entry of its channel.
+    pub(super) fn take(
+        &mut self,
+        edge: CoreId,
+    ) -> impl Iterator<Item = (u32, PublishBatch)> + use<> {
+        self.growing.clear();
+        mem::take(&mut self.drafts)
+            .into_iter()
+            .map(move |draft| (draft.channel, draft.finish(edge)))
+    }
+
+    /// The draft that has room for so many bytes more.
+    fn draft(
+        &mut self,
+        conn: ConnId,
+        channel: u32,
+        who: (&UserName, Device),
+        bytes: usize,
+    ) -> &mut Draft {
+        let key = (conn.slot, channel);
+        let growing = self.growing.get(&key).copied();
+        let fitting = growing.filter(|&at| {
+            let draft = &self.drafts[at];
+            draft.conn == conn
+                && draft.payload.len() + bytes <= BATCH_BYTES_MAX as usize
+                && draft.publishes.len() < BATCH_PUBLISHES_MAX
+        });
+        let at = fitting.unwrap_or_else(|| {
+            let (sender, device) = (who.0.clone(), who.1);
+            self.drafts.push(Draft {
+                conn,
+                channel,
+                sender,
+                device,
+                publishes: Vec::new(),
+                payload: Vec::with_capacity(bytes),
+            });
+            self.growing.insert(key, self.drafts.len() - 1);
+            self.drafts.len() - 1
+        });
+        &mut self.drafts[at]
+    }
+}
+
+impl Draft {
+    fn finish(self, edge: CoreId) -> PublishBatch {
+        let Draft {
+            conn,
+            sender,
+            device,
+            publishes,
+            payload,
+            ..
+        } = self;
+        debug_assert!(
+            publishes.len() == 1 || payload.len() <= BATCH_BYTES_MAX as usize,
+            "INV-EDGE-6: a batch over its limit"
+        );
+        PublishBatch {
+            edge,
+            conn,
+            sender,
+            device,
+            publishes,
+            payload: Bytes::from(payload),
+        }
+    }
+}
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a batch is at most one frame or BATCH_BYTES_MAX long")
+}

@@ -1,0 +1,177 @@
+//! Which room channels this edge has open.
+//!
+//! A room may be known by name, by number or by both: each way has its own entry, and both hold the same channel.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem;
+
+use antiphon_protocol::{Code, Namespace, RoomId, RoomRef};
+use hashbrown::HashMap;
+use slab::Slab;
+
+use super::names::{NameKey, NameQuery};
+use crate::channel::{PublishBatch, RoomChannel};
+use crate::core::HashState;
+use crate::lane::RoomKey;
+use crate::limits::{CHANNEL_IDLE_MS, CHANNELS_MAX};
+
+/// Entries looked at for eviction in one go.
+const SWEEP: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Channels {
+    entries: Slab<Entry>,
+    by_name: HashMap<NameKey, u32, HashState>,
+    by_id: HashMap<(Namespace, RoomId), u32, HashState>,
+    /// Where the next sweep goes on.
+    sweep_at: usize,
+    /// Entries in state Refused.
+    refused: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    namespace: Namespace,
+    room: RoomKey,
+    state: ChannelState,
+    /// When a publish was last taken for it.
+    used_ms: u64,
+}
+
+/// What is known of a channel.
+#[derive(Debug)]
+pub(super) enum ChannelState {
+    /// Home was asked; these batches wait, in order.
+    Opening(Vec<PublishBatch>),
+    /// Here it is.
+    Open(Arc<RoomChannel>),
+    /// There is none; the entry goes with the next turn.
+    Refused(Code),
+}
+
+impl Channels {
+    pub(super) fn new(hash: &HashState) -> Channels {
+        Channels {
+            entries: Slab::new(),
+            by_name: HashMap::with_hasher(hash.clone()),
+            by_id: HashMap::with_hasher(hash.clone()),
+            sweep_at: 0,
+            refused: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entry of a room that is in use from now on.
+    pub(super) fn find(
+        &mut self,
+        namespace: Namespace,
+        room: RoomRef<'_>,
+        now_ms: u64,
+    ) -> Option<u32> {
+        let key = match room {
+            RoomRef::Id(id) => self.by_id.get(&(namespace, id)).copied(),
+            RoomRef::Name(name) => self
+                .by_name
+                .get(&NameQuery(namespace, name.as_bytes()))
+                .copied(),
+        }?;
+        self.entries[key as usize].used_ms = now_ms;
+        Some(key)
+    }
+
+    /// Adds an entry that is being opened; `None` if there are too many and none is idle.
+    pub(super) fn add(&mut self, namespace: Namespace, room: RoomKey, now_ms: u64) -> Option<u32> {
+        if self.entries.len() >= CHANNELS_MAX {
+            self.sweep(now_ms);
+            if self.entries.len() >= CHANNELS_MAX {
+                return None;
+            }
+        }
+        let entry = Entry {
+            namespace,
+            room: room.clone(),
+            state: ChannelState::Opening(Vec::new()),
+            used_ms: now_ms,
+        };
+        let key = u32::try_from(self.entries.insert(entry)).expect("CHANNELS_MAX is a u32");
+        match room {
+            RoomKey::Id(id) => self.by_id.insert((namespace, id), key),
+            RoomKey::Name(name) => self.by_name.insert(NameKey(namespace, name), key),
+        };
+        Some(key)
+    }
+
+    pub(super) fn state_mut(&mut self, key: u32) -> &mut ChannelState {
+        &mut self.entries[key as usize].state
+    }
+
+    /// Home has answered: the batches that waited. `None`: nobody asked any more.
+    pub(super) fn settle(
+        &mut self,
+        namespace: Namespace,
+        room: &RoomKey,
+        state: ChannelState,
+    ) -> Option<Vec<PublishBatch>> {
+        let key = match room {
+            RoomKey::Id(id) => self.by_id.get(&(namespace, *id)).copied(),
+            RoomKey::Name(name) => self
+                .by_name
+                .get(&NameQuery(namespace, name.as_bytes()))
+                .copied(),
+        }?;
+        if matches!(state, ChannelState::Refused(_)) {
+            self.refused.push(key);
+        }
+        match mem::replace(&mut self.entries[key as usize].state, state) {
+            ChannelState::Opening(waiting) => Some(waiting),
+            ChannelState::Open(_) | ChannelState::Refused(_) => Some(Vec::new()),
+        }
+    }
+
+    /// Lets go of some channels that were not used for long. Only between turns: a batch that is being collected names its entry.
+    pub(super) fn sweep(&mut self, now_ms: u64) {
+        let end = (self.sweep_at + SWEEP).min(self.entries.capacity());
+        for key in self.sweep_at..end {
+            let Some(entry) = self.entries.get(key) else {
+                continue;
+            };
+            if !matches!(entry.state, ChannelState::Opening(_))
+                && now_ms >= entry.used_ms + CHANNEL_IDLE_MS
+            {
+                self.remove(key);
+            }
+        }
+        self.sweep_at = if end >= self.entries.capacity() {
+            0
+        } else {
+            end
+        };
+    }
+
+    fn remove(&mut self, key: usize) {
+        let entry = self.entries.remove(key);
+        match entry.room {
+            RoomKey::Id(id) => self.by_id.remove(&(entry.namespace, id)),
+            RoomKey::Name(name) => self.by_name.remove(&NameKey(entry.namespace, name)),
+        };
+    }
+
+    /// Forgets the entries that were refused, so that the next publish asks again. Behind the batches that name them.
+    pub(super) fn drop_refused(&mut self) {
+        for key in mem::take(&mut self.refused) {
+            if matches!(
+                self.entries.get(key as usize),
+                Some(Entry {
+                    state: ChannelState::Refused(_),
+                    ..
+                })
+            ) {
+                self.remove(key as usize);
+            }
+        }
+    }
+}

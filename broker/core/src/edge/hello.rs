@@ -1,0 +1,171 @@
+//! The handshake: HELLO makes a session of a stranger.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use antiphon_protocol::limits::ROOM_NAME_BYTES_MAX;
+use antiphon_protocol::{
+    Code, Device, Hello, Kind, Namespace, Producer, RawFrame, UserName, Welcome,
+};
+
+use super::Edge;
+use super::producers;
+use super::session::{Open, Session};
+use crate::core::{ConnId, CoreEvent, CoreId, Output};
+use crate::lane::{Claim, Message, Replace};
+
+impl Edge {
+    /// The first frame of a connection. Whatever is wrong with it ends the connection.
+    pub(super) fn hello(&mut self, conn: ConnId, frame: RawFrame<'_>) {
+        match Kind::from_wire(frame.header.kind) {
+            Ok(Kind::Hello) => {}
+            Ok(_) => return self.goaway(conn, Code::BAD_STATE, "the first frame must be HELLO"),
+            Err(error) => return self.goaway(conn, error.code(), "the first frame must be HELLO"),
+        }
+        let hello = match Hello::decode(frame) {
+            Ok(hello) => hello,
+            Err(error) => return self.goaway(conn, error.code(), ""),
+        };
+        let Ok(user) = UserName::try_from(hello.user) else {
+            return self.goaway(conn, Code::BAD_FRAME, "");
+        };
+        if hello.namespace != Namespace(0) {
+            return self.goaway(conn, Code::FORBIDDEN, "only namespace 0 is served");
+        }
+        if hello
+            .producer
+            .is_some_and(|producer| !producers::is_alive(producer, self.now.wall))
+        {
+            return self.goaway(conn, Code::PRODUCER_EXPIRED, "start a new session");
+        }
+        let open = self.open_session(&hello, user);
+        self.welcome(conn, frame, &hello, &open);
+        self.enter_session(conn, open, hello.producer.is_some());
+    }
+
+    fn open_session(&mut self, hello: &Hello<'_>, user: UserName) -> Open {
+        let producer = hello
+            .producer
+            .unwrap_or_else(|| self.producers.draw(self.now.wall, &mut self.random));
+        let device = hello
+            .device
+            .unwrap_or_else(|| Device(self.random.next_u32().max(1)));
+        self.hellos += 1;
+        Open {
+            user,
+            namespace: hello.namespace,
+            device,
+            producer,
+            claim: Claim {
+                mono_ms: self.now.mono_ms,
+                core: self.me,
+                number: self.hellos,
+            },
+            keepalive_ms: self.keepalive_for(hello.keepalive_ms),
+            frame_bytes_max: self.frame_bytes_for(hello.frame_bytes_max),
+            in_flight: 0,
+            unsent_bytes: 0,
+            parked: 0,
+            requests: Vec::new(),
+            subs: Vec::new(),
+            pulls_waiting: VecDeque::new(),
+            pulls: 0,
+            pull_queued: false,
+            is_leaving: false,
+        }
+    }
+
+    fn keepalive_for(&self, asked_ms: u32) -> u32 {
+        let (least, most) = self.limits.keepalive_range_ms;
+        if asked_ms == 0 {
+            self.limits.keepalive_ms
+        } else {
+            asked_ms.clamp(least, most)
+        }
+    }
+
+    fn frame_bytes_for(&self, asked: u32) -> u32 {
+        let served = self.limits.frame_bytes_max;
+        if asked == 0 {
+            served
+        } else {
+            asked.min(served)
+        }
+    }
+
+    fn welcome(&mut self, conn: ConnId, frame: RawFrame<'_>, hello: &Hello<'_>, open: &Open) {
+        let limits = &self.limits;
+        let welcome = Welcome {
+            features: 0,
+            producer: open.producer,
+            server_time: self.now.wall,
+            node: self.node,
+            device: open.device,
+            keepalive_ms: open.keepalive_ms,
+            frame_bytes_max: open.frame_bytes_max,
+            body_bytes_max: limits.body_bytes_max,
+            headers_bytes_max: limits.headers_bytes_max,
+            in_flight_max: limits.in_flight_max,
+            subscriptions_max: limits.subscriptions_max,
+            requests_max: limits.requests_max,
+            fetch_records_max: limits.fetch_records_max,
+            version: hello.version().unwrap_or(1),
+            room_bytes_max: ROOM_NAME_BYTES_MAX as u8,
+            user: open.user.as_str(),
+        };
+        self.conns
+            .write(conn, |out| welcome.encode(frame.header.id, out));
+    }
+
+    fn enter_session(&mut self, conn: ConnId, open: Open, is_named: bool) {
+        let replace = Replace {
+            namespace: open.namespace,
+            user: open.user.clone(),
+            producer: open.producer,
+            claim: open.claim,
+        };
+        self.producers.insert(open.producer, conn.slot);
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.session = Session::Open(Box::new(open));
+        }
+        self.stats.sessions_opened += 1;
+        self.out
+            .push_back(Output::Event(CoreEvent::SessionOpened { conn }));
+        if is_named {
+            self.replace(&replace);
+            let me = self.me;
+            for core in (0..self.map.cores()).map(CoreId).filter(|&core| core != me) {
+                self.send(core, Message::Replace(replace.clone()));
+            }
+        }
+    }
+
+    /// A session took a producer, here or on another core: older connections of the same user that use it end.
+    pub(crate) fn replace(&mut self, replace: &Replace) {
+        for slot in self.producers.slots(replace.producer) {
+            let older = self.conns.in_slot(slot).filter(|conn| match &conn.session {
+                Session::Open(open) => {
+                    open.user == replace.user
+                        && open.namespace == replace.namespace
+                        && open.claim < replace.claim
+                }
+                Session::AwaitHello { .. } | Session::Closing { .. } => false,
+            });
+            if let Some(conn) = older.map(|conn| conn.id) {
+                self.stats.sessions_replaced += 1;
+                self.goaway(conn, Code::REPLACED, "the session has a newer connection");
+            }
+        }
+    }
+
+    /// Frees what a session holds outside its connection.
+    pub(super) fn leave_session(&mut self, conn: ConnId, open: &Open) {
+        self.forget_producer(open.producer, conn);
+        self.drop_subscriptions(&open.subs);
+    }
+
+    fn forget_producer(&mut self, producer: Producer, conn: ConnId) {
+        self.producers.remove(producer, conn.slot);
+    }
+}

@@ -1,0 +1,83 @@
+//! Which connection uses which producer, so that a session that comes back ends its older connection.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use antiphon_protocol::{Producer, Timestamp};
+
+use super::random::Random;
+use crate::limits::PRODUCER_AGE_MAX_MS;
+
+/// The producers in use on this core.
+#[derive(Debug, Default)]
+pub(super) struct Producers {
+    /// (producer, slot of its connection). Several users may name one producer; it means something only together with its sender.
+    used: BTreeSet<(Producer, u32)>,
+}
+
+impl Producers {
+    pub(super) fn insert(&mut self, producer: Producer, slot: u32) {
+        self.used.insert((producer, slot));
+    }
+
+    pub(super) fn remove(&mut self, producer: Producer, slot: u32) {
+        self.used.remove(&(producer, slot));
+    }
+
+    /// Slots of the connections that use `producer`.
+    pub(super) fn slots(&self, producer: Producer) -> Vec<u32> {
+        self.used
+            .range((producer, 0)..=(producer, u32::MAX))
+            .map(|&(_, slot)| slot)
+            .collect()
+    }
+
+    /// A producer born now that nobody uses here.
+    pub(super) fn draw(&self, now: Timestamp, random: &mut Random) -> Producer {
+        loop {
+            let producer = Producer::new(now, random.next_u32());
+            if producer.0 != 0 && self.slots(producer).is_empty() {
+                return producer;
+            }
+        }
+    }
+}
+
+/// Whether a session may still go on with its producer. One from the future was given by a clock that was wrong: it would never grow old.
+pub(super) fn is_alive(producer: Producer, now: Timestamp) -> bool {
+    producer.birth().0.abs_diff(now.0) < PRODUCER_AGE_MAX_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    #[test]
+    fn a_producer_lives_for_seven_days() {
+        let aged = |ms| Producer::new(Timestamp(NOW.0 - ms), 5);
+        assert!(is_alive(aged(0), NOW));
+        assert!(is_alive(aged(PRODUCER_AGE_MAX_MS - 1), NOW));
+        assert!(!is_alive(aged(PRODUCER_AGE_MAX_MS), NOW));
+        assert!(
+            is_alive(Producer::new(Timestamp(NOW.0 + 1_000), 5), NOW),
+            "clocks of two nodes differ"
+        );
+        assert!(!is_alive(
+            Producer::new(Timestamp(NOW.0 + PRODUCER_AGE_MAX_MS), 5),
+            NOW
+        ));
+    }
+
+    #[test]
+    fn no_producer_is_drawn_twice_in_one_millisecond() {
+        let (mut producers, mut random) = (Producers::default(), Random::new(1));
+        for slot in 0..10_000 {
+            let producer = producers.draw(NOW, &mut random);
+            assert_eq!(producer.birth(), NOW);
+            assert!(producers.slots(producer).is_empty());
+            producers.insert(producer, slot);
+        }
+    }
+}
