@@ -118,3 +118,119 @@ impl Assembler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FrameHeader, Kind, Ping, RequestId};
+
+    fn frame(len: usize) -> Vec<u8> {
+        let mut bytes = FrameHeader {
+            len: len as u32,
+            kind: Kind::Ping.wire(),
+            flags: 0,
+            id: RequestId(1),
+        }
+        .to_bytes()
+        .to_vec();
+        bytes.resize(16 + len, 0xAB);
+        bytes
+    }
+
+    #[test]
+    fn whole_frames_are_views_into_the_read_and_nothing_is_held() {
+        let bytes = [frame(8), frame(0)].concat();
+        let mut assembler = Assembler::new();
+        let mut read = bytes.as_slice();
+        let first = assembler
+            .next(&mut read, 100)
+            .unwrap()
+            .unwrap()
+            .whole
+            .as_ptr();
+        assert_eq!(first, bytes.as_ptr());
+        assert!(assembler.next(&mut read, 100).unwrap().is_some());
+        assert_eq!(assembler.next(&mut read, 100), Ok(None));
+        assert_eq!(
+            (assembler.is_partial(), assembler.held.capacity()),
+            (false, 0)
+        );
+    }
+
+    #[test]
+    fn a_half_frame_holds_the_bytes_that_came_and_gives_the_buffer_back() {
+        let bytes = frame(1_000_000);
+        let mut assembler = Assembler::new();
+        for byte in &bytes[..100] {
+            assert_eq!(
+                assembler.next(&mut core::slice::from_ref(byte), 1_000_000),
+                Ok(None)
+            );
+        }
+        assert_eq!(assembler.held_bytes(), 100);
+        assert!(
+            assembler.held.capacity() < 1_000,
+            "room for what came, not for what was announced"
+        );
+        let mut read = &bytes[100..];
+        assert_eq!(
+            assembler.next(&mut read, 1_000_000).unwrap().unwrap().whole,
+            bytes
+        );
+        assert_eq!(assembler.next(&mut read, 1_000_000), Ok(None));
+        assert_eq!(assembler.held.capacity(), 0);
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_at_the_last_byte_of_its_header() {
+        let bytes = frame(101);
+        let mut assembler = Assembler::new();
+        assert_eq!(assembler.next(&mut &bytes[..15], 100), Ok(None));
+        let mut read = &bytes[15..];
+        let broken = assembler.next(&mut read, 100);
+        assert_eq!(
+            broken,
+            Err(BrokenStream::TooLarge {
+                len: 101,
+                len_max: 100
+            })
+        );
+        assert_eq!(
+            assembler.held_bytes(),
+            16,
+            "not a byte behind the header was taken"
+        );
+    }
+
+    #[test]
+    fn a_limit_raised_between_two_frames_holds_for_the_second() {
+        let bytes = [frame(8), frame(500)].concat();
+        let mut assembler = Assembler::new();
+        let mut read = bytes.as_slice();
+        assert!(assembler.next(&mut read, 100).unwrap().is_some());
+        assert!(assembler.next(&mut read, 500).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_a_paused_caller_keeps_comes_first_when_it_goes_on() {
+        let mut bytes = Vec::new();
+        (0..5_u64).for_each(|nonce| Ping { nonce }.encode(RequestId(1), &mut bytes));
+        let (now, later) = bytes.split_at(60);
+        let mut assembler = Assembler::new();
+        let mut read = now;
+        let first = assembler.next(&mut read, 100).unwrap().unwrap();
+        assert_eq!(Ping::decode(first), Ok(Ping { nonce: 0 }));
+        assembler.keep(read);
+        assert_eq!(assembler.held_bytes(), 36);
+        let mut read: &[u8] = &[];
+        let second = assembler.next(&mut read, 100).unwrap().unwrap();
+        assert_eq!(Ping::decode(second), Ok(Ping { nonce: 1 }));
+        let mut read = later;
+        for nonce in 2..5 {
+            let frame = assembler.next(&mut read, 100).unwrap().unwrap();
+            assert_eq!(Ping::decode(frame), Ok(Ping { nonce }));
+        }
+        assert_eq!(assembler.next(&mut read, 100), Ok(None));
+        assert!(!assembler.is_partial());
+    }
+}

@@ -265,3 +265,59 @@ impl RecordKind {
         self.counts() || self.0 >= Self::APPLICATION_MIN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn an_unknown_number_survives_and_shows_as_itself() {
+        let code = Code::from_wire(4_711);
+        assert_eq!(
+            (code.wire(), code.name(), code.class()),
+            (4_711, None, Class::Internal)
+        );
+        assert_eq!(code.to_string(), "4711");
+        assert_eq!(Code::OUT_OF_ORDER.to_string(), "OUT_OF_ORDER");
+        assert_eq!(GapReason::from_wire(200).wire(), 200);
+    }
+
+    #[test]
+    fn classes_are_closed() {
+        for number in 0..=u8::MAX {
+            assert_eq!(
+                Class::from_wire(number).map(Class::wire),
+                (number < 8).then_some(number)
+            );
+            assert_eq!(
+                GoawayClass::from_wire(number).map(GoawayClass::wire),
+                (number < 3).then_some(number)
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_stays_bound_exactly_for_retry_moved_limit_and_internal() {
+        let bound: std::vec::Vec<u8> = (0..8)
+            .filter(|class| Class::from_wire(*class).unwrap().is_retryable())
+            .collect();
+        assert_eq!(bound, [0, 1, 3, 7]);
+    }
+
+    #[test]
+    fn messages_and_application_kinds_are_served_and_only_messages_count() {
+        let served: std::vec::Vec<u8> = (0..=u8::MAX)
+            .filter(|kind| RecordKind::from_wire(*kind).is_served())
+            .collect();
+        assert_eq!(served.len(), 1 + 192);
+        assert_eq!(served[..2], [0, 64]);
+        assert_eq!(
+            (0..=u8::MAX)
+                .filter(|kind| RecordKind::from_wire(*kind).counts())
+                .count(),
+            1
+        );
+    }
+}

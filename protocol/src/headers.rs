@@ -304,3 +304,75 @@ impl HeadersBuilder {
         Ok(at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_come_back_as_they_were_put_whatever_the_order() {
+        let builder = HeadersBuilder::new()
+            .property("b", b"2")
+            .unwrap()
+            .property("a", b"")
+            .unwrap();
+        let builder = builder.content_type("x/y").unwrap().key(b"k").unwrap();
+        let bytes = builder
+            .reference(Seq(9))
+            .unwrap()
+            .origin_time(Timestamp(5))
+            .unwrap()
+            .finish();
+        let headers = Headers::new(&bytes);
+        assert_eq!(headers.origin_time(), Some(Timestamp(5)));
+        assert_eq!(headers.reference(), Some(Seq(9)));
+        assert_eq!(headers.key(), Some(b"k".as_slice()));
+        assert_eq!(headers.content_type(), Some("x/y"));
+        let properties: Vec<_> = headers.filter_map(|header| header.property()).collect();
+        assert_eq!(properties, [("b", b"2".as_slice()), ("a", b"".as_slice())]);
+        assert_eq!(Headers::check(&bytes), Ok(()));
+    }
+
+    #[test]
+    fn a_header_that_the_server_would_refuse_cannot_be_put() {
+        let put = |tag, value: &[u8]| HeadersBuilder::new().put(tag, value).unwrap_err();
+        assert_eq!(
+            put(HeaderTag::KEY, b""),
+            HeadersError::Unlawful(DecodeError::Headers)
+        );
+        assert_eq!(
+            put(9, b""),
+            HeadersError::Unlawful(DecodeError::UnknownHeader(9))
+        );
+        let ttl = DecodeError::NotSupported(Feature::Ttl);
+        assert_eq!(put(HeaderTag::TTL_MS, &[0; 4]), HeadersError::Unlawful(ttl));
+        let twice = HeadersBuilder::new()
+            .key(b"a")
+            .unwrap()
+            .key(b"b")
+            .unwrap_err();
+        assert_eq!(twice, HeadersError::Repeated(HeaderTag::KEY));
+        let name = core::str::from_utf8(&[b'n'; 256]).unwrap();
+        let long = HeadersBuilder::new().property(name, b"").unwrap_err();
+        assert_eq!(long, HeadersError::Unlawful(DecodeError::Headers));
+    }
+
+    #[test]
+    fn a_list_may_have_exactly_4096_bytes() {
+        let full = HeadersBuilder::new().put(100, &[0; 4_092]).unwrap();
+        assert_eq!(full.clone().finish().len(), 4_096);
+        assert_eq!(full.put(102, b"").unwrap_err(), HeadersError::TooLarge);
+        assert_eq!(
+            HeadersBuilder::new().put(100, &[0; 4_093]).unwrap_err(),
+            HeadersError::TooLarge
+        );
+    }
+
+    #[test]
+    fn a_malformed_list_ends_the_walk() {
+        let mut bytes = HeadersBuilder::new().key(b"k").unwrap().finish();
+        bytes.extend_from_slice(&[8, 0, 9, 0]);
+        assert_eq!(Headers::new(&bytes).count(), 1);
+        assert_eq!(Headers::check(&bytes), Err(DecodeError::Headers));
+    }
+}

@@ -4,7 +4,7 @@ use core::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::limits::ROOM_NAME_BYTES_MAX;
+use crate::limits::{PRODUCER_AGE_MS_MAX, ROOM_NAME_BYTES_MAX};
 use crate::names::RoomName;
 
 macro_rules! id {
@@ -193,5 +193,100 @@ impl Producer {
     #[must_use]
     pub const fn birth(self) -> Timestamp {
         Timestamp(self.0 >> Self::RANDOM_BITS)
+    }
+
+    /// Whether it may publish for the first time in a room whose partition's time is `time`.
+    ///
+    /// Its birth may lie at most 7 days behind *or ahead*: a producer whose state could have left, or could leave and
+    /// still look young, must never start afresh, for a retry would then take effect a second time.
+    #[must_use]
+    pub const fn may_start(self, time: Timestamp) -> bool {
+        self.birth().0.abs_diff(time.0) <= PRODUCER_AGE_MS_MAX
+    }
+
+    /// Last partition time at which its state in a room, last used at `last_use`, must still be there.
+    #[must_use]
+    pub const fn kept_until(self, last_use: Timestamp) -> Timestamp {
+        let birth = self.birth().0;
+        let from = if last_use.0 > birth {
+            last_use.0
+        } else {
+            birth
+        };
+        Timestamp(from.saturating_add(PRODUCER_AGE_MS_MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_id_is_its_slot_and_its_counter() {
+        let room = RoomId::new(Slot(0xABC), 0x123).unwrap();
+        assert_eq!(room, RoomId(0xABC0_0000_0000_0123));
+        assert_eq!((room.slot(), room.counter()), (Slot(0xABC), 0x123));
+        assert_eq!(
+            RoomId::new(Slot(4_095), RoomId::COUNTER_MAX),
+            Some(RoomId(u64::MAX))
+        );
+        assert_eq!(RoomId::new(Slot(4_096), 1), None);
+        assert_eq!(RoomId::new(Slot(0), 0), None);
+        assert_eq!(RoomId::new(Slot(0), RoomId::COUNTER_MAX + 1), None);
+    }
+
+    #[test]
+    fn a_slot_depends_on_the_namespace_and_lies_below_the_count() {
+        let name = RoomName::try_from("lobby").unwrap();
+        let slots: std::vec::Vec<Slot> =
+            (0..1_000).map(|n| Slot::of(Namespace(n), &name)).collect();
+        assert!(slots.iter().all(|slot| slot.0 < Slot::COUNT));
+        assert_ne!(slots[0], slots[1]);
+    }
+
+    #[test]
+    fn a_producer_keeps_its_birth_and_only_22_random_bits() {
+        let producer = Producer::new(Timestamp(1_767_323_045_678), u32::MAX);
+        assert_eq!(producer.birth(), Timestamp(1_767_323_045_678));
+        assert_eq!(producer.0 & 0x3F_FFFF, 0x3F_FFFF);
+        assert_eq!(
+            Producer::new(Timestamp(u64::MAX), 0).birth(),
+            Timestamp((1 << 42) - 1)
+        );
+    }
+
+    #[test]
+    fn a_producer_whose_state_has_left_never_starts_again() {
+        let now = 1_767_323_045_678;
+        let week = PRODUCER_AGE_MS_MAX;
+        for birth in [
+            now - 2 * week,
+            now - week,
+            now - 1,
+            now,
+            now + 1,
+            now + week,
+            now + 2 * week,
+        ] {
+            let producer = Producer::new(Timestamp(birth), 0);
+            for last_use in [now, now + 1, now + week] {
+                let left = Timestamp(producer.kept_until(Timestamp(last_use)).0 + 1);
+                assert!(!producer.may_start(left), "born {birth}, used {last_use}");
+            }
+        }
+        let may_start = |birth: u64| Producer::new(Timestamp(birth), 0).may_start(Timestamp(now));
+        assert!(may_start(now - week) && may_start(now) && may_start(now + week));
+        assert!(!may_start(now - week - 1) && !may_start(now + week + 1));
+    }
+
+    #[test]
+    fn positions_stay_at_the_ends_of_their_numbers() {
+        assert_eq!(Seq(7).next(), Seq(8));
+        assert_eq!(Seq(u64::MAX).next(), Seq(u64::MAX));
+        assert_eq!(
+            (Seq(1).previous(), Seq::ZERO.previous()),
+            (Seq::ZERO, Seq::ZERO)
+        );
+        assert_eq!(ProducerSeq(u64::MAX).next(), ProducerSeq(u64::MAX));
     }
 }

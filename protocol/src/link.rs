@@ -23,3 +23,23 @@ pub(crate) fn link_after(before: Link, hashed: &[u8]) -> Link {
     hasher.update(hashed);
     Link(hasher.digest())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn hashing_in_one_shot_and_in_pieces_is_the_same_around_the_limit() {
+        for length in [0, 1, 68, 503, 504, 505, 5_000] {
+            let hashed: Vec<u8> = (0..length).map(|at: u32| at as u8).collect();
+            let plain = [&7_u64.to_le_bytes(), hashed.as_slice()].concat();
+            assert_eq!(
+                link_after(Link(7), &hashed),
+                Link(xxh3_64(&plain)),
+                "{length}"
+            );
+        }
+    }
+}

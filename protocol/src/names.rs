@@ -216,3 +216,62 @@ impl From<RoomId> for RoomRef<'_> {
         RoomRef::Id(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_refused_says_why() {
+        let why = |bytes: &[u8]| UserName::try_from(bytes).unwrap_err();
+        assert_eq!(why(b""), NameError::Empty);
+        assert_eq!(
+            why(&[b'x'; 65]),
+            NameError::TooLong {
+                length: 65,
+                limit: 64
+            }
+        );
+        assert_eq!(why(b"\xC0\x80"), NameError::NotUtf8);
+        assert_eq!(why(b"a\nb"), NameError::Control);
+        assert_eq!(why("a\u{85}".as_bytes()), NameError::Control);
+        let longest: Vec<u8> = [b'x'; 255].to_vec();
+        assert_eq!(
+            RoomName::from_bytes(Bytes::from(longest.clone()))
+                .unwrap()
+                .as_bytes(),
+            longest
+        );
+    }
+
+    #[test]
+    fn a_shown_name_cannot_rearrange_a_terminal_line() {
+        let name = RoomName::try_from("a\u{202E}b\u{200B}ü \"q\"").unwrap();
+        assert_eq!(name.to_string(), "a\\u{202e}b\\u{200b}ü \"q\"");
+    }
+
+    #[test]
+    fn a_map_of_names_can_be_asked_with_bytes() {
+        let name = RoomName::try_from("lobby").unwrap();
+        let rooms: std::collections::HashMap<RoomName, u8> = [(name, 1)].into();
+        assert_eq!(rooms.get(b"lobby".as_slice()), Some(&1));
+    }
+
+    #[test]
+    fn a_frame_refers_to_a_room_by_exactly_one_of_id_and_name() {
+        assert_eq!(RoomRef::decode(7, b""), Ok(RoomRef::Id(RoomId(7))));
+        assert_eq!(RoomRef::decode(0, b"x"), Ok(RoomRef::Name("x")));
+        assert_eq!(RoomRef::decode(0, b""), Err(DecodeError::BadValue("room")));
+        assert_eq!(RoomRef::decode(7, b"x"), Err(DecodeError::BadValue("room")));
+    }
+
+    #[test]
+    #[should_panic(expected = "INV-PROTO-3")]
+    fn a_room_name_that_was_never_checked_is_not_sent() {
+        let long: String = "x".repeat(256);
+        let _ = RoomRef::Name(&long).fields();
+    }
+}

@@ -50,3 +50,17 @@ fn cut_text(text: &str) -> &str {
 fn read_text(bytes: &[u8]) -> Result<&str, DecodeError> {
     core::str::from_utf8(bytes).map_err(|_| DecodeError::BadValue("text"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_over_the_limit_is_cut_at_a_character() {
+        let text = "ü".repeat(300);
+        assert_eq!(cut_text(&text).len(), 512);
+        let shifted = ["x", &text].concat();
+        assert_eq!(cut_text(&shifted).len(), 511);
+        assert_eq!(cut_text("short"), "short");
+    }
+}

@@ -173,3 +173,33 @@ impl<'a> Iterator for PageItems<'a> {
         Some(step)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ping;
+
+    #[test]
+    fn a_page_with_anything_but_records_and_gaps_ends_with_an_error() {
+        let head = PageHead {
+            room_id: RoomId(1),
+            link: Link(2),
+            head_seq: Seq(3),
+            token: 4,
+            first_seq: Seq(1),
+        };
+        let mut out = Vec::new();
+        let draft = Page::begin(&mut out, RequestId(1), &head);
+        Ping { nonce: 1 }.encode(RequestId(0), &mut out);
+        out.push(0);
+        draft.finish(&mut out, 2, true);
+        let page = Page::decode(next_frame(&out, 1_000).unwrap().unwrap()).unwrap();
+        assert_eq!((page.head, page.count, page.last), (head, 2, true));
+        let items: Vec<_> = page.items().collect();
+        assert_eq!(items, [Err(DecodeError::BadValue("kind"))]);
+        let torn = PageItems {
+            rest: &page.records[..23],
+        };
+        assert_eq!(torn.collect::<Vec<_>>(), [Err(DecodeError::Truncated)]);
+    }
+}

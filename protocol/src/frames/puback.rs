@@ -187,3 +187,61 @@ impl PubackBuilder {
         self.count = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+    use crate::next_frame;
+
+    fn entry(number: u64) -> PubackEntry {
+        PubackEntry {
+            request: RequestId(number),
+            room_id: RoomId(1),
+            producer_seq: ProducerSeq(number),
+            seq: Seq(number),
+            link: Link(number),
+            time: Timestamp(number),
+            duplicate: number % 2 == 1,
+        }
+    }
+
+    #[test]
+    fn entries_over_the_count_go_into_further_frames() {
+        let mut out = b"before".to_vec();
+        let mut builder = PubackBuilder::new(2);
+        (0..5).for_each(|number| builder.push(&entry(number), &mut out));
+        builder.finish(&mut out);
+        let mut rest = &out[6..];
+        let mut frames = Vec::new();
+        while let Some(frame) = next_frame(rest, 1_000).unwrap() {
+            frames.push(Puback::decode(frame).unwrap().entries().collect::<Vec<_>>());
+            rest = &rest[frame.whole.len()..];
+        }
+        assert!(rest.is_empty());
+        let expected = [
+            vec![entry(0), entry(1)],
+            vec![entry(2), entry(3)],
+            vec![entry(4)],
+        ];
+        assert_eq!(frames, expected);
+    }
+
+    #[test]
+    fn no_entry_makes_no_frame() {
+        let mut out = Vec::new();
+        PubackBuilder::default().finish(&mut out);
+        assert_eq!(out, b"");
+    }
+
+    #[test]
+    #[should_panic(expected = "INV-PROTO-12")]
+    fn bytes_of_others_inside_a_puback_are_found() {
+        let mut out = Vec::new();
+        let mut builder = PubackBuilder::default();
+        builder.push(&entry(1), &mut out);
+        out.push(0);
+        builder.finish(&mut out);
+    }
+}
