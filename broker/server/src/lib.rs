@@ -52,4 +52,4 @@ mod wake;
 
 pub use config::{Config, ConfigError, Loaded, Sources};
 pub use error::{RunError, StartError};
-pub use node::{Node, run};
+pub use node::{Node, run, run_with};

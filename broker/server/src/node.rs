@@ -172,6 +172,14 @@ impl Drop for Node {
 /// # Errors
 /// Why it did not start, or why it ended otherwise. [`RunError::exit_code`] is the process's exit code.
 pub fn run(config: Config) -> Result<(), RunError> {
+    run_with(config, |_| ())
+}
+
+/// As [`run`], and calls `ready` with the address once clients can connect there.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), RunError> {
     let (asked, signals) = bounded::<Asked>(1);
     // Before the node: a signal while the log is recovered is not lost.
     let _watch = SignalWatch::start(asked).map_err(|source| StartError::System {
@@ -179,6 +187,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         source,
     })?;
     let mut node = Node::start(config)?;
+    ready(node.address());
     select! {
         recv(signals) -> asked => {
             let signal = asked.map(|asked| asked.signal).unwrap_or_default();
