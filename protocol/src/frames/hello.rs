@@ -71,18 +71,6 @@ impl<'a> Hello<'a> {
         (version >= self.version_min.max(VERSION_MIN)).then_some(version)
     }
 
-    /// The `frame_bytes_max` of the WELCOME: what the client asked for, but never less than the largest record needs
-    /// (`least`) nor more than the server takes (`most`).
-    #[must_use]
-    pub fn frame_bytes_granted(&self, most: u32, least: u32) -> u32 {
-        let wish = if self.frame_bytes_max == 0 {
-            most
-        } else {
-            self.frame_bytes_max
-        };
-        wish.max(least).min(most)
-    }
-
     /// Reads a HELLO of which at least one version is served here.
     ///
     /// # Errors
@@ -171,7 +159,6 @@ fn check_client(value: &[u8]) -> Result<&str, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{FRAME_BYTES_MAX, RECORD_BYTES_MAX};
 
     #[test]
     fn the_highest_common_version_is_chosen() {
@@ -186,20 +173,5 @@ mod tests {
         assert_eq!(version(1, 1), Some(1));
         assert_eq!(version(1, 200), Some(1));
         assert_eq!(version(2, 200), None);
-    }
-
-    #[test]
-    fn the_frame_limit_granted_always_carries_the_largest_record() {
-        let granted = |wish| {
-            Hello {
-                frame_bytes_max: wish,
-                ..Hello::new("ann")
-            }
-            .frame_bytes_granted(FRAME_BYTES_MAX, RECORD_BYTES_MAX)
-        };
-        assert_eq!(granted(0), FRAME_BYTES_MAX);
-        assert_eq!(granted(8_192), RECORD_BYTES_MAX);
-        assert_eq!(granted(600_000), 600_000);
-        assert_eq!(granted(u32::MAX), FRAME_BYTES_MAX);
     }
 }
