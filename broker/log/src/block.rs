@@ -1,7 +1,20 @@
 //! Blocks: the checksummed units of a segment.
+//!
+//! ```text
+//!  0        4    5     6          8        12      16        24      32     40       48
+//!  +--------+----+-----+----------+--------+-------+---------+-------+------+--------+-----------+-------+
+//!  | len    |kind|flags|head_check| crc    | group | sync_end| index | term | commit | len bytes | zeros |
+//!  +--------+----+-----+----------+--------+-------+---------+-------+------+--------+-----------+-------+
+//! ```
+//!
+//! The head has a check of its own, so that a payload that rots can still be laid at the door of one group. All
+//! checksums start from the segment's seed and include the block's position.
+
+use alloc::vec::Vec;
 
 use crate::entry::EntryKind;
 use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
+use crate::limits::{BLOCK_ALIGN, BLOCK_HEAD_BYTES, BLOCK_PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES};
 
 /// What a block is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -90,17 +103,199 @@ impl BlockSeed {
         let directory = crc32c::crc32c(&directory_id.to_le_bytes());
         BlockSeed(crc32c::crc32c_append(directory, &segment.0.to_le_bytes()))
     }
+
+    /// What a checksum starts from.
+    pub(crate) const fn start(self) -> u32 {
+        self.0
+    }
 }
 
-/// Decodes the block at `at` of the segment whose whole file is `segment`.
+impl BlockKind {
+    const fn wire(self) -> (u8, u8) {
+        match self {
+            BlockKind::State => (1, 0),
+            BlockKind::Append(EntryKind::Normal) => (2, 0),
+            BlockKind::Append(EntryKind::ConfChange) => (2, 1),
+            BlockKind::Append(EntryKind::ConfChangeV2) => (2, 2),
+            BlockKind::HardState => (4, 0),
+            BlockKind::Mark => (5, 0),
+            BlockKind::End => (6, 0),
+            BlockKind::Checkpoint => (7, 0),
+        }
+    }
+
+    const fn from_wire(kind: u8, flags: u8) -> Option<BlockKind> {
+        match (kind, flags) {
+            (1, 0) => Some(BlockKind::State),
+            (2, 0) => Some(BlockKind::Append(EntryKind::Normal)),
+            (2, 1) => Some(BlockKind::Append(EntryKind::ConfChange)),
+            (2, 2) => Some(BlockKind::Append(EntryKind::ConfChangeV2)),
+            (4, 0) => Some(BlockKind::HardState),
+            (5, 0) => Some(BlockKind::Mark),
+            (6, 0) => Some(BlockKind::End),
+            (7, 0) => Some(BlockKind::Checkpoint),
+            _ => None,
+        }
+    }
+}
+
+impl BlockHead {
+    /// A head that only tells `sync_end`.
+    pub(crate) const fn mark(kind: BlockKind, sync_end: LogPosition) -> BlockHead {
+        BlockHead {
+            kind,
+            group: GroupId(0),
+            sync_end,
+            index: Index(0),
+            term: Term(0),
+            commit: Index(0),
+            len: 0,
+        }
+    }
+}
+
+/// Bytes that a block with this payload takes, padding included.
+#[must_use]
+pub const fn block_bytes(payload_len: u32) -> u32 {
+    BLOCK_HEAD_BYTES + payload_len.next_multiple_of(BLOCK_ALIGN)
+}
+
+/// Appends a block to `out`, as it stands at `at`; `head.len` is set from `payload`.
+///
+/// # Panics
+/// If the payload is longer than a block's may be, or the position is none for a block (bugs of the writer).
+pub(crate) fn encode_block(
+    out: &mut Vec<u8>,
+    head: &BlockHead,
+    payload: &[u8],
+    at: LogPosition,
+    seed: BlockSeed,
+) {
+    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    assert!(
+        len <= BLOCK_PAYLOAD_BYTES_MAX,
+        "INV-LOG-1: block payload over its limit"
+    );
+    assert!(
+        at.offset().is_multiple_of(BLOCK_ALIGN),
+        "INV-LOG-2: block off its alignment"
+    );
+    assert!(
+        head.sync_end <= at,
+        "INV-LOG-3: block claims that itself was durable"
+    );
+    let (kind, flags) = head.kind.wire();
+    let mut bytes = [0; BLOCK_HEAD_BYTES as usize];
+    bytes[0..4].copy_from_slice(&len.to_le_bytes());
+    bytes[4] = kind;
+    bytes[5] = flags;
+    bytes[12..16].copy_from_slice(&head.group.0.to_le_bytes());
+    bytes[16..24].copy_from_slice(&head.sync_end.wire().to_le_bytes());
+    bytes[24..32].copy_from_slice(&head.index.0.to_le_bytes());
+    bytes[32..40].copy_from_slice(&head.term.0.to_le_bytes());
+    bytes[40..48].copy_from_slice(&head.commit.0.to_le_bytes());
+    let sum = head_sum(&bytes, at, seed);
+    bytes[6..8].copy_from_slice(&fold(sum).to_le_bytes());
+    bytes[8..12].copy_from_slice(&crc32c::crc32c_append(sum, payload).to_le_bytes());
+    out.extend_from_slice(&bytes);
+    out.extend_from_slice(payload);
+    out.resize(out.len().next_multiple_of(BLOCK_ALIGN as usize), 0);
+}
+
+/// Decodes the block at `at`, given the bytes of its segment's file from the start (all of them, or as many as are to
+/// be trusted: a block must end inside).
 ///
 /// # Errors
-/// See [`BlockError`].
+/// See [`BlockError`]. Any bytes are answered, none panic.
 pub fn decode_block(
     segment: &[u8],
     at: LogPosition,
     seed: BlockSeed,
 ) -> Result<Block<'_>, BlockError> {
-    let _ = (segment, at, seed);
-    Err(BlockError::Blank)
+    let offset = at.offset();
+    if offset < SEGMENT_HEADER_BYTES || !offset.is_multiple_of(BLOCK_ALIGN) {
+        return Err(BlockError::OutOfBounds);
+    }
+    let bytes = head_bytes(segment, offset).ok_or(BlockError::OutOfBounds)?;
+    if bytes[4] == 0 {
+        return Err(if bytes.iter().all(|byte| *byte == 0) {
+            BlockError::Blank
+        } else {
+            BlockError::Head
+        });
+    }
+    let len = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let start = offset as usize + BLOCK_HEAD_BYTES as usize;
+    if len > BLOCK_PAYLOAD_BYTES_MAX || offset as usize + block_bytes(len) as usize > segment.len()
+    {
+        return Err(BlockError::Head);
+    }
+    let payload = &segment[start..start + len as usize];
+    let sum = head_sum(bytes, at, seed);
+    let kind = BlockKind::from_wire(bytes[4], bytes[5]);
+    let sync_end = LogPosition::from_wire(u64_of(bytes, 16));
+    if fold(sum).to_le_bytes() != bytes[6..8] || sync_end > at {
+        return Err(BlockError::Head);
+    }
+    let is_whole = crc32c::crc32c_append(sum, payload).to_le_bytes() == bytes[8..12];
+    let head = match kind {
+        Some(kind) => decode_fields(bytes, kind, len),
+        None if is_whole => {
+            return Err(BlockError::UnknownKind {
+                kind: bytes[4],
+                flags: bytes[5],
+            });
+        }
+        None => return Err(BlockError::Head),
+    };
+    let end = LogPosition::new(at.segment(), offset + block_bytes(len));
+    if is_whole {
+        Ok(Block {
+            head,
+            payload,
+            at,
+            end,
+        })
+    } else {
+        Err(BlockError::Payload(head))
+    }
 }
+
+fn decode_fields(bytes: &[u8; BLOCK_HEAD_BYTES as usize], kind: BlockKind, len: u32) -> BlockHead {
+    BlockHead {
+        kind,
+        group: GroupId(u32::from_le_bytes([
+            bytes[12], bytes[13], bytes[14], bytes[15],
+        ])),
+        sync_end: LogPosition::from_wire(u64_of(bytes, 16)),
+        index: Index(u64_of(bytes, 24)),
+        term: Term(u64_of(bytes, 32)),
+        commit: Index(u64_of(bytes, 40)),
+        len,
+    }
+}
+
+fn head_bytes(segment: &[u8], offset: u32) -> Option<&[u8; BLOCK_HEAD_BYTES as usize]> {
+    segment.get(offset as usize..)?.first_chunk()
+}
+
+fn u64_of(bytes: &[u8; BLOCK_HEAD_BYTES as usize], at: usize) -> u64 {
+    let mut value = [0; 8];
+    value.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(value)
+}
+
+/// Checksum of all that is known before the payload: group up to commit, position, then len, kind and flags.
+fn head_sum(bytes: &[u8; BLOCK_HEAD_BYTES as usize], at: LogPosition, seed: BlockSeed) -> u32 {
+    let mut rest = [0; 14];
+    rest[..8].copy_from_slice(&at.wire().to_le_bytes());
+    rest[8..].copy_from_slice(&bytes[..6]);
+    crc32c::crc32c_append(crc32c::crc32c_append(seed.0, &bytes[12..]), &rest)
+}
+
+const fn fold(sum: u32) -> u16 {
+    (sum >> 16) as u16 ^ sum as u16
+}
+
+#[cfg(test)]
+mod tests;

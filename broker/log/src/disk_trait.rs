@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 /// - A sector of 512 bytes is written whole or not at all; sectors between two syncs persist in any order.
 pub trait Disk {
     /// An open file. Dropping it closes it.
-    type File;
+    type File: core::fmt::Debug;
 
     /// Makes a new empty file, readable and writable.
     ///

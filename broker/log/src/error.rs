@@ -1,7 +1,7 @@
 //! Why the log refuses.
 
 use crate::disk_trait::DiskError;
-use crate::ids::{GroupId, SegmentId};
+use crate::ids::{GroupId, LogPosition, SegmentId};
 
 /// Why a call on the log failed. After an error from `flush`, `idle_mark`, `write_checkpoint` or `close` the log is
 /// closed for good: every later call answers [`LogError::Failed`].
@@ -55,6 +55,29 @@ pub enum LogError {
         /// With its head.
         bytes: u64,
     },
+    /// The state of a partition is larger than a checkpoint file may be.
+    #[error("a checkpoint of group {group} takes {bytes} bytes")]
+    CheckpointTooLarge {
+        /// Whose.
+        group: GroupId,
+        /// The file's size.
+        bytes: u64,
+    },
+    /// A block of a kind that only a newer version writes; it must not be skipped.
+    #[error(
+        "the log holds a block at {at} of kind {kind} with flags {flags}, which this program does not know"
+    )]
+    UnknownBlock {
+        /// Where.
+        at: LogPosition,
+        /// Its kind.
+        kind: u8,
+        /// Its flags.
+        flags: u8,
+    },
+    /// A segment would need a number above all that there are.
+    #[error("segment numbers are used up")]
+    SegmentNumbers,
     /// More entries without a known commit than may be kept in memory while opening.
     #[error(
         "group {group} has more than {bytes_max} bytes of entries that are not known to be committed"

@@ -11,26 +11,44 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod active;
 mod block;
+mod chain;
 mod checkpoint;
+mod checkpoint_files;
 mod directory;
 mod disk_trait;
 mod entry;
 mod error;
+mod group;
+mod group_scan;
 mod ids;
 mod index;
 mod item;
+mod layout;
 pub mod limits;
 mod little_endian;
 mod log;
+mod maker;
+mod open;
+mod queue;
 mod read;
 mod recover;
+mod scan;
+mod segment;
 mod settings;
+mod state;
+mod tally;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
-pub use block::{Block, BlockError, BlockHead, BlockKind, BlockSeed, decode_block};
+pub use block::{Block, BlockError, BlockHead, BlockKind, BlockSeed, block_bytes, decode_block};
 pub use checkpoint::{
     CHECKPOINT_HEADER_BYTES, CHECKPOINT_MAGIC, CHECKPOINT_VERSION, Checkpoint, CheckpointError,
 };
+pub use checkpoint_files::{CHECKPOINT_FOLDER, checkpoint_name, parse_checkpoint_name};
 pub use directory::{
     DIRECTORY_FILE_BYTES, DIRECTORY_FILE_NAME, DIRECTORY_MAGIC, DIRECTORY_VERSION, DirectoryFile,
     DirectoryFileError,
@@ -44,9 +62,14 @@ pub use item::{
     ExpireItem, Expired, Item, ItemError, ItemWriter, Items, RecordsItem, RecordsWritten, RoomItem,
     item_kind,
 };
-pub use log::{Log, PreparedSegment, SegmentMaker};
+pub use log::Log;
+pub use maker::{PreparedSegment, SegmentMaker};
 pub use read::{ReadError, RoomReader, RoomSlice, Wants, read_block, read_room};
 pub use recover::{
     Finding, GroupDamage, GroupRecovery, Outcome, Recover, RecoveredEntry, Recovery, TermRun,
+};
+pub use segment::{
+    HeaderError, LOG_FOLDER, SEGMENT_MAGIC, SEGMENT_VERSION, SegmentHeader, parse_segment_name,
+    segment_name,
 };
 pub use settings::LogSettings;

@@ -23,15 +23,19 @@ pub const SEGMENT_RESERVE_BYTES: u32 = 2 * BLOCK_HEAD_BYTES;
 /// Groups in one log: what STATE can tell in one block.
 pub const GROUPS_MAX: usize = 4_096;
 /// Newest term runs told per group in STATE; older ones are known from the entries.
-pub const TERM_RUNS_MAX: usize = 16;
+pub const TERM_RUNS_MAX: usize = 8;
 /// Size of one write while filling a new segment with zeros.
 pub const FILL_BYTES: u32 = 1024 * 1024;
+/// Size of one read where the disk could not read a file as a whole.
+pub const READ_PAGE_BYTES: usize = 4_096;
 /// A flush writes when its buffer has grown to this.
 pub const FLUSH_BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Entries without a known commit that recovery keeps in memory, for all groups together, by default.
 pub const UNSETTLED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Findings told in one recovery report; more are counted only.
 pub const FINDINGS_MAX: usize = 256;
+/// Largest checkpoint file: opening holds one in memory.
+pub const CHECKPOINT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Checkpoint files kept per group.
 pub const CHECKPOINT_GENERATIONS: usize = 2;
 

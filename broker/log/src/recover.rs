@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::checkpoint::Checkpoint;
 use crate::entry::{Entry, EntryKind, HardState};
-use crate::ids::{GroupId, Index, LogPosition, Term};
+use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
+use crate::limits::FINDINGS_MAX;
 
 /// Takes what [`crate::Log::open`] finds, in one pass over the files.
 ///
@@ -69,13 +70,14 @@ pub struct GroupRecovery {
 /// Why a group's log cannot be trusted to be whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GroupDamage {
-    /// First index that is missing or may be missing.
-    pub hole: Index,
-    /// Next index seen after the hole; none: everything after may be lost.
+    /// First index that is lost or may be. The group is served up to it and takes no appends. `None`: only the hard
+    /// state is in doubt, which does not stop a group that is alone in its vote.
+    pub hole: Option<Index>,
+    /// Next index seen behind the hole; `None`: everything after it may be lost.
     pub seen_again: Option<Index>,
-    /// A term or vote may be lost.
+    /// A term or a vote may be lost: the replica must not vote.
     pub hard_state_lost: bool,
-    /// The damaged range.
+    /// The damaged range of the log, as far as it is known.
     pub from: LogPosition,
     /// Its exclusive end.
     pub end: LogPosition,
@@ -86,28 +88,28 @@ pub struct GroupDamage {
 pub enum Outcome {
     /// There was no log.
     Fresh,
-    /// Ends with an END mark.
+    /// It was closed in order.
     Clean,
-    /// Was not closed; what was never acknowledged may have been cut at the end.
+    /// It was not closed; what was never acknowledged may have been cut at the end.
     Unclean,
     /// Something that was durable is gone or cannot be read.
     Damaged,
 }
 
 /// What opening did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Recovery {
     /// How the directory was found.
     pub outcome: Outcome,
     /// Bytes read from segments and checkpoints.
     pub bytes_read: u64,
-    /// Where the recovered log ended; everything below is durable.
+    /// Everything below is durable.
     pub sync_end: LogPosition,
-    /// Segments that exist.
+    /// Segments found that hold a part of the log.
     pub segments: u32,
-    /// What was found, told for people.
+    /// What was found, in order.
     pub findings: Vec<Finding>,
-    /// Findings beyond `FINDINGS_MAX`, counted only.
+    /// Findings beyond `FINDINGS_MAX`: counted only.
     pub findings_dropped: u64,
 }
 
@@ -115,7 +117,7 @@ pub struct Recovery {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Finding {
-    /// The log ended in the middle of a write that nobody was told about: cut there.
+    /// The log ended in the middle of a write that nobody was told about: it was cut there.
     Torn {
         /// New end.
         at: LogPosition,
@@ -126,5 +128,79 @@ pub enum Finding {
         from: LogPosition,
         /// First byte that is readable again.
         end: LogPosition,
+        /// The group of the only block that stood there, if that is known: no other group has lost anything.
+        only: Option<GroupId>,
     },
+    /// The disk cannot read this part of the file.
+    Unreadable {
+        /// Where.
+        from: LogPosition,
+        /// Exclusive end.
+        end: LogPosition,
+    },
+    /// A segment is shorter than it says.
+    Short {
+        /// Which.
+        segment: SegmentId,
+        /// Bytes in the file.
+        bytes: u64,
+        /// Bytes that should be there.
+        declared: u32,
+    },
+    /// A segment that a later one names is not there.
+    Missing {
+        /// Which.
+        segment: SegmentId,
+    },
+    /// A segment's header cannot be read; its blocks are.
+    Header {
+        /// Which.
+        segment: SegmentId,
+    },
+    /// A segment's first block cannot be read; what it said is known from the segments before, if there are.
+    State {
+        /// Which.
+        segment: SegmentId,
+    },
+    /// One of a segment's mark slots cannot be read; the other one counts.
+    Slot {
+        /// Which.
+        segment: SegmentId,
+    },
+    /// A segment with valid blocks that no later segment names. It was not read further and not removed.
+    Unlinked {
+        /// Which.
+        segment: SegmentId,
+    },
+    /// A valid block contradicts what came before it (a bug, or forged): its group is damaged from there on.
+    Contradiction {
+        /// Its position.
+        at: LogPosition,
+        /// Its group.
+        group: GroupId,
+    },
+    /// A checkpoint file cannot be read or used; the older one is tried.
+    Checkpoint {
+        /// Whose.
+        group: GroupId,
+        /// Which.
+        index: Index,
+    },
+}
+
+/// Findings, up to a bound.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) list: Vec<Finding>,
+    pub(crate) dropped: u64,
+}
+
+impl Findings {
+    pub(crate) fn tell(&mut self, finding: Finding) {
+        if self.list.len() < FINDINGS_MAX {
+            self.list.push(finding);
+        } else {
+            self.dropped += 1;
+        }
+    }
 }

@@ -1,0 +1,199 @@
+//! Opening: read everything once, tell the owner what is known, decide where writing goes on.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::active::ActiveSegment;
+use crate::chain::{Chain, LastSegment, read_chain};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint_files::{CheckpointFiles, read_checkpoint};
+use crate::disk_trait::Disk;
+use crate::error::LogError;
+use crate::group::GroupState;
+use crate::ids::{GroupId, LogPosition};
+use crate::log::{Ahead, Log, begin_segment};
+use crate::maker::{PreparedSegment, make_segment};
+use crate::queue::Queue;
+use crate::recover::{Finding, Findings, Outcome, Recover, Recovery};
+use crate::scan::{Accepted, Scan};
+use crate::settings::LogSettings;
+
+impl<D: Disk> Log<D> {
+    /// Opens the log, or starts one if there is none. Writes nothing but, at most, a new segment.
+    ///
+    /// # Errors
+    /// See [`LogError`]. Damage is no error: see [`Recovery`].
+    pub fn open(
+        disk: D,
+        settings: LogSettings,
+        recover: &mut impl Recover,
+    ) -> Result<(Log<D>, Recovery), LogError> {
+        settings.check()?;
+        let mut findings = Findings::default();
+        let checkpoints = CheckpointFiles::list(&disk)?;
+        let (accepted, checkpoint_bytes) =
+            accept(&disk, &settings, &checkpoints, recover, &mut findings)?;
+        let mut scan = Scan::new(recover, findings, settings.unsettled_bytes_max);
+        let mut chain = read_chain(&disk, &settings, &mut scan)?;
+        let log_end = chain.last.as_ref().map_or(LogPosition::ZERO, |last| {
+            LogPosition::new(last.segment, last.end)
+        });
+        let (groups, findings) = scan.finish(&accepted, log_end);
+        for name in core::mem::take(&mut chain.to_remove) {
+            disk.remove(&name)?;
+        }
+        let outcome = outcome(chain.last.as_ref(), &groups, &findings);
+        let (segments, bytes_read) = (chain.segments, chain.bytes_read + checkpoint_bytes);
+        let log = Log::start(disk, settings, chain, groups, checkpoints)?;
+        let Findings {
+            list: findings,
+            dropped: findings_dropped,
+        } = findings;
+        let sync_end = log.sync_end;
+        Ok((
+            log,
+            Recovery {
+                outcome,
+                bytes_read,
+                sync_end,
+                segments,
+                findings,
+                findings_dropped,
+            },
+        ))
+    }
+
+    /// Goes on in the last segment if nothing stands behind its end and its STATE tells all damage; begins one otherwise.
+    fn start(
+        disk: D,
+        settings: LogSettings,
+        chain: Chain<D>,
+        groups: BTreeMap<GroupId, GroupState>,
+        checkpoints: CheckpointFiles,
+    ) -> Result<Log<D>, LogError> {
+        let Chain {
+            last,
+            mut ahead,
+            mut next_segment,
+            ..
+        } = chain;
+        let previous_end = last.as_ref().map_or(LogPosition::ZERO, |last| {
+            LogPosition::new(last.segment, last.end)
+        });
+        let resumed = last.filter(|last| last.is_resumable && tells_all_damage(last, &groups));
+        let active = if let Some(last) = resumed {
+            let LastSegment {
+                segment,
+                file,
+                segment_bytes,
+                slots,
+                end,
+                ..
+            } = last;
+            ActiveSegment::new(segment, file, settings.directory_id, segment_bytes)
+                .resume(end, slots)
+        } else {
+            let next = match ahead.take() {
+                Some((segment, file)) => PreparedSegment { segment, file },
+                None => {
+                    let segment = next_segment;
+                    if segment.0 == u32::MAX {
+                        return Err(LogError::SegmentNumbers);
+                    }
+                    next_segment = segment.next();
+                    PreparedSegment {
+                        segment,
+                        file: make_segment(&disk, &settings, segment)?,
+                    }
+                }
+            };
+            begin_segment(&disk, &settings, next, previous_end, &groups)?
+        };
+        let ahead = ahead.map_or(Ahead::None, |(segment, file)| {
+            Ahead::Ready(PreparedSegment { segment, file })
+        });
+        let sync_end = active.append_end();
+        Ok(Log {
+            disk,
+            settings,
+            active,
+            groups,
+            checkpoints,
+            sync_end,
+            told_end: LogPosition::ZERO,
+            ahead,
+            next_segment,
+            queue: Queue::default(),
+            batch: Vec::new(),
+            is_failed: false,
+        })
+    }
+}
+
+/// Offers each group its checkpoints, newest first, until one is taken; counts the bytes read.
+fn accept<D: Disk>(
+    disk: &D,
+    settings: &LogSettings,
+    files: &CheckpointFiles,
+    recover: &mut impl Recover,
+    findings: &mut Findings,
+) -> Result<(Accepted, u64), LogError> {
+    let mut accepted = Accepted::new();
+    let mut bytes_read = 0;
+    for (group, indexes) in files.newest_first() {
+        for index in indexes {
+            let file = read_checkpoint(disk, group, index)?.unwrap_or_default();
+            bytes_read += file.len() as u64;
+            let is_right = |checkpoint: &Checkpoint<'_>| {
+                (checkpoint.directory_id, checkpoint.group, checkpoint.index)
+                    == (settings.directory_id, group, index)
+            };
+            let checkpoint = Checkpoint::decode(&file).ok().filter(is_right);
+            if let Some(checkpoint) =
+                checkpoint.filter(|checkpoint| recover.checkpoint(group, checkpoint))
+            {
+                accepted.insert(group, (index, checkpoint.term));
+                break;
+            }
+            findings.tell(Finding::Checkpoint { group, index });
+        }
+    }
+    Ok((accepted, bytes_read))
+}
+
+fn outcome<D: Disk>(
+    last: Option<&LastSegment<D>>,
+    groups: &BTreeMap<GroupId, GroupState>,
+    findings: &Findings,
+) -> Outcome {
+    let is_bad = |finding: &Finding| !matches!(finding, Finding::Torn { .. });
+    let is_damaged = |group: &GroupState| group.hole.is_some() || group.hard_state_lost;
+    if findings.list.iter().any(is_bad) || groups.values().any(is_damaged) {
+        return Outcome::Damaged;
+    }
+    match last {
+        None => Outcome::Fresh,
+        Some(last) if last.is_closed && last.is_resumable => Outcome::Clean,
+        Some(_) => Outcome::Unclean,
+    }
+}
+
+/// Whether the segment's STATE already says what is damaged: if not, a new one must.
+fn tells_all_damage<D: Disk>(
+    last: &LastSegment<D>,
+    groups: &BTreeMap<GroupId, GroupState>,
+) -> bool {
+    let told = |group: &GroupId| {
+        let told = last
+            .state
+            .as_ref()?
+            .groups
+            .iter()
+            .find(|(id, _)| id == group)?;
+        Some((told.1.hole, told.1.hard_state_lost))
+    };
+    groups.iter().all(|(group, state)| {
+        let (hole, hard_state_lost) = told(group).unwrap_or_default();
+        state.hole == hole && (!state.hard_state_lost || hard_state_lost)
+    })
+}
