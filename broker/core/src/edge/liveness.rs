@@ -10,7 +10,7 @@ use super::conns::Conn;
 use super::session::Session;
 use super::wheel::HORIZON_MS;
 use crate::core::{ConnId, Output};
-use crate::limits::{Limits, OUTBOX_PAUSE_BYTES, STALLED_MS};
+use crate::limits::{CLOSING_MS, Limits, OUTBOX_PAUSE_BYTES, STALLED_MS};
 
 /// What a look at a connection finds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,7 +39,8 @@ impl Edge {
             entry.frame_since_ms = 0;
         } else if is_new {
             entry.frame_since_ms = now_ms.max(1);
-            entry.frame_bytes = 0;
+            // What of this read belongs to earlier frames is not known: it earns a second at most.
+            entry.frame_bytes = (bytes as u64).min(self.limits.frame_bytes_per_second);
         } else {
             entry.frame_bytes += bytes as u64;
         }
@@ -70,7 +71,10 @@ impl Edge {
                 });
                 next = now_ms + 1;
             }
-            Verdict::TimedOut(text) => self.goaway(conn, Code::TIMEOUT, text),
+            Verdict::TimedOut(text) => {
+                next = now_ms + CLOSING_MS;
+                self.goaway(conn, Code::TIMEOUT, text);
+            }
             Verdict::GiveUp => {
                 entry.outbox.clear();
                 self.out.push_back(Output::Close(conn));

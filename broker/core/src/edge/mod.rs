@@ -31,6 +31,9 @@ mod session;
 mod subscribe;
 mod wheel;
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
