@@ -43,7 +43,37 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::process::Command;
+
     use super::*;
+
+    /// Set: be the process that panics.
+    const CHILD: &str = "GUARD_TEST_CHILD";
+
+    #[test]
+    fn a_panic_on_a_guarded_thread_ends_the_process_with_its_code() {
+        if env::var_os(CHILD).is_some() {
+            let thread = spawn("core-7".to_owned(), || panic!("on purpose"));
+            let ended = thread.expect("a thread").join();
+            unreachable!("the process outlived a panic: {ended:?}");
+        }
+        let output = Command::new(env::current_exe().expect("this binary"))
+            .args([
+                "guard::tests::a_panic_on_a_guarded_thread_ends_the_process_with_its_code",
+                "--exact",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .output()
+            .expect("a child process");
+        assert_eq!(output.status.code(), Some(i32::from(exit::PANIC)));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told.contains("thread core-7 panicked: on purpose"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn the_message_of_a_panic_is_found_in_both_of_its_forms() {

@@ -3,7 +3,7 @@
 //! One socket and one acceptor for all cores, instead of a `SO_REUSEPORT` socket per core: connections live for hours, so they
 //! are worth dealing out evenly, which a hash of addresses does not; "in use" is an error and not a second broker that
 //! silently takes half of the clients; and there is one backlog that limits and draining act on. The price is one
-//! hand-over per connection, never per message. See docs/decisions/.
+//! hand-over per connection, never per message. See docs/decisions/0004-one-acceptor.md.
 
 use std::io;
 use std::net::SocketAddr;

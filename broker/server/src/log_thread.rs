@@ -313,3 +313,6 @@ fn tell_failure(error: &LogError, told: Option<String>, reports: &Sender<Report>
     // The node listens until all threads have ended.
     let _ = reports.send(Report::LogFailed { told });
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use antiphon_log::Log;
 use antiphon_protocol::NodeId;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::Poll;
+use mio::net::TcpListener;
 
 use crate::acceptor::{self, Accepted, Acceptor, Door};
 use crate::affinity::Pins;
@@ -93,37 +94,14 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         reports,
         jobs: jobs.clone(),
     };
-    let accept_poll = Poll::new().map_err(system("a poller"))?;
-    let accept_sleeper =
-        Arc::new(Sleeper::new(accept_poll.registry(), acceptor::WAKE).map_err(system("a poller"))?);
-    let per_address_max = config.connections.per_address_max.number();
-    let places = Places::new(
-        places_max,
-        per_address_max,
-        cores,
-        Arc::clone(&accept_sleeper),
-    );
-    let stop = Arc::new(AtomicBool::new(false));
-    let doors = seats.iter().map(Seat::door).collect();
-    let acceptor = Acceptor::new(
-        accept_poll,
-        listener,
-        places,
-        doors,
-        Arc::clone(&accept_sleeper),
-        Arc::clone(&stop),
-    );
+    let (acceptor, acceptor_handle) = acceptor(config, listener, places_max, &seats)?;
 
     // From here on threads run. Should one not start, dropping the node ends those that do.
     let mut node = Node {
         address,
         drain: config.shutdown.drain.duration(),
         phase: Arc::clone(&common.phase),
-        acceptor: AcceptorHandle {
-            stop,
-            sleeper: accept_sleeper,
-            thread: None,
-        },
+        acceptor: acceptor_handle,
         cores: Vec::new(),
         readers: None,
         log: LogHandle { jobs, thread: None },
@@ -135,6 +113,32 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
     node.acceptor.thread = Some(thread.map_err(system("a thread"))?);
     tracing::info!(%address, cores, connections_max = places_max, "listening");
     Ok(node)
+}
+
+/// The acceptor, which does not run yet, and the node's handle of it.
+fn acceptor(
+    config: &Config,
+    listener: TcpListener,
+    places_max: u32,
+    seats: &[Seat],
+) -> Result<(Acceptor, AcceptorHandle), StartError> {
+    let poll = Poll::new().map_err(system("a poller"))?;
+    let sleeper = Sleeper::new(poll.registry(), acceptor::WAKE).map_err(system("a poller"))?;
+    let sleeper = Arc::new(sleeper);
+    let per_address_max = config.connections.per_address_max.number();
+    let cores = u16::try_from(seats.len()).expect("the limit of cores is a u16");
+    let places = Places::new(places_max, per_address_max, cores, Arc::clone(&sleeper));
+    let stop = Arc::new(AtomicBool::new(false));
+    let handle = AcceptorHandle {
+        stop: Arc::clone(&stop),
+        sleeper: Arc::clone(&sleeper),
+        thread: None,
+    };
+    let doors = seats.iter().map(Seat::door).collect();
+    Ok((
+        Acceptor::new(poll, listener, places, doors, sleeper, stop),
+        handle,
+    ))
 }
 
 fn start_threads(
