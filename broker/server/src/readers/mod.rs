@@ -97,7 +97,8 @@ impl Reader {
         for job in &self.jobs {
             let answer = self.answer(&job);
             let listener = &self.listeners[usize::from(job.reply_to.0)];
-            // Room for as many answers as there can be jobs; a core that has ended hears nothing more.
+            // Waits if that core has fallen far behind: no core ever waits for this thread, so that ends. A core that has
+            // ended hears nothing more.
             if listener.answers.send(answer).is_ok() {
                 listener.sleeper.wake();
             }
@@ -160,3 +161,6 @@ fn failure_of(error: &RoomReadError) -> ReadFailure {
         _ => ReadFailure::Damaged,
     }
 }
+
+#[cfg(test)]
+mod tests;
