@@ -33,7 +33,6 @@
 //! `session` is a state machine without socket, thread, clock or randomness: everything is an argument. `driver` owns one
 //! thread per [`Client`] with the socket and the clock, and moves bytes and answers between it and the callers.
 #![forbid(unsafe_code)]
-#![allow(dead_code)]
 
 mod client;
 mod driver;

@@ -58,3 +58,16 @@ pub(crate) const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Memory that a message costs in the outbox beside its bytes.
 pub(crate) const MESSAGE_OVERHEAD_BYTES: u64 = 192;
+
+/// Rooms whose numbers the outbox remembers; beyond it a client that may change its producer takes a new one and forgets
+/// them. A client that keeps its producer must remember all.
+pub(crate) const OUTBOX_ROOMS: usize = 64 * 1024;
+
+/// A connection that lasted this long was a good one: the next attempt starts with the shortest wait again.
+pub(crate) const STABLE_MS: u64 = 1_000;
+
+/// Addresses taken from one GOAWAY.
+pub(crate) const REDIRECTS: usize = 16;
+
+/// Keepalive if the broker tells none.
+pub(crate) const KEEPALIVE_MS: u64 = 5_000;

@@ -126,15 +126,13 @@ pub(crate) fn history(
     wait(handle, ticket, &answer)
 }
 
-/// Measures a round trip.
+/// Measures a round trip as the caller sees it.
 pub(crate) fn ping(handle: &Handle) -> Result<Duration, ClientError> {
     let answer: Answer<_> = Arc::new(Waiter::new());
-    let ticket = handle
-        .shared
-        .ask(Completion::Ping(Arc::clone(&answer)), |ticket| {
-            Command::Ping { ticket }
-        })?;
-    wait(handle, ticket, &answer)
+    let asked = Instant::now();
+    let ticket = handle.shared.ask(Completion::Ping(Arc::clone(&answer)), |ticket| Command::Ping { ticket })?;
+    wait(handle, ticket, &answer)?;
+    Ok(asked.elapsed())
 }
 
 /// The number given last in a room.

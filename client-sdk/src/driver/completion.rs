@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use antiphon_protocol::ProducerSeq;
 
@@ -23,7 +22,7 @@ pub(crate) enum Completion {
     Publish(Arc<Waiter<Result<Receipt, PublishError>>>),
     Subscribe(Answer<RoomHead>, Arc<Deliveries>),
     Fetch(Answer<History>),
-    Ping(Answer<Duration>),
+    Ping(Answer<()>),
     ProducerSeq(Answer<ProducerSeq>),
     Close(Arc<Waiter<u32>>),
 }

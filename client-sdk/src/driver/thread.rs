@@ -164,13 +164,13 @@ impl Driver {
 
     fn read(&mut self) {
         let now = self.now();
+        let socket = self.socket;
         let session = &mut self.session;
-        let outcome = self.transport.read(&mut self.buffer, |bytes| {
-            session.handle(Input::Received(bytes), now)
-        });
+        let outcome = self.transport.read(&mut self.buffer, |bytes| session.handle(Input::Received(bytes), now));
         // Outputs first: what was received counts, also when the connection ended right behind it.
         self.drain();
-        if !matches!(outcome, Ok(true)) && !matches!(self.transport, Transport::Down) {
+        let is_same = socket == self.socket && matches!(self.transport, Transport::Up { .. });
+        if is_same && !matches!(outcome, Ok(true)) {
             self.disconnected();
         }
     }

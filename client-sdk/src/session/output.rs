@@ -1,7 +1,5 @@
 //! What comes out of a session.
 
-use std::time::Duration;
-
 use antiphon_protocol::{Device, Producer, ProducerSeq};
 
 use crate::error::{ClientError, PublishError, SubscribeError};
@@ -42,7 +40,7 @@ pub(crate) enum Event {
     /// The end of a fetch.
     Fetched(Ticket, Result<History, ClientError>),
     /// The end of a ping.
-    Ponged(Ticket, Result<Duration, ClientError>),
+    Ponged(Ticket, Result<(), ClientError>),
     /// The number asked for.
     ProducerSeq(Ticket, ProducerSeq),
     /// The session is over; nothing follows.

@@ -1,0 +1,93 @@
+//! The proof that nothing is missing: every record must be the next one, and its link must follow.
+
+use antiphon_protocol::{self as protocol, Link, RoomId, Seq};
+use bytes::Bytes;
+
+use crate::error::Violation;
+use crate::headers::Headers;
+use crate::record::{Gap, Position, Record};
+
+/// How far a room has been read and checked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Chain {
+    room_id: RoomId,
+    position: Position,
+}
+
+impl Chain {
+    /// A chain that goes on behind `position`; a link that is not known is taken from the broker's word `link`.
+    pub(crate) fn new(room_id: RoomId, position: Position, link: Link) -> Result<Chain, Violation> {
+        let known = if position.seq == Seq(0) {
+            Link::start(room_id)
+        } else if position.link == Link(0) {
+            link
+        } else {
+            position.link
+        };
+        if known != link {
+            return Err(Violation::Link(position.seq));
+        }
+        Ok(Chain { room_id, position: Position { seq: position.seq, link: known } })
+    }
+
+    pub(crate) fn room_id(&self) -> RoomId {
+        self.room_id
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Takes the next record, or says why it is not the next one. Its checksum was checked when it was decoded.
+    pub(crate) fn record(&mut self, record: &protocol::Record<'_>) -> Result<Record, Violation> {
+        self.expect(record.room_id(), record.seq())?;
+        // A redacted record cannot be hashed any more; the next one's link still covers its place.
+        if !record.is_erased() && !record.verify_link(self.position.link) {
+            return Err(Violation::Link(record.seq()));
+        }
+        self.position = Position { seq: record.seq(), link: record.link() };
+        Ok(owned(record))
+    }
+
+    /// Takes a gap that starts at the next record.
+    pub(crate) fn gap(&mut self, gap: &protocol::Gap) -> Result<Gap, Violation> {
+        self.expect(gap.room_id, gap.from)?;
+        self.position = Position { seq: gap.to, link: gap.link };
+        Ok(Gap { room_id: gap.room_id, from: gap.from, to: gap.to, link: gap.link, reason: gap.reason })
+    }
+
+    fn expect(&self, room_id: RoomId, got: Seq) -> Result<(), Violation> {
+        let expected = self.position.seq.next();
+        if room_id != self.room_id || got != expected {
+            return Err(Violation::Order { expected, got });
+        }
+        Ok(())
+    }
+}
+
+/// Copies a record out of the receive buffer, its variable parts into one shared allocation.
+fn owned(record: &protocol::Record<'_>) -> Record {
+    let (sender, headers, body) = (record.sender().as_bytes(), record.headers(), record.body());
+    let mut parts = Vec::with_capacity(sender.len() + headers.len() + body.len());
+    parts.extend_from_slice(sender);
+    parts.extend_from_slice(headers);
+    parts.extend_from_slice(body);
+    let parts = Bytes::from(parts);
+    let headers_end = sender.len() + headers.len();
+    Record {
+        room_id: record.room_id(),
+        seq: record.seq(),
+        count: record.count(),
+        time: record.time(),
+        link: record.link(),
+        producer: record.producer(),
+        producer_seq: record.producer_seq(),
+        device: record.device(),
+        kind: record.kind(),
+        codec: record.codec(),
+        is_erased: record.is_erased(),
+        sender: parts.slice(..sender.len()),
+        headers: Headers(parts.slice(sender.len()..headers_end)),
+        body: parts.slice(headers_end..),
+    }
+}

@@ -1,0 +1,95 @@
+//! What the application wants.
+
+use antiphon_protocol::{Ping, RoomRef, Unsubscribe};
+
+use crate::error::ClientError;
+use crate::session::Session;
+use crate::session::input::{Command, Mono};
+use crate::session::output::Event;
+use crate::session::readers::Want;
+use crate::session::state::{Question, Request, State};
+
+impl Session {
+    /// Takes one command; after the end none has an effect.
+    pub(super) fn on_command(&mut self, command: Command, now: Mono) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        let (outbox, readers, fetches, mut context) = self.split(now);
+        match command {
+            Command::Publish { ticket, room, outgoing } => outbox.push(ticket, room, outgoing, &mut context),
+            Command::GiveUp { ticket } => outbox.give_up(ticket, &mut context),
+            Command::Subscribe { ticket, room, start } => {
+                let want = readers.add(ticket, room, start, &mut context);
+                self.want(want);
+            }
+            Command::Consumed { ticket, records, bytes } => {
+                let want = readers.on_consumed(ticket, records, bytes);
+                self.want(want);
+            }
+            Command::Unsubscribe { ticket } => {
+                let want = readers.remove(ticket);
+                self.want(want);
+            }
+            Command::Fetch { ticket, room, range, limit } => {
+                fetches.add(ticket, room, range, limit);
+                self.request(Request::Fetch(ticket));
+            }
+            Command::Ping { ticket } => match self.state {
+                State::Open(_) => self.ping(Question::Ping(ticket)),
+                _ => self.tell(Event::Ponged(ticket, Err(ClientError::Disconnected))),
+            },
+            Command::Cancel { ticket } => {
+                fetches.remove(ticket);
+                let want = readers.remove(ticket);
+                self.want(want);
+            }
+            Command::ProducerSeq { ticket, room } => {
+                let number = outbox.last_number(&room);
+                context.tell(Event::ProducerSeq(ticket, number));
+            }
+            Command::Close => self.is_closing = true,
+            Command::Abort => self.end(ClientError::Closed, now),
+        }
+    }
+
+    /// Sends what a subscription needs sent; without a connection it will be seen to at the next greeting.
+    pub(super) fn want(&mut self, want: Want) {
+        match want {
+            Want::Nothing => {}
+            Want::Subscribe(ticket) => self.request(Request::Subscribe(ticket)),
+            Want::UnsubscribeId(room_id) => self.unsubscribe(RoomRef::Id(room_id)),
+            Want::UnsubscribeName(room, id) => {
+                if let State::Open(open) = &mut self.state
+                    && matches!(open.questions.get(&id), Some(Question::NoRoom(_)))
+                {
+                    open.questions.remove(&id);
+                }
+                self.unsubscribe(RoomRef::from(&room));
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        if let State::Open(open) = &mut self.state {
+            open.requests.push_back(request);
+        }
+    }
+
+    fn unsubscribe(&mut self, room: RoomRef<'_>) {
+        let id = self.next_request();
+        if let State::Open(open) = &mut self.state {
+            Unsubscribe { room, code: antiphon_protocol::Code::NONE }.encode(id, &mut self.unsent);
+            open.questions.insert(id, Question::Unsubscribe);
+        }
+    }
+
+    /// Sends a PING whose answer is for `question`.
+    pub(super) fn ping(&mut self, question: Question) {
+        let id = self.next_request();
+        if let State::Open(open) = &mut self.state {
+            Ping { nonce: id.0 }.encode(id, &mut self.unsent);
+            open.questions.insert(id, question);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! History requests: asked until answered, checked page by page.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use antiphon_protocol::{Fetch, FetchRange, Page, PageItem, ReadLevel, RequestId, RoomName, Seq};
+
+use crate::error::{ClientError, Rejection, Violation};
+use crate::history::{History, HistoryRange};
+use crate::limits::HISTORY_BYTES;
+use crate::record::{Delivery, Position};
+use crate::session::chain::Chain;
+use crate::session::context::Context;
+use crate::session::input::{Mono, Ticket};
+use crate::session::jitter::millis;
+use crate::session::output::Event;
+
+/// Every history request that has no answer yet.
+#[derive(Debug, Default)]
+pub(crate) struct Fetches {
+    by_ticket: BTreeMap<Ticket, Asked>,
+    held: BTreeSet<(Mono, Ticket)>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    room: RoomName,
+    range: HistoryRange,
+    limit: u32,
+    refusals: u32,
+    answer: Option<Answer>,
+}
+
+/// The pages so far; an answer begins anew on another connection.
+#[derive(Debug)]
+struct Answer {
+    chain: Chain,
+    history: History,
+    bytes: u64,
+}
+
+impl Fetches {
+    pub(crate) fn add(&mut self, ticket: Ticket, room: RoomName, range: HistoryRange, limit: u32) {
+        self.by_ticket.insert(ticket, Asked { room, range, limit, refusals: 0, answer: None });
+    }
+
+    /// The asker waits no longer.
+    pub(crate) fn remove(&mut self, ticket: Ticket) {
+        self.by_ticket.remove(&ticket);
+        self.held.retain(|(_, held)| *held != ticket);
+    }
+
+    /// All that must be asked on a new connection.
+    pub(crate) fn on_open(&mut self) -> Vec<Ticket> {
+        self.held.clear();
+        for asked in self.by_ticket.values_mut() {
+            asked.answer = None;
+        }
+        self.by_ticket.keys().copied().collect()
+    }
+
+    /// Appends the FETCH of a request that still wants one; true: it did.
+    pub(crate) fn encode(&mut self, ticket: Ticket, id: RequestId, records_max: u32, out: &mut Vec<u8>) -> bool {
+        let Some(asked) = self.by_ticket.get_mut(&ticket) else { return false };
+        let range = match asked.range {
+            HistoryRange::Latest => FetchRange::Latest,
+            HistoryRange::Before(seq) => FetchRange::Before(seq),
+            HistoryRange::After(seq) => FetchRange::After(seq),
+        };
+        let limit = asked.limit.min(records_max).max(1);
+        let fetch = Fetch { room: (&asked.room).into(), range, limit, read: ReadLevel::Any, token: 0 };
+        fetch.encode(id, out);
+        asked.answer = None;
+        true
+    }
+
+    /// A page came; true: it was the last one of its answer, or the request is over for another reason.
+    pub(crate) fn on_page(&mut self, ticket: Ticket, page: &Page<'_>, context: &mut Context<'_>) -> bool {
+        let Some(asked) = self.by_ticket.get_mut(&ticket) else { return page.last };
+        if let Err(error) = asked.take(page) {
+            self.finish(ticket, Err(error), context);
+            return page.last;
+        }
+        if page.last {
+            let history = asked.answer.take().map_or_else(|| empty(page), |answer| answer.history);
+            self.finish(ticket, Ok(history), context);
+        }
+        page.last
+    }
+
+    /// The broker refused a FETCH.
+    pub(crate) fn on_refused(&mut self, ticket: Ticket, rejection: Rejection, context: &mut Context<'_>) {
+        let Some(asked) = self.by_ticket.get_mut(&ticket) else { return };
+        if !rejection.is_retryable() {
+            self.finish(ticket, Err(ClientError::Rejected(rejection)), context);
+            return;
+        }
+        let at = context.retry_at(asked.refusals, millis(rejection.retry_after));
+        asked.refusals += 1;
+        self.held.insert((at, ticket));
+    }
+
+    /// Requests whose hold is over.
+    pub(crate) fn tick(&mut self, now: Mono) -> Vec<Ticket> {
+        let mut wanted = Vec::new();
+        while let Some(&(at, ticket)) = self.held.first().filter(|(at, _)| *at <= now) {
+            self.held.remove(&(at, ticket));
+            wanted.push(ticket);
+        }
+        wanted
+    }
+
+    /// When the next hold is over.
+    pub(crate) fn next_deadline(&self) -> Option<Mono> {
+        self.held.first().map(|(at, _)| *at)
+    }
+
+    /// The session is over.
+    pub(crate) fn end(&mut self, error: &ClientError, context: &mut Context<'_>) {
+        self.held.clear();
+        for ticket in std::mem::take(&mut self.by_ticket).into_keys() {
+            context.tell(Event::Fetched(ticket, Err(error.clone())));
+        }
+    }
+
+    fn finish(&mut self, ticket: Ticket, result: Result<History, ClientError>, context: &mut Context<'_>) {
+        self.by_ticket.remove(&ticket);
+        context.tell(Event::Fetched(ticket, result));
+    }
+}
+
+impl Asked {
+    /// Checks one page and keeps what is in it.
+    fn take(&mut self, page: &Page<'_>) -> Result<(), ClientError> {
+        let range = self.range;
+        for item in page.items() {
+            let item = item.map_err(|_| violation(Violation::BadFrame(antiphon_protocol::Kind::Page.wire())))?;
+            let from = match item {
+                PageItem::Record(record) => record.seq(),
+                PageItem::Gap(gap) => gap.from,
+            };
+            let answer = match &mut self.answer {
+                Some(answer) => answer,
+                None => self.answer.insert(Answer::begin(page, range, from)?),
+            };
+            answer.take(&item)?;
+        }
+        if let Some(answer) = &mut self.answer {
+            answer.history.head_seq = page.head.head_seq;
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    /// The first page says where the answer starts; what was asked may say so, too.
+    fn begin(page: &Page<'_>, range: HistoryRange, from: Seq) -> Result<Answer, ClientError> {
+        if let Some(expected) = start(range).filter(|expected| *expected != from) {
+            return Err(violation(Violation::Order { expected, got: from }));
+        }
+        let position = Position { seq: from.previous(), link: page.head.link };
+        Ok(Answer {
+            chain: Chain::new(page.head.room_id, position, page.head.link).map_err(violation)?,
+            history: empty(page),
+            bytes: 0,
+        })
+    }
+
+    fn take(&mut self, item: &PageItem<'_>) -> Result<(), ClientError> {
+        let delivery = match item {
+            PageItem::Record(record) => self.chain.record(record).map(Delivery::Record),
+            PageItem::Gap(gap) => self.chain.gap(gap).map(Delivery::Gap),
+        };
+        let delivery = delivery.map_err(violation)?;
+        self.bytes += delivery.held_bytes();
+        if self.bytes > HISTORY_BYTES {
+            return Err(ClientError::HistoryTooLarge { bytes_max: HISTORY_BYTES });
+        }
+        match delivery {
+            Delivery::Record(record) => self.history.records.push(record),
+            Delivery::Gap(gap) => self.history.gaps.push(gap),
+        }
+        Ok(())
+    }
+}
+
+/// An answer without records, as far as a page tells.
+fn empty(page: &Page<'_>) -> History {
+    History {
+        room_id: page.head.room_id,
+        head_seq: page.head.head_seq,
+        first_seq: page.head.first_seq,
+        records: Vec::new(),
+        gaps: Vec::new(),
+    }
+}
+
+/// The first seq of the answer, if the range alone says it.
+fn start(range: HistoryRange) -> Option<Seq> {
+    match range {
+        HistoryRange::After(seq) => Some(seq.next()),
+        HistoryRange::Latest | HistoryRange::Before(_) => None,
+    }
+}
+
+fn violation(violation: Violation) -> ClientError {
+    ClientError::Protocol(violation)
+}

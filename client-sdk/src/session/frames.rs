@@ -1,0 +1,201 @@
+//! What the broker says.
+
+use std::time::Duration;
+
+use antiphon_protocol::{
+    Assembler, DecodeError, ErrorFrame, Kind, Page, Pong, RawFrame, Record, RequestId, RoomId, ServerFrame, Subscribed,
+    limits::HANDSHAKE_BYTES_MAX,
+};
+
+use crate::error::{ClientError, Rejection, Violation};
+use crate::session::Session;
+use crate::session::input::Mono;
+use crate::session::output::Event;
+use crate::session::state::{Question, State};
+
+impl Session {
+    /// Bytes came: takes every frame that is whole now.
+    pub(super) fn on_received(&mut self, bytes: &[u8], now: Mono) {
+        let mut assembler = match &mut self.state {
+            State::AwaitWelcome { assembler, .. } => std::mem::take(assembler),
+            State::Open(open) => {
+                open.on_received(now);
+                std::mem::take(&mut open.assembler)
+            }
+            State::New | State::Connecting | State::Backoff { .. } | State::Closed => return,
+        };
+        let mut rest = bytes;
+        while let Some(len_max) = self.frame_bytes_max() {
+            let outcome = match assembler.next(&mut rest, len_max) {
+                Ok(None) => break,
+                Ok(Some(frame)) => self.on_frame(frame, now),
+                Err(_) => Err(ClientError::Protocol(Violation::BrokenStream)),
+            };
+            if let Err(error) = outcome {
+                self.lose(error, 0, now);
+            }
+        }
+        self.put_back(assembler);
+    }
+
+    /// The longest frame in this state; `None`: there is no connection (any more).
+    fn frame_bytes_max(&self) -> Option<u32> {
+        match &self.state {
+            State::AwaitWelcome { .. } => Some(HANDSHAKE_BYTES_MAX),
+            State::Open(open) => Some(open.frame_bytes_max),
+            State::New | State::Connecting | State::Backoff { .. } | State::Closed => None,
+        }
+    }
+
+    fn put_back(&mut self, assembler: Assembler) {
+        match &mut self.state {
+            State::AwaitWelcome { assembler: place, .. } => *place = assembler,
+            State::Open(open) => open.assembler = assembler,
+            State::New | State::Connecting | State::Backoff { .. } | State::Closed => {}
+        }
+    }
+
+    fn on_frame(&mut self, raw: RawFrame<'_>, now: Mono) -> Result<(), ClientError> {
+        let frame = match ServerFrame::decode(raw) {
+            Ok(frame) => frame,
+            // A newer broker may say more than we know.
+            Err(DecodeError::UnknownKind(_) | DecodeError::KindNotServed(_)) => return Ok(()),
+            Err(_) => return self.on_undecodable(raw, now),
+        };
+        let is_open = matches!(self.state, State::Open(_));
+        match frame {
+            ServerFrame::Goaway(goaway) => {
+                self.on_goaway(&goaway, now);
+                Ok(())
+            }
+            ServerFrame::Welcome(welcome) if !is_open => self.on_welcome(&welcome, now),
+            _ if !is_open => Err(unexpected(raw.header.kind)),
+            ServerFrame::Puback(puback) => {
+                let (outbox, _, _, mut context) = self.split(now);
+                puback.entries().try_for_each(|entry| outbox.on_ack(&entry, &mut context)).map_err(ClientError::Protocol)
+            }
+            ServerFrame::Record(record) => {
+                let (_, readers, _, mut context) = self.split(now);
+                let want = readers.on_record(&record, &mut context);
+                self.want(want);
+                Ok(())
+            }
+            ServerFrame::Gap(gap) => {
+                let (_, readers, _, mut context) = self.split(now);
+                let want = readers.on_gap(&gap, &mut context);
+                self.want(want);
+                Ok(())
+            }
+            ServerFrame::Unsubscribe(unsubscribe) => {
+                let (_, readers, _, mut context) = self.split(now);
+                let want = readers.on_ended(unsubscribe.room, unsubscribe.code, &mut context);
+                self.want(want);
+                Ok(())
+            }
+            ServerFrame::Error(error) => self.on_error(raw.header.id, &error, now),
+            ServerFrame::Subscribed(subscribed) => self.on_subscribed(raw.header.id, &subscribed, now),
+            ServerFrame::Page(page) => self.on_page(raw.header.id, &page, now),
+            ServerFrame::Pong(pong) => self.on_pong(raw.header.id, pong),
+            ServerFrame::Ok(_) => {
+                self.answered(raw.header.id);
+                Ok(())
+            }
+            ServerFrame::Ping(ping) => {
+                Pong { nonce: ping.nonce, digest: None }.encode(raw.header.id, &mut self.unsent);
+                Ok(())
+            }
+            _ => Err(unexpected(raw.header.kind)),
+        }
+    }
+
+    /// A damaged record ends the subscription that it was for; anything else that cannot be read ends the connection.
+    fn on_undecodable(&mut self, raw: RawFrame<'_>, now: Mono) -> Result<(), ClientError> {
+        let violation = ClientError::Protocol(Violation::BadFrame(raw.header.kind));
+        if raw.header.kind != Kind::Record.wire() {
+            return Err(violation);
+        }
+        let Ok(record) = Record::parse_unchecked_crc(raw.whole) else { return Err(violation) };
+        let (_, readers, _, mut context) = self.split(now);
+        let want = readers.on_damaged(record.room_id(), &mut context).ok_or(violation)?;
+        self.want(want);
+        Ok(())
+    }
+
+    fn on_error(&mut self, id: RequestId, error: &ErrorFrame<'_>, now: Mono) -> Result<(), ClientError> {
+        let rejection = Rejection {
+            code: error.code,
+            class: error.class,
+            retry_after: Duration::from_millis(error.retry_after_ms.into()),
+            hint: error.hint,
+            text: error.text.to_owned(),
+        };
+        let question = self.answered(id);
+        let (outbox, readers, fetches, mut context) = self.split(now);
+        match question {
+            None => outbox.on_refused(id, rejection, &mut context),
+            Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) => {
+                let want = readers.on_refused(ticket, rejection, &mut context);
+                self.want(want);
+            }
+            Some(Question::Fetch(ticket)) => fetches.on_refused(ticket, rejection, &mut context),
+            Some(Question::Ping(ticket)) => {
+                context.tell(Event::Ponged(ticket, Err(ClientError::Rejected(rejection))));
+            }
+            Some(Question::Unsubscribe | Question::Keepalive) => {}
+        }
+        Ok(())
+    }
+
+    fn on_subscribed(&mut self, id: RequestId, subscribed: &Subscribed, now: Mono) -> Result<(), ClientError> {
+        let ticket = match self.answered(id) {
+            Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) => ticket,
+            _ => return Err(unexpected(Kind::Subscribed.wire())),
+        };
+        if subscribed.room_id == RoomId(0)
+            && let State::Open(open) = &mut self.state
+        {
+            open.questions.insert(id, Question::NoRoom(ticket));
+        }
+        let (_, readers, _, mut context) = self.split(now);
+        let want = readers.on_subscribed(ticket, id, subscribed, &mut context);
+        self.want(want);
+        Ok(())
+    }
+
+    fn on_page(&mut self, id: RequestId, page: &Page<'_>, now: Mono) -> Result<(), ClientError> {
+        let State::Open(open) = &mut self.state else { return Ok(()) };
+        let Some(Question::Fetch(ticket)) = open.questions.get(&id).copied() else {
+            return Err(unexpected(Kind::Page.wire()));
+        };
+        let (_, _, fetches, mut context) = self.split(now);
+        if fetches.on_page(ticket, page, &mut context) {
+            self.answered(id);
+        }
+        Ok(())
+    }
+
+    fn on_pong(&mut self, id: RequestId, pong: Pong) -> Result<(), ClientError> {
+        if pong.nonce != id.0 {
+            return Err(unexpected(Kind::Pong.wire()));
+        }
+        if let Some(Question::Ping(ticket)) = self.answered(id) {
+            self.tell(Event::Ponged(ticket, Ok(())));
+        }
+        Ok(())
+    }
+
+    /// Takes the question that an answer is for; a place for another request may be free then.
+    fn answered(&mut self, id: RequestId) -> Option<Question> {
+        let State::Open(open) = &mut self.state else { return None };
+        let question = open.questions.remove(&id)?;
+        if matches!(question, Question::Subscribe(_) | Question::Fetch(_)) {
+            assert!(open.unanswered > 0, "INV-SDK-10: more answers than requests");
+            open.unanswered -= 1;
+        }
+        Some(question)
+    }
+}
+
+fn unexpected(kind: u8) -> ClientError {
+    ClientError::Protocol(Violation::Unexpected(kind))
+}

@@ -1,0 +1,162 @@
+//! One subscription, over all its connections.
+
+use antiphon_protocol::{self as protocol, RequestId, RoomName, Seq, Subscribe, Subscribed};
+
+use crate::error::{SubscribeError, Violation};
+use crate::options::Bounds;
+use crate::record::{Delivery, Position};
+use crate::session::chain::Chain;
+use crate::session::input::Mono;
+use crate::subscription::{RoomHead, Start};
+
+/// Where the subscription goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// Where the broker says, the first time.
+    Start(Start),
+    /// The room does not exist yet, so whatever comes first is its first record.
+    NoRoom,
+    /// Behind a position that the application gave and the broker has not confirmed.
+    Behind(Position),
+    /// Behind what was checked.
+    Checked(Chain),
+}
+
+/// What is under way for it on the connection at hand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    /// A SUBSCRIBE is to be sent.
+    Wanted,
+    /// A SUBSCRIBE was sent; what comes before its answer belongs to an older subscription.
+    Asked(RequestId),
+    /// The room does not exist yet; a second answer with this id comes when it does.
+    NoRoom(RequestId),
+    /// Records come.
+    Live,
+    /// The application's buffer is full; an UNSUBSCRIBE was sent, what still comes is dropped.
+    Paused,
+    /// Refused for now.
+    Held(Mono),
+}
+
+/// A subscription of the application.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) room: RoomName,
+    pub(crate) place: Place,
+    pub(crate) phase: Phase,
+    /// Refusals in a row.
+    pub(crate) refusals: u32,
+    /// The application was told that it stands.
+    pub(crate) is_announced: bool,
+    bounds: Bounds,
+    held_records: u32,
+    held_bytes: u64,
+}
+
+impl Reader {
+    pub(crate) fn new(room: RoomName, start: Start, bounds: Bounds) -> Reader {
+        let place = match start {
+            Start::After(position) => Place::Behind(position),
+            Start::Beginning => Place::Behind(Position::BEGINNING),
+            Start::Live | Start::Last(_) => Place::Start(start),
+        };
+        Reader {
+            room,
+            place,
+            phase: Phase::Wanted,
+            refusals: 0,
+            is_announced: false,
+            bounds,
+            held_records: 0,
+            held_bytes: 0,
+        }
+    }
+
+    /// The request that makes it go on.
+    pub(crate) fn subscribe(&self) -> Subscribe<'_> {
+        let name = (&self.room).into();
+        match self.place {
+            Place::Start(Start::Last(n)) => Subscribe { room: name, start: protocol::Start::Last(n) },
+            Place::Start(_) => Subscribe { room: name, start: protocol::Start::Live },
+            Place::NoRoom => Subscribe { room: name, start: after(Position::BEGINNING) },
+            Place::Behind(position) => Subscribe { room: name, start: after(position) },
+            Place::Checked(chain) => Subscribe { room: chain.room_id().into(), start: after(chain.position()) },
+        }
+    }
+
+    /// The broker's answer: the chain from here on.
+    ///
+    /// # Errors
+    /// The answer does not continue what was read before.
+    pub(crate) fn place_at(&mut self, subscribed: &Subscribed) -> Result<(), SubscribeError> {
+        let next = subscribed.next_seq;
+        let diverged = SubscribeError::Diverged { head: subscribed.head_seq };
+        let position = match self.place {
+            Place::Start(_) => Position { seq: next.previous(), link: subscribed.link },
+            Place::NoRoom => Position::BEGINNING,
+            Place::Behind(position) => position,
+            Place::Checked(chain) if chain.room_id() != subscribed.room_id => return Err(diverged),
+            Place::Checked(chain) => chain.position(),
+        };
+        if next != position.seq.next() {
+            let expected = position.seq.next();
+            return Err(SubscribeError::Protocol(Violation::Order { expected, got: next }));
+        }
+        let chain = Chain::new(subscribed.room_id, position, subscribed.link).map_err(|_| diverged)?;
+        self.place = Place::Checked(chain);
+        Ok(())
+    }
+
+    /// What was checked so far, once it was placed.
+    pub(crate) fn chain(&mut self) -> Option<&mut Chain> {
+        match &mut self.place {
+            Place::Checked(chain) => Some(chain),
+            Place::Start(_) | Place::NoRoom | Place::Behind(_) => None,
+        }
+    }
+
+    /// The record that must come next.
+    pub(crate) fn next_seq(&self) -> Seq {
+        match self.place {
+            Place::Start(_) | Place::NoRoom => Seq::FIRST,
+            Place::Behind(position) => position.seq.next(),
+            Place::Checked(chain) => chain.position().seq.next(),
+        }
+    }
+
+    /// Counts a delivery; true: the application's buffer is full.
+    pub(crate) fn hold(&mut self, delivery: &Delivery) -> bool {
+        self.held_records += 1;
+        self.held_bytes += delivery.held_bytes();
+        self.held_records >= self.bounds.subscription_records || self.held_bytes >= self.bounds.subscription_bytes
+    }
+
+    /// The application took deliveries; true: half of its buffer is free.
+    pub(crate) fn release(&mut self, records: u32, bytes: u64) -> bool {
+        assert!(
+            self.held_records >= records && self.held_bytes >= bytes,
+            "INV-SDK-8: more deliveries were taken than given"
+        );
+        self.held_records -= records;
+        self.held_bytes -= bytes;
+        self.held_records <= self.bounds.subscription_records / 2
+            && self.held_bytes <= self.bounds.subscription_bytes / 2
+    }
+}
+
+fn after(position: Position) -> protocol::Start {
+    protocol::Start::After { seq: position.seq, link: position.link }
+}
+
+/// The room as the application learns it.
+pub(crate) fn room_head(subscribed: &Subscribed) -> RoomHead {
+    RoomHead {
+        room_id: (subscribed.room_id.0 != 0).then_some(subscribed.room_id),
+        head: Position { seq: subscribed.head_seq, link: subscribed.head_link },
+        count: subscribed.head_count,
+        time: subscribed.head_time,
+        first_seq: subscribed.first_seq,
+        producer_seq: subscribed.producer_seq,
+    }
+}
