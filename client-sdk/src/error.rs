@@ -116,7 +116,9 @@ pub enum ClientError {
         bytes_max: u64,
     },
     /// The broker does not take the producer that this client is to keep; what was not acked under it is not sent any more.
-    #[error("the broker does not go on with the kept producer: it is too old, or another session's")]
+    #[error(
+        "the broker does not go on with the kept producer: it is too old, or another session's"
+    )]
     ProducerRefused,
     /// The system refused a thread, a poll or randomness.
     #[error("the system refused what the client needs: {0}")]

@@ -37,6 +37,8 @@
 mod client;
 mod driver;
 mod error;
+#[cfg(test)]
+mod fake_broker;
 mod headers;
 mod history;
 mod limits;

@@ -130,7 +130,11 @@ pub(crate) fn history(
 pub(crate) fn ping(handle: &Handle) -> Result<Duration, ClientError> {
     let answer: Answer<_> = Arc::new(Waiter::new());
     let asked = Instant::now();
-    let ticket = handle.shared.ask(Completion::Ping(Arc::clone(&answer)), |ticket| Command::Ping { ticket })?;
+    let ticket = handle
+        .shared
+        .ask(Completion::Ping(Arc::clone(&answer)), |ticket| {
+            Command::Ping { ticket }
+        })?;
     wait(handle, ticket, &answer)?;
     Ok(asked.elapsed())
 }

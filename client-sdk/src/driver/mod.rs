@@ -7,6 +7,8 @@ mod calls;
 mod completion;
 mod deliveries;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod transport;
 mod waiter;

@@ -166,7 +166,9 @@ impl Driver {
         let now = self.now();
         let socket = self.socket;
         let session = &mut self.session;
-        let outcome = self.transport.read(&mut self.buffer, |bytes| session.handle(Input::Received(bytes), now));
+        let outcome = self.transport.read(&mut self.buffer, |bytes| {
+            session.handle(Input::Received(bytes), now)
+        });
         // Outputs first: what was received counts, also when the connection ended right behind it.
         self.drain();
         let is_same = socket == self.socket && matches!(self.transport, Transport::Up { .. });

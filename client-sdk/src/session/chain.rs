@@ -27,7 +27,13 @@ impl Chain {
         if known != link {
             return Err(Violation::Link(position.seq));
         }
-        Ok(Chain { room_id, position: Position { seq: position.seq, link: known } })
+        Ok(Chain {
+            room_id,
+            position: Position {
+                seq: position.seq,
+                link: known,
+            },
+        })
     }
 
     pub(crate) fn room_id(&self) -> RoomId {
@@ -45,15 +51,27 @@ impl Chain {
         if !record.is_erased() && !record.verify_link(self.position.link) {
             return Err(Violation::Link(record.seq()));
         }
-        self.position = Position { seq: record.seq(), link: record.link() };
+        self.position = Position {
+            seq: record.seq(),
+            link: record.link(),
+        };
         Ok(owned(record))
     }
 
     /// Takes a gap that starts at the next record.
     pub(crate) fn gap(&mut self, gap: &protocol::Gap) -> Result<Gap, Violation> {
         self.expect(gap.room_id, gap.from)?;
-        self.position = Position { seq: gap.to, link: gap.link };
-        Ok(Gap { room_id: gap.room_id, from: gap.from, to: gap.to, link: gap.link, reason: gap.reason })
+        self.position = Position {
+            seq: gap.to,
+            link: gap.link,
+        };
+        Ok(Gap {
+            room_id: gap.room_id,
+            from: gap.from,
+            to: gap.to,
+            link: gap.link,
+            reason: gap.reason,
+        })
     }
 
     fn expect(&self, room_id: RoomId, got: Seq) -> Result<(), Violation> {

@@ -17,13 +17,25 @@ impl Session {
         }
         let (outbox, readers, fetches, mut context) = self.split(now);
         match command {
-            Command::Publish { ticket, room, outgoing } => outbox.push(ticket, room, outgoing, &mut context),
+            Command::Publish {
+                ticket,
+                room,
+                outgoing,
+            } => outbox.push(ticket, room, outgoing, &mut context),
             Command::GiveUp { ticket } => outbox.give_up(ticket, &mut context),
-            Command::Subscribe { ticket, room, start } => {
+            Command::Subscribe {
+                ticket,
+                room,
+                start,
+            } => {
                 let want = readers.add(ticket, room, start, &mut context);
                 self.want(want);
             }
-            Command::Consumed { ticket, records, bytes } => {
+            Command::Consumed {
+                ticket,
+                records,
+                bytes,
+            } => {
                 let want = readers.on_consumed(ticket, records, bytes);
                 self.want(want);
             }
@@ -31,7 +43,12 @@ impl Session {
                 let want = readers.remove(ticket);
                 self.want(want);
             }
-            Command::Fetch { ticket, room, range, limit } => {
+            Command::Fetch {
+                ticket,
+                room,
+                range,
+                limit,
+            } => {
                 fetches.add(ticket, room, range, limit);
                 self.request(Request::Fetch(ticket));
             }
@@ -79,7 +96,11 @@ impl Session {
     fn unsubscribe(&mut self, room: RoomRef<'_>) {
         let id = self.next_request();
         if let State::Open(open) = &mut self.state {
-            Unsubscribe { room, code: antiphon_protocol::Code::NONE }.encode(id, &mut self.unsent);
+            Unsubscribe {
+                room,
+                code: antiphon_protocol::Code::NONE,
+            }
+            .encode(id, &mut self.unsent);
             open.questions.insert(id, Question::Unsubscribe);
         }
     }

@@ -16,7 +16,8 @@ impl Session {
     /// Asks the driver for a connection to the address at hand.
     pub(super) fn connect(&mut self) {
         self.state = State::Connecting;
-        self.outputs.push_back(Output::Connect(self.endpoints.current().to_owned()));
+        self.outputs
+            .push_back(Output::Connect(self.endpoints.current().to_owned()));
     }
 
     /// The connection is up: greet.
@@ -33,9 +34,15 @@ impl Session {
             ..Hello::new(self.greeting.user.as_str())
         };
         self.last_request += 2;
-        hello.encode(antiphon_protocol::RequestId(self.last_request), &mut self.unsent);
+        hello.encode(
+            antiphon_protocol::RequestId(self.last_request),
+            &mut self.unsent,
+        );
         let deadline = now.plus(self.greeting.connect_timeout_ms);
-        self.state = State::AwaitWelcome { assembler: antiphon_protocol::Assembler::new(), deadline };
+        self.state = State::AwaitWelcome {
+            assembler: antiphon_protocol::Assembler::new(),
+            deadline,
+        };
     }
 
     /// The driver could not connect.
@@ -47,9 +54,15 @@ impl Session {
     }
 
     /// The broker greeted: everything that outlives a connection goes on.
-    pub(super) fn on_welcome(&mut self, welcome: &Welcome<'_>, now: Mono) -> Result<(), ClientError> {
+    pub(super) fn on_welcome(
+        &mut self,
+        welcome: &Welcome<'_>,
+        now: Mono,
+    ) -> Result<(), ClientError> {
         if welcome.version != 1 || welcome.producer == Producer(0) {
-            return Err(ClientError::Protocol(Violation::BadFrame(antiphon_protocol::Kind::Welcome.wire())));
+            return Err(ClientError::Protocol(Violation::BadFrame(
+                antiphon_protocol::Kind::Welcome.wire(),
+            )));
         }
         let ours = self.outbox.producer();
         if ours.is_some_and(|ours| ours != welcome.producer) {
@@ -65,8 +78,10 @@ impl Session {
         self.opening = Opening::Done;
         let is_new = ours != Some(welcome.producer);
         let mut open = Open::new(welcome, self.renew_at(welcome, is_new, now), now);
-        open.requests.extend(self.readers.on_open().into_iter().map(Request::Subscribe));
-        open.requests.extend(self.fetches.on_open().into_iter().map(Request::Fetch));
+        open.requests
+            .extend(self.readers.on_open().into_iter().map(Request::Subscribe));
+        open.requests
+            .extend(self.fetches.on_open().into_iter().map(Request::Fetch));
         self.outbox.on_open();
         self.state = State::Open(Box::new(open));
         self.tell(Event::Welcomed(Welcomed {
@@ -86,17 +101,32 @@ impl Session {
         if self.outbox.keeps_producer() {
             return None;
         }
-        let age = if is_new { 0 } else { welcome.server_time.0.saturating_sub(welcome.producer.birth().0) };
+        let age = if is_new {
+            0
+        } else {
+            welcome
+                .server_time
+                .0
+                .saturating_sub(welcome.producer.birth().0)
+        };
         Some(now.plus(millis(PRODUCER_AGE_MAX).saturating_sub(age)))
     }
 
     /// The broker takes leave.
     pub(super) fn on_goaway(&mut self, goaway: &Goaway<'_>, now: Mono) {
         let (code, class) = (goaway.code, goaway.class);
-        let error = ClientError::Goaway { code, class, text: goaway.text.to_owned() };
+        let error = ClientError::Goaway {
+            code,
+            class,
+            text: goaway.text.to_owned(),
+        };
         let is_expired = code == antiphon_protocol::Code::PRODUCER_EXPIRED;
         match class {
-            GoawayClass::Terminal if is_expired && !self.outbox.keeps_producer() && self.outbox.producer().is_some() => {
+            GoawayClass::Terminal
+                if is_expired
+                    && !self.outbox.keeps_producer()
+                    && self.outbox.producer().is_some() =>
+            {
                 self.drop_connection(now);
                 let (outbox, _, _, mut context) = self.split(now);
                 outbox.disown(&mut context);
@@ -148,7 +178,9 @@ impl Session {
     fn back_off(&mut self, reason: ClientError, retry_after_ms: u64, now: Mono) {
         let wait = self.jitter.wait_ms(self.failures, retry_after_ms);
         self.failures = self.failures.saturating_add(1);
-        self.state = State::Backoff { until: now.plus(wait) };
+        self.state = State::Backoff {
+            until: now.plus(wait),
+        };
         self.tell(Event::ConnectionFailed(reason));
     }
 
@@ -178,7 +210,11 @@ impl Session {
             State::Open(_) | State::AwaitWelcome { .. } => {
                 self.drop_connection(now);
                 self.outbox.turn();
-                self.connect();
+                if self.outbox.turns_in_vain() {
+                    self.back_off(ClientError::ProducerRefused, 0, now);
+                } else {
+                    self.connect();
+                }
             }
             State::New | State::Connecting | State::Backoff { .. } => self.outbox.turn(),
             State::Closed => {}
@@ -202,8 +238,10 @@ impl Session {
             }
             State::Backoff { until } if now >= *until => self.connect(),
             State::Open(open) => {
-                open.requests.extend(subscribes.into_iter().map(Request::Subscribe));
-                open.requests.extend(fetches.into_iter().map(Request::Fetch));
+                open.requests
+                    .extend(subscribes.into_iter().map(Request::Subscribe));
+                open.requests
+                    .extend(fetches.into_iter().map(Request::Fetch));
                 if open.renew_at.is_some_and(|renew_at| now >= renew_at) {
                     open.renew_at = None;
                     self.outbox.renew();
@@ -212,7 +250,10 @@ impl Session {
                     self.lose(ClientError::Protocol(Violation::Silent), 0, now);
                 }
             }
-            State::Connecting | State::AwaitWelcome { .. } | State::Backoff { .. } | State::Closed => {}
+            State::Connecting
+            | State::AwaitWelcome { .. }
+            | State::Backoff { .. }
+            | State::Closed => {}
         }
     }
 
@@ -225,7 +266,10 @@ impl Session {
         self.state = State::Closed;
         let (outbox, readers, fetches, mut context) = self.split(now);
         let unacked = outbox.end(&reason, &mut context);
-        readers.end(&SubscribeError::Closed(Box::new(reason.clone())), &mut context);
+        readers.end(
+            &SubscribeError::Closed(Box::new(reason.clone())),
+            &mut context,
+        );
         fetches.end(&reason, &mut context);
         if let Some(freed) = self.outbox.take_freed() {
             self.tell(freed);

@@ -14,12 +14,19 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     pub(crate) fn new(addresses: Vec<String>) -> Endpoints {
-        Endpoints { addresses, place: 0, redirects: VecDeque::new() }
+        Endpoints {
+            addresses,
+            place: 0,
+            redirects: VecDeque::new(),
+        }
     }
 
     /// The address to try now.
     pub(crate) fn current(&self) -> &str {
-        self.redirects.front().or(self.addresses.get(self.place)).map_or("", String::as_str)
+        self.redirects
+            .front()
+            .or(self.addresses.get(self.place))
+            .map_or("", String::as_str)
     }
 
     /// The address at hand is no good; true: the round is not over, another one can be tried at once.
@@ -38,7 +45,10 @@ impl Endpoints {
     /// A broker sent us elsewhere: a comma separated list, or just "not here".
     pub(crate) fn redirect(&mut self, list: Option<&str>) {
         let list = list.unwrap_or_default();
-        let named = list.split(',').map(str::trim).filter(|address| !address.is_empty());
+        let named = list
+            .split(',')
+            .map(str::trim)
+            .filter(|address| !address.is_empty());
         let named: VecDeque<String> = named.take(REDIRECTS).map(str::to_owned).collect();
         if named.is_empty() {
             self.advance();

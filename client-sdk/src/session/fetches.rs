@@ -40,7 +40,16 @@ struct Answer {
 
 impl Fetches {
     pub(crate) fn add(&mut self, ticket: Ticket, room: RoomName, range: HistoryRange, limit: u32) {
-        self.by_ticket.insert(ticket, Asked { room, range, limit, refusals: 0, answer: None });
+        self.by_ticket.insert(
+            ticket,
+            Asked {
+                room,
+                range,
+                limit,
+                refusals: 0,
+                answer: None,
+            },
+        );
     }
 
     /// The asker waits no longer.
@@ -59,37 +68,68 @@ impl Fetches {
     }
 
     /// Appends the FETCH of a request that still wants one; true: it did.
-    pub(crate) fn encode(&mut self, ticket: Ticket, id: RequestId, records_max: u32, out: &mut Vec<u8>) -> bool {
-        let Some(asked) = self.by_ticket.get_mut(&ticket) else { return false };
+    pub(crate) fn encode(
+        &mut self,
+        ticket: Ticket,
+        id: RequestId,
+        records_max: u32,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(asked) = self.by_ticket.get_mut(&ticket) else {
+            return false;
+        };
         let range = match asked.range {
             HistoryRange::Latest => FetchRange::Latest,
             HistoryRange::Before(seq) => FetchRange::Before(seq),
             HistoryRange::After(seq) => FetchRange::After(seq),
         };
         let limit = asked.limit.min(records_max).max(1);
-        let fetch = Fetch { room: (&asked.room).into(), range, limit, read: ReadLevel::Any, token: 0 };
+        let fetch = Fetch {
+            room: (&asked.room).into(),
+            range,
+            limit,
+            read: ReadLevel::Any,
+            token: 0,
+        };
         fetch.encode(id, out);
         asked.answer = None;
         true
     }
 
     /// A page came; true: it was the last one of its answer, or the request is over for another reason.
-    pub(crate) fn on_page(&mut self, ticket: Ticket, page: &Page<'_>, context: &mut Context<'_>) -> bool {
-        let Some(asked) = self.by_ticket.get_mut(&ticket) else { return page.last };
+    pub(crate) fn on_page(
+        &mut self,
+        ticket: Ticket,
+        page: &Page<'_>,
+        context: &mut Context<'_>,
+    ) -> bool {
+        let Some(asked) = self.by_ticket.get_mut(&ticket) else {
+            return page.last;
+        };
         if let Err(error) = asked.take(page) {
             self.finish(ticket, Err(error), context);
             return page.last;
         }
         if page.last {
-            let history = asked.answer.take().map_or_else(|| empty(page), |answer| answer.history);
+            let history = asked
+                .answer
+                .take()
+                .map_or_else(|| empty(page), |answer| answer.history);
             self.finish(ticket, Ok(history), context);
         }
         page.last
     }
 
     /// The broker refused a FETCH.
-    pub(crate) fn on_refused(&mut self, ticket: Ticket, rejection: Rejection, context: &mut Context<'_>) {
-        let Some(asked) = self.by_ticket.get_mut(&ticket) else { return };
+    pub(crate) fn on_refused(
+        &mut self,
+        ticket: Ticket,
+        rejection: Rejection,
+        context: &mut Context<'_>,
+    ) {
+        let Some(asked) = self.by_ticket.get_mut(&ticket) else {
+            return;
+        };
         if !rejection.is_retryable() {
             self.finish(ticket, Err(ClientError::Rejected(rejection)), context);
             return;
@@ -122,7 +162,12 @@ impl Fetches {
         }
     }
 
-    fn finish(&mut self, ticket: Ticket, result: Result<History, ClientError>, context: &mut Context<'_>) {
+    fn finish(
+        &mut self,
+        ticket: Ticket,
+        result: Result<History, ClientError>,
+        context: &mut Context<'_>,
+    ) {
         self.by_ticket.remove(&ticket);
         context.tell(Event::Fetched(ticket, result));
     }
@@ -133,7 +178,9 @@ impl Asked {
     fn take(&mut self, page: &Page<'_>) -> Result<(), ClientError> {
         let range = self.range;
         for item in page.items() {
-            let item = item.map_err(|_| violation(Violation::BadFrame(antiphon_protocol::Kind::Page.wire())))?;
+            let item = item.map_err(|_| {
+                violation(Violation::BadFrame(antiphon_protocol::Kind::Page.wire()))
+            })?;
             let from = match item {
                 PageItem::Record(record) => record.seq(),
                 PageItem::Gap(gap) => gap.from,
@@ -155,9 +202,15 @@ impl Answer {
     /// The first page says where the answer starts; what was asked may say so, too.
     fn begin(page: &Page<'_>, range: HistoryRange, from: Seq) -> Result<Answer, ClientError> {
         if let Some(expected) = start(range).filter(|expected| *expected != from) {
-            return Err(violation(Violation::Order { expected, got: from }));
+            return Err(violation(Violation::Order {
+                expected,
+                got: from,
+            }));
         }
-        let position = Position { seq: from.previous(), link: page.head.link };
+        let position = Position {
+            seq: from.previous(),
+            link: page.head.link,
+        };
         Ok(Answer {
             chain: Chain::new(page.head.room_id, position, page.head.link).map_err(violation)?,
             history: empty(page),
@@ -173,7 +226,9 @@ impl Answer {
         let delivery = delivery.map_err(violation)?;
         self.bytes += delivery.held_bytes();
         if self.bytes > HISTORY_BYTES {
-            return Err(ClientError::HistoryTooLarge { bytes_max: HISTORY_BYTES });
+            return Err(ClientError::HistoryTooLarge {
+                bytes_max: HISTORY_BYTES,
+            });
         }
         match delivery {
             Delivery::Record(record) => self.history.records.push(record),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antiphon_protocol::{
-    Assembler, DecodeError, ErrorFrame, Kind, Page, Pong, RawFrame, Record, RequestId, RoomId, ServerFrame, Subscribed,
-    limits::HANDSHAKE_BYTES_MAX,
+    Assembler, DecodeError, ErrorFrame, Kind, Page, Pong, RawFrame, Record, RequestId, RoomId,
+    ServerFrame, Subscribed, limits::HANDSHAKE_BYTES_MAX,
 };
 
 use crate::error::{ClientError, Rejection, Violation};
@@ -49,7 +49,9 @@ impl Session {
 
     fn put_back(&mut self, assembler: Assembler) {
         match &mut self.state {
-            State::AwaitWelcome { assembler: place, .. } => *place = assembler,
+            State::AwaitWelcome {
+                assembler: place, ..
+            } => *place = assembler,
             State::Open(open) => open.assembler = assembler,
             State::New | State::Connecting | State::Backoff { .. } | State::Closed => {}
         }
@@ -72,7 +74,10 @@ impl Session {
             _ if !is_open => Err(unexpected(raw.header.kind)),
             ServerFrame::Puback(puback) => {
                 let (outbox, _, _, mut context) = self.split(now);
-                puback.entries().try_for_each(|entry| outbox.on_ack(&entry, &mut context)).map_err(ClientError::Protocol)
+                puback
+                    .entries()
+                    .try_for_each(|entry| outbox.on_ack(&entry, &mut context))
+                    .map_err(ClientError::Protocol)
             }
             ServerFrame::Record(record) => {
                 let (_, readers, _, mut context) = self.split(now);
@@ -93,7 +98,9 @@ impl Session {
                 Ok(())
             }
             ServerFrame::Error(error) => self.on_error(raw.header.id, &error, now),
-            ServerFrame::Subscribed(subscribed) => self.on_subscribed(raw.header.id, &subscribed, now),
+            ServerFrame::Subscribed(subscribed) => {
+                self.on_subscribed(raw.header.id, &subscribed, now)
+            }
             ServerFrame::Page(page) => self.on_page(raw.header.id, &page, now),
             ServerFrame::Pong(pong) => self.on_pong(raw.header.id, pong),
             ServerFrame::Ok(_) => {
@@ -101,7 +108,11 @@ impl Session {
                 Ok(())
             }
             ServerFrame::Ping(ping) => {
-                Pong { nonce: ping.nonce, digest: None }.encode(raw.header.id, &mut self.unsent);
+                Pong {
+                    nonce: ping.nonce,
+                    digest: None,
+                }
+                .encode(raw.header.id, &mut self.unsent);
                 Ok(())
             }
             _ => Err(unexpected(raw.header.kind)),
@@ -114,14 +125,23 @@ impl Session {
         if raw.header.kind != Kind::Record.wire() {
             return Err(violation);
         }
-        let Ok(record) = Record::parse_unchecked_crc(raw.whole) else { return Err(violation) };
+        let Ok(record) = Record::parse_unchecked_crc(raw.whole) else {
+            return Err(violation);
+        };
         let (_, readers, _, mut context) = self.split(now);
-        let want = readers.on_damaged(record.room_id(), &mut context).ok_or(violation)?;
+        let want = readers
+            .on_damaged(record.room_id(), &mut context)
+            .ok_or(violation)?;
         self.want(want);
         Ok(())
     }
 
-    fn on_error(&mut self, id: RequestId, error: &ErrorFrame<'_>, now: Mono) -> Result<(), ClientError> {
+    fn on_error(
+        &mut self,
+        id: RequestId,
+        error: &ErrorFrame<'_>,
+        now: Mono,
+    ) -> Result<(), ClientError> {
         let rejection = Rejection {
             code: error.code,
             class: error.class,
@@ -146,7 +166,12 @@ impl Session {
         Ok(())
     }
 
-    fn on_subscribed(&mut self, id: RequestId, subscribed: &Subscribed, now: Mono) -> Result<(), ClientError> {
+    fn on_subscribed(
+        &mut self,
+        id: RequestId,
+        subscribed: &Subscribed,
+        now: Mono,
+    ) -> Result<(), ClientError> {
         let ticket = match self.answered(id) {
             Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) => ticket,
             _ => return Err(unexpected(Kind::Subscribed.wire())),
@@ -163,7 +188,9 @@ impl Session {
     }
 
     fn on_page(&mut self, id: RequestId, page: &Page<'_>, now: Mono) -> Result<(), ClientError> {
-        let State::Open(open) = &mut self.state else { return Ok(()) };
+        let State::Open(open) = &mut self.state else {
+            return Ok(());
+        };
         let Some(Question::Fetch(ticket)) = open.questions.get(&id).copied() else {
             return Err(unexpected(Kind::Page.wire()));
         };
@@ -186,10 +213,15 @@ impl Session {
 
     /// Takes the question that an answer is for; a place for another request may be free then.
     fn answered(&mut self, id: RequestId) -> Option<Question> {
-        let State::Open(open) = &mut self.state else { return None };
+        let State::Open(open) = &mut self.state else {
+            return None;
+        };
         let question = open.questions.remove(&id)?;
         if matches!(question, Question::Subscribe(_) | Question::Fetch(_)) {
-            assert!(open.unanswered > 0, "INV-SDK-10: more answers than requests");
+            assert!(
+                open.unanswered > 0,
+                "INV-SDK-10: more answers than requests"
+            );
             open.unanswered -= 1;
         }
         Some(question)

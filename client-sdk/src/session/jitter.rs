@@ -11,7 +11,10 @@ pub(crate) struct Jitter {
 
 impl Jitter {
     pub(crate) fn new(seed: u64, backoff: Backoff) -> Jitter {
-        Jitter { state: seed, backoff }
+        Jitter {
+            state: seed,
+            backoff,
+        }
     }
 
     fn next(&mut self) -> u64 {
@@ -48,19 +51,36 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_bound_and_stay_above_half_of_it() {
-        let backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(1_000) };
+        let backoff = Backoff {
+            first: Duration::from_millis(50),
+            max: Duration::from_millis(1_000),
+        };
         let mut jitter = Jitter::new(7, backoff);
-        for (attempt, span) in [(0, 50), (1, 100), (2, 200), (3, 400), (4, 800), (5, 1_000), (60, 1_000)] {
+        for (attempt, span) in [
+            (0, 50),
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (4, 800),
+            (5, 1_000),
+            (60, 1_000),
+        ] {
             for _ in 0..100 {
                 let wait = jitter.wait_ms(attempt, 0);
-                assert!((span / 2..=span).contains(&wait), "attempt {attempt} waits {wait}");
+                assert!(
+                    (span / 2..=span).contains(&wait),
+                    "attempt {attempt} waits {wait}"
+                );
             }
         }
     }
 
     #[test]
     fn the_brokers_longer_wait_wins() {
-        let backoff = Backoff { first: Duration::from_millis(50), max: Duration::from_millis(1_000) };
+        let backoff = Backoff {
+            first: Duration::from_millis(50),
+            max: Duration::from_millis(1_000),
+        };
         assert_eq!(Jitter::new(7, backoff).wait_ms(0, 9_000), 9_000);
     }
 }

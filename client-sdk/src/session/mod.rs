@@ -76,7 +76,10 @@ struct Greeting {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Opening {
     /// It does, with this much patience, counted from the first input.
-    Patient { deadline_ms: u64, since: Option<Mono> },
+    Patient {
+        deadline_ms: u64,
+        since: Option<Mono>,
+    },
     /// It was greeted once; from now on the session never gives up by itself.
     Done,
 }
@@ -86,10 +89,15 @@ impl Session {
     ///
     /// # Errors
     /// A room of `producer_seqs` has no room's name.
-    pub(crate) fn new(options: &ClientOptions, user: UserName, seed: u64) -> Result<Session, ClientError> {
+    pub(crate) fn new(
+        options: &ClientOptions,
+        user: UserName,
+        seed: u64,
+    ) -> Result<Session, ClientError> {
         let mut last = Vec::new();
         for (room, number) in &options.producer_seqs {
-            let name = RoomName::try_from(room.as_str()).map_err(|_| Misuse::RoomName(room.clone()))?;
+            let name =
+                RoomName::try_from(room.as_str()).map_err(|_| Misuse::RoomName(room.clone()))?;
             last.push((name, *number));
         }
         let mut client_name = options.client_name.clone();
@@ -105,7 +113,10 @@ impl Session {
             },
             endpoints: Endpoints::new(options.addresses.clone()),
             state: State::New,
-            opening: Opening::Patient { deadline_ms: millis(options.connect_deadline), since: None },
+            opening: Opening::Patient {
+                deadline_ms: millis(options.connect_deadline),
+                since: None,
+            },
             failures: 0,
             jitter: Jitter::new(seed, options.backoff),
             outbox: Outbox::new(options.producer, last.into_iter()),
@@ -152,7 +163,10 @@ impl Session {
     /// The socket took this many of the unsent bytes.
     pub(crate) fn advance(&mut self, count: usize, now: Mono) {
         self.sent += count;
-        assert!(self.sent <= self.unsent.len(), "INV-SDK-9: more was sent than there was");
+        assert!(
+            self.sent <= self.unsent.len(),
+            "INV-SDK-9: more was sent than there was"
+        );
         if self.sent == self.unsent.len() {
             self.unsent.clear();
             self.sent = 0;
@@ -174,25 +188,35 @@ impl Session {
             State::Backoff { until } => Some(*until),
             State::Connecting | State::Closed => None,
         };
-        let parts = [self.outbox.next_deadline(), self.readers.next_deadline(), self.fetches.next_deadline()];
+        let parts = [
+            self.outbox.next_deadline(),
+            self.readers.next_deadline(),
+            self.fetches.next_deadline(),
+        ];
         parts.into_iter().flatten().chain(state).min()
     }
 
     /// Queues what the broker's limits and the size of one turn allow: requests first, then messages, room by room.
     fn pump(&mut self, now: Mono) {
-        let State::Open(open) = &mut self.state else { return };
+        let State::Open(open) = &mut self.state else {
+            return;
+        };
         while open.unanswered < open.requests_max
             && let Some(request) = open.requests.pop_front()
         {
             self.last_request += 2;
             let id = RequestId(self.last_request);
             let (is_sent, question) = match request {
-                Request::Subscribe(ticket) => {
-                    (self.readers.encode_subscribe(ticket, id, &mut self.unsent), Question::Subscribe(ticket))
-                }
+                Request::Subscribe(ticket) => (
+                    self.readers.encode_subscribe(ticket, id, &mut self.unsent),
+                    Question::Subscribe(ticket),
+                ),
                 Request::Fetch(ticket) => {
                     let limit = open.fetch_records_max;
-                    (self.fetches.encode(ticket, id, limit, &mut self.unsent), Question::Fetch(ticket))
+                    (
+                        self.fetches.encode(ticket, id, limit, &mut self.unsent),
+                        Question::Fetch(ticket),
+                    )
                 }
             };
             if is_sent {
@@ -213,8 +237,17 @@ impl Session {
 
     /// The parts of the session that answers go through, apart from the parts that keep them.
     fn split(&mut self, now: Mono) -> (&mut Outbox, &mut Readers, &mut Fetches, Context<'_>) {
-        let context = Context { now, jitter: &mut self.jitter, outputs: &mut self.outputs };
-        (&mut self.outbox, &mut self.readers, &mut self.fetches, context)
+        let context = Context {
+            now,
+            jitter: &mut self.jitter,
+            outputs: &mut self.outputs,
+        };
+        (
+            &mut self.outbox,
+            &mut self.readers,
+            &mut self.fetches,
+            context,
+        )
     }
 
     fn next_request(&mut self) -> RequestId {

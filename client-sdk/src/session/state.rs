@@ -15,7 +15,10 @@ pub(crate) enum State {
     /// The driver connects, and will say how it went.
     Connecting,
     /// HELLO is on its way.
-    AwaitWelcome { assembler: Assembler, deadline: Mono },
+    AwaitWelcome {
+        assembler: Assembler,
+        deadline: Mono,
+    },
     /// Requests are answered.
     Open(Box<Open>),
     /// The next attempt is made at this moment.
@@ -67,7 +70,11 @@ pub(crate) struct Open {
 
 impl Open {
     pub(crate) fn new(welcome: &Welcome<'_>, renew_at: Option<Mono>, now: Mono) -> Open {
-        let keepalive_ms = if welcome.keepalive_ms == 0 { KEEPALIVE_MS } else { u64::from(welcome.keepalive_ms) };
+        let keepalive_ms = if welcome.keepalive_ms == 0 {
+            KEEPALIVE_MS
+        } else {
+            u64::from(welcome.keepalive_ms)
+        };
         Open {
             assembler: Assembler::new(),
             since: now,
@@ -112,11 +119,13 @@ impl Open {
     /// The next moment at which one of the above, or the producer's age, must be looked at.
     pub(crate) fn next_deadline(&self) -> Mono {
         let deadline = self.silent_at().min(self.check_at());
-        self.renew_at.map_or(deadline, |renew_at| deadline.min(renew_at))
+        self.renew_at
+            .map_or(deadline, |renew_at| deadline.min(renew_at))
     }
 
     fn silent_at(&self) -> Mono {
-        self.last_received.plus(self.keepalive_ms.saturating_mul(SILENT_KEEPALIVES))
+        self.last_received
+            .plus(self.keepalive_ms.saturating_mul(SILENT_KEEPALIVES))
     }
 
     fn check_at(&self) -> Mono {

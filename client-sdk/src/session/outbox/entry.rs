@@ -88,7 +88,10 @@ impl Entry {
 
     /// Gives it another identity.
     pub(crate) fn renumber(&mut self, producer: Producer, number: ProducerSeq) {
-        assert!(self.is_untouched(), "INV-SDK-3: a message that may be published was given another number");
+        assert!(
+            self.is_untouched(),
+            "INV-SDK-3: a message that may be published was given another number"
+        );
         self.number = number;
         self.refusals = 0;
         self.frame[PRODUCER_AT].copy_from_slice(&producer.0.to_le_bytes());
@@ -96,7 +99,11 @@ impl Entry {
     }
 
     /// Tells its end to who still waits, once; the place in the outbox is given back by the caller.
-    pub(crate) fn tell(&mut self, result: Result<Receipt, PublishError>, context: &mut Context<'_>) {
+    pub(crate) fn tell(
+        &mut self,
+        result: Result<Receipt, PublishError>,
+        context: &mut Context<'_>,
+    ) {
         if let Some(ticket) = self.ticket.take() {
             context.tell(Event::Published(ticket, result));
         }

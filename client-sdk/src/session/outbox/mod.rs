@@ -39,14 +39,22 @@ pub(crate) struct Outbox {
     ready: VecDeque<usize>,
     /// Rooms that are held, by the end of their hold.
     held: BTreeSet<(Mono, usize)>,
+    /// Publishes sent over the connection at hand and not answered.
     in_flight: u32,
+    /// Those of them whose messages have ended already; their answers mean nothing.
+    ghosts: BTreeSet<RequestId>,
     doubtful: u32,
+    /// Producers in a row under which nothing was acked.
+    turns: u32,
     freed_messages: u32,
     freed_bytes: u64,
 }
 
 impl Outbox {
-    pub(crate) fn new(choice: ProducerChoice, last: impl Iterator<Item = (RoomName, ProducerSeq)>) -> Outbox {
+    pub(crate) fn new(
+        choice: ProducerChoice,
+        last: impl Iterator<Item = (RoomName, ProducerSeq)>,
+    ) -> Outbox {
         let mut outbox = Outbox {
             choice,
             producer: match choice {
@@ -60,7 +68,9 @@ impl Outbox {
             ready: VecDeque::new(),
             held: BTreeSet::new(),
             in_flight: 0,
+            ghosts: BTreeSet::new(),
             doubtful: 0,
+            turns: 0,
             freed_messages: 0,
             freed_bytes: 0,
         };
@@ -90,19 +100,31 @@ impl Outbox {
 
     /// The number given last in a room.
     pub(crate) fn last_number(&self, room: &RoomName) -> ProducerSeq {
-        let next = self.by_name.get(room).map_or(ProducerSeq::FIRST, |room| self.streams[*room].next);
+        let next = self
+            .by_name
+            .get(room)
+            .map_or(ProducerSeq::FIRST, |room| self.streams[*room].next);
         ProducerSeq(next.0.saturating_sub(1))
     }
 
     /// Takes a message over, behind all others of its room.
-    pub(crate) fn push(&mut self, ticket: Ticket, name: RoomName, outgoing: Outgoing, context: &mut Context<'_>) {
+    pub(crate) fn push(
+        &mut self,
+        ticket: Ticket,
+        name: RoomName,
+        outgoing: Outgoing,
+        context: &mut Context<'_>,
+    ) {
         let held_bytes = outgoing.held_bytes(&name);
         let room = self.room(name);
         let producer = self.producer.unwrap_or_default();
         let stream = &mut self.streams[room];
         if let Some(given) = outgoing.number {
             if given != stream.next && !stream.entries.is_empty() {
-                let misuse = Misuse::ProducerSeq { expected: stream.next, given };
+                let misuse = Misuse::ProducerSeq {
+                    expected: stream.next,
+                    given,
+                };
                 context.tell(Event::Published(ticket, Err(misuse.into())));
                 self.free(held_bytes);
                 return;
@@ -110,9 +132,19 @@ impl Outbox {
             stream.next = given;
         }
         let number = stream.next;
-        let entry = Entry::new(ticket, stream.room_ref(), producer, number, &outgoing, held_bytes);
+        let entry = Entry::new(
+            ticket,
+            stream.room_ref(),
+            producer,
+            number,
+            &outgoing,
+            held_bytes,
+        );
         let last = stream.entries.back().map(|entry| entry.id);
-        assert!(last < Some(entry.id), "INV-SDK-4: messages of a room out of order");
+        assert!(
+            last < Some(entry.id),
+            "INV-SDK-4: messages of a room out of order"
+        );
         self.room_of.insert(entry.id, room);
         stream.next = number.next();
         stream.entries.push_back(entry);
@@ -121,9 +153,12 @@ impl Outbox {
 
     /// Nobody waits for this message any more: takes it back if it certainly was not published, else only says so.
     pub(crate) fn give_up(&mut self, ticket: Ticket, context: &mut Context<'_>) {
-        let Some((room, place)) = self.find(request_id(ticket)) else { return };
+        let Some((room, place)) = self.find(request_id(ticket)) else {
+            return;
+        };
         if !self.is_removable(room, place) {
-            self.streams[room].entries[place].tell(Err(PublishError::Unknown(Doubt::Deadline)), context);
+            self.streams[room].entries[place]
+                .tell(Err(PublishError::Unknown(Doubt::Deadline)), context);
             return;
         }
         let number = self.streams[room].entries[place].number;
@@ -150,7 +185,9 @@ impl Outbox {
             let stream = &mut self.streams[room];
             stream.is_queued = false;
             let end = stream.sendable_end(self.is_turning);
-            let Some(place) = stream.next_waiting(end) else { continue };
+            let Some(place) = stream.next_waiting(end) else {
+                continue;
+            };
             stream.entries[place].attempt = Attempt::InFlight;
             stream.cursor = place + 1;
             self.in_flight += 1;
@@ -163,14 +200,25 @@ impl Outbox {
     ///
     /// # Errors
     /// The broker acked another number than was sent.
-    pub(crate) fn on_ack(&mut self, ack: &PubackEntry, context: &mut Context<'_>) -> Result<(), Violation> {
-        let Some((room, place)) = self.find(ack.request) else { return Ok(()) };
+    pub(crate) fn on_ack(
+        &mut self,
+        ack: &PubackEntry,
+        context: &mut Context<'_>,
+    ) -> Result<(), Violation> {
+        let Some((room, place)) = self.find_answered(ack.request) else {
+            return Ok(());
+        };
         let stream = &mut self.streams[room];
-        if stream.entries[place].number != ack.producer_seq || stream.room_id.is_some_and(|id| id != ack.room_id) {
-            return Err(Violation::Unexpected(antiphon_protocol::Kind::Puback.wire()));
+        if stream.entries[place].number != ack.producer_seq
+            || stream.room_id.is_some_and(|id| id != ack.room_id)
+        {
+            return Err(Violation::Unexpected(
+                antiphon_protocol::Kind::Puback.wire(),
+            ));
         }
         stream.room_id = Some(ack.room_id);
         stream.refusals = 0;
+        self.turns = 0;
         let receipt = Receipt {
             room_id: ack.room_id,
             producer_seq: ack.producer_seq,
@@ -186,11 +234,16 @@ impl Outbox {
 
     /// The connection is gone, and with it the answers to what was in flight.
     pub(crate) fn on_lost(&mut self, context: &mut Context<'_>) {
+        self.in_flight -= self.ghosts.len() as u32;
+        self.ghosts.clear();
         for room in 0..self.streams.len() {
             self.lose_in_flight(room, context);
             self.settle_hole(room, context);
         }
-        assert!(self.in_flight == 0, "INV-SDK-5: in flight without a connection");
+        assert!(
+            self.in_flight == 0,
+            "INV-SDK-5: in flight without a connection"
+        );
     }
 
     /// A connection is open: everything unanswered is sent (again), in order.
@@ -239,7 +292,8 @@ impl Outbox {
             return *room;
         }
         let room = self.streams.len();
-        self.streams.push(Stream::new(name.clone(), ProducerSeq::FIRST));
+        self.streams
+            .push(Stream::new(name.clone(), ProducerSeq::FIRST));
         self.by_name.insert(name, room);
         room
     }
@@ -247,6 +301,20 @@ impl Outbox {
     fn find(&self, id: RequestId) -> Option<(usize, usize)> {
         let room = *self.room_of.get(&id)?;
         Some((room, self.streams[room].place_of(id)?))
+    }
+
+    /// Where the message stands whose publish was answered; it is in flight no longer.
+    fn find_answered(&mut self, id: RequestId) -> Option<(usize, usize)> {
+        self.in_flight -= u32::from(self.ghosts.remove(&id));
+        let (room, place) = self.find(id)?;
+        let stream = &mut self.streams[room];
+        if stream.entries[place].is_in_flight() {
+            stream.entries[place].attempt = Attempt::Waiting;
+            stream.cursor = stream.cursor.min(place);
+            self.in_flight -= 1;
+            return Some((room, place));
+        }
+        None
     }
 
     /// Puts a room into the queue of those that may send, once.
@@ -266,8 +334,12 @@ impl Outbox {
         result: Result<Receipt, PublishError>,
         context: &mut Context<'_>,
     ) {
-        let Some(mut entry) = self.streams[room].remove(place) else { return };
-        self.in_flight -= u32::from(entry.is_in_flight());
+        let Some(mut entry) = self.streams[room].remove(place) else {
+            return;
+        };
+        if entry.is_in_flight() {
+            self.ghosts.insert(entry.id);
+        }
         self.doubtful -= u32::from(entry.is_doubtful);
         self.room_of.remove(&entry.id);
         self.free(entry.held_bytes);

@@ -29,14 +29,27 @@ impl Outbox {
 
     /// Another producer is wanted, and nothing ties us to the old one any more.
     pub(crate) fn is_ready_to_turn(&self) -> bool {
-        let is_crowded = self.streams.len() >= OUTBOX_ROOMS && self.room_of.is_empty() && !self.keeps_producer();
-        (self.is_turning || is_crowded) && self.in_flight == 0 && self.doubtful == 0 && self.producer.is_some()
+        let is_crowded =
+            self.streams.len() >= OUTBOX_ROOMS && self.room_of.is_empty() && !self.keeps_producer();
+        (self.is_turning || is_crowded)
+            && self.in_flight == 0
+            && self.doubtful == 0
+            && self.producer.is_some()
     }
 
     /// Leaves the old producer; the next greeting brings another one.
     pub(crate) fn turn(&mut self) {
-        assert!(self.is_ready_to_turn(), "INV-SDK-6: a producer was left with messages in doubt");
+        assert!(
+            self.is_ready_to_turn(),
+            "INV-SDK-6: a producer was left with messages in doubt"
+        );
+        self.turns = self.turns.saturating_add(1);
         self.forget_producer();
+    }
+
+    /// The last producer was left without a single ack: the next one will hardly do better at once.
+    pub(crate) fn turns_in_vain(&self) -> bool {
+        self.turns > 1
     }
 
     /// The broker no longer accepts our producer: what is in doubt stays unknown, the rest goes on under another one.
@@ -62,13 +75,17 @@ impl Outbox {
             stream.is_queued = false;
             stream.renumber_from(0, Producer(0), ProducerSeq::FIRST);
             self.by_name.insert(stream.name.clone(), room);
-            self.room_of.extend(stream.entries.iter().map(|entry| (entry.id, room)));
+            self.room_of
+                .extend(stream.entries.iter().map(|entry| (entry.id, room)));
         }
     }
 
     /// The greeting named the session's producer: messages not tied to one yet get it.
     pub(crate) fn adopt(&mut self, producer: Producer) {
-        assert!(self.producer.is_none_or(|ours| ours == producer), "INV-SDK-7: a producer replaced another one");
+        assert!(
+            self.producer.is_none_or(|ours| ours == producer),
+            "INV-SDK-7: a producer replaced another one"
+        );
         if self.producer.replace(producer).is_some() {
             return;
         }
@@ -95,12 +112,28 @@ impl Outbox {
             match block {
                 // Behind a number that stays empty under this producer nothing takes effect: no doubt.
                 Block::Hole(hole) if number > hole && !keeps_producer => place += 1,
-                Block::Spent { from, is_doubtful: false } if number >= from => place += 1,
+                Block::Spent {
+                    from,
+                    is_doubtful: false,
+                } if number >= from => place += 1,
                 Block::Hole(hole) if number > hole => {
-                    self.finish(room, place, Err(PublishError::Unknown(Doubt::Refused)), context);
+                    self.finish(
+                        room,
+                        place,
+                        Err(PublishError::Unknown(Doubt::Refused)),
+                        context,
+                    );
                 }
-                Block::Spent { from, is_doubtful: true } if number >= from => {
-                    self.finish(room, place, Err(PublishError::Unknown(Doubt::Refused)), context);
+                Block::Spent {
+                    from,
+                    is_doubtful: true,
+                } if number >= from => {
+                    self.finish(
+                        room,
+                        place,
+                        Err(PublishError::Unknown(Doubt::Refused)),
+                        context,
+                    );
                 }
                 Block::Open | Block::Hole(_) | Block::Spent { .. } => {
                     self.doubtful += u32::from(!std::mem::replace(&mut entry.is_doubtful, true));

@@ -5,9 +5,8 @@ use antiphon_protocol::{Code, ProducerSeq, RequestId};
 use crate::error::{Doubt, PublishError, Rejection};
 use crate::options::ProducerChoice;
 use crate::session::context::Context;
-use crate::session::outbox::entry::Attempt;
-use crate::session::outbox::stream::Block;
 use crate::session::outbox::Outbox;
+use crate::session::outbox::stream::Block;
 
 /// Refusals of one message after which even an "out of order" waits before it is tried again.
 const QUICK_REFUSALS: u32 = 3;
@@ -40,20 +39,21 @@ impl Verdict {
 
 impl Outbox {
     /// The broker refused a publish.
-    pub(crate) fn on_refused(&mut self, id: RequestId, rejection: Rejection, context: &mut Context<'_>) {
-        let Some((room, place)) = self.find(id) else { return };
-        let stream = &mut self.streams[room];
-        let entry = &mut stream.entries[place];
-        if !entry.is_in_flight() {
+    pub(crate) fn on_refused(
+        &mut self,
+        id: RequestId,
+        rejection: Rejection,
+        context: &mut Context<'_>,
+    ) {
+        let Some((room, place)) = self.find_answered(id) else {
             return;
-        }
-        entry.attempt = Attempt::Waiting;
-        entry.refusals += 1;
-        stream.cursor = stream.cursor.min(place);
-        self.in_flight -= 1;
+        };
+        self.streams[room].entries[place].refusals += 1;
         match Verdict::of(&rejection) {
             Verdict::Again => self.hold(room, place, &rejection, context),
-            Verdict::OutOfOrder(last) => self.on_out_of_order(room, place, last, &rejection, context),
+            Verdict::OutOfOrder(last) => {
+                self.on_out_of_order(room, place, last, &rejection, context)
+            }
             Verdict::Expired => self.on_expired(room, place, context),
             Verdict::Taken => self.on_taken(room, place, context),
             Verdict::Final => self.on_final(room, place, rejection, context),
@@ -63,7 +63,13 @@ impl Outbox {
     }
 
     /// Nothing of the room is sent for a while.
-    fn hold(&mut self, room: usize, place: usize, rejection: &Rejection, context: &mut Context<'_>) {
+    fn hold(
+        &mut self,
+        room: usize,
+        place: usize,
+        rejection: &Rejection,
+        context: &mut Context<'_>,
+    ) {
         let stream = &mut self.streams[room];
         // A burst of refusals, one for each message in flight, is one refusal: only the first in order counts.
         if place == 0 {
@@ -87,7 +93,10 @@ impl Outbox {
         context: &mut Context<'_>,
     ) {
         let stream = &self.streams[room];
-        let first = stream.entries.front().map_or(stream.next, |entry| entry.number);
+        let first = stream
+            .entries
+            .front()
+            .map_or(stream.next, |entry| entry.number);
         let expected = match stream.block {
             Block::Open => first,
             Block::Hole(number) => number.min(first),
@@ -96,7 +105,9 @@ impl Outbox {
         };
         if last.next() < expected {
             self.on_forgotten(room, last, context);
-        } else if place == 0 && matches!(stream.block, Block::Open) || stream.entries[place].refusals > QUICK_REFUSALS {
+        } else if place == 0 && matches!(stream.block, Block::Open)
+            || stream.entries[place].refusals > QUICK_REFUSALS
+        {
             self.hold(room, place, rejection, context);
         }
     }
@@ -106,7 +117,9 @@ impl Outbox {
         let is_doubtful = self.doubts_are_unknown(room, 0, Doubt::BrokerForgot, context);
         match self.choice {
             ProducerChoice::Automatic => self.spend(room, ProducerSeq(0), is_doubtful),
-            ProducerChoice::Keep | ProducerChoice::Named(_) => self.streams[room].block = Block::Hole(last.next()),
+            ProducerChoice::Keep | ProducerChoice::Named(_) => {
+                self.streams[room].block = Block::Hole(last.next())
+            }
         }
     }
 
@@ -130,12 +143,23 @@ impl Outbox {
                 self.spend(room, number, is_doubtful);
             }
             ProducerChoice::Keep | ProducerChoice::Named(_) => {
-                self.finish(room, place, Err(PublishError::ProducerConflict(number)), context);
+                self.finish(
+                    room,
+                    place,
+                    Err(PublishError::ProducerConflict(number)),
+                    context,
+                );
             }
         }
     }
 
-    fn on_final(&mut self, room: usize, place: usize, rejection: Rejection, context: &mut Context<'_>) {
+    fn on_final(
+        &mut self,
+        room: usize,
+        place: usize,
+        rejection: Rejection,
+        context: &mut Context<'_>,
+    ) {
         let entry = &self.streams[room].entries[place];
         let number = entry.number;
         if entry.is_doubtful {
@@ -145,7 +169,11 @@ impl Outbox {
         }
         self.finish(room, place, Err(PublishError::Rejected(rejection)), context);
         let stream = &self.streams[room];
-        let is_doubt_behind = stream.entries.iter().skip(place).any(|entry| entry.is_doubtful);
+        let is_doubt_behind = stream
+            .entries
+            .iter()
+            .skip(place)
+            .any(|entry| entry.is_doubtful);
         if !is_doubt_behind {
             self.open_hole(room, number);
         } else if self.choice == ProducerChoice::Automatic {
@@ -181,11 +209,18 @@ impl Outbox {
     pub(super) fn spend(&mut self, room: usize, number: ProducerSeq, now_doubtful: bool) {
         let block = &mut self.streams[room].block;
         *block = match *block {
-            Block::Spent { from, is_doubtful } => {
-                Block::Spent { from: from.min(number), is_doubtful: is_doubtful || now_doubtful }
-            }
-            Block::Hole(hole) => Block::Spent { from: hole.min(number), is_doubtful: now_doubtful },
-            Block::Open => Block::Spent { from: number, is_doubtful: now_doubtful },
+            Block::Spent { from, is_doubtful } => Block::Spent {
+                from: from.min(number),
+                is_doubtful: is_doubtful || now_doubtful,
+            },
+            Block::Hole(hole) => Block::Spent {
+                from: hole.min(number),
+                is_doubtful: now_doubtful,
+            },
+            Block::Open => Block::Spent {
+                from: number,
+                is_doubtful: now_doubtful,
+            },
         };
         self.is_turning = true;
     }
@@ -218,7 +253,9 @@ impl Outbox {
     /// Closes the room's hole when nothing behind it is in flight any more.
     pub(super) fn settle_hole(&mut self, room: usize, context: &mut Context<'_>) {
         let stream = &mut self.streams[room];
-        let Block::Hole(number) = stream.block else { return };
+        let Block::Hole(number) = stream.block else {
+            return;
+        };
         if stream.has_in_flight() {
             return;
         }

@@ -65,7 +65,11 @@ impl Stream {
         if self.hold.is_some() {
             return 0;
         }
-        let end = if is_turning { self.doubt_end() } else { self.entries.len() };
+        let end = if is_turning {
+            self.doubt_end()
+        } else {
+            self.entries.len()
+        };
         match self.block {
             Block::Open => end,
             Block::Hole(_) => 0,
@@ -88,7 +92,9 @@ impl Stream {
 
     /// Where the entry with this request id stands.
     pub(crate) fn place_of(&self, id: RequestId) -> Option<usize> {
-        self.entries.binary_search_by_key(&id, |entry| entry.id).ok()
+        self.entries
+            .binary_search_by_key(&id, |entry| entry.id)
+            .ok()
     }
 
     /// The first entry to send, below `end`; the cursor moves up to it.
@@ -104,7 +110,10 @@ impl Stream {
 
     /// The end of those that must still be sent under this producer: behind the last one in doubt.
     fn doubt_end(&self) -> usize {
-        self.entries.iter().rposition(|entry| entry.is_doubtful).map_or(0, |place| place + 1)
+        self.entries
+            .iter()
+            .rposition(|entry| entry.is_doubtful)
+            .map_or(0, |place| place + 1)
     }
 
     /// Takes an entry out; those behind it keep their numbers.

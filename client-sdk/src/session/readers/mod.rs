@@ -8,7 +8,9 @@ mod reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use antiphon_protocol::{self as protocol, Code, RequestId, RoomId, RoomName, RoomRef, Seq, Subscribed};
+use antiphon_protocol::{
+    self as protocol, Code, RequestId, RoomId, RoomName, RoomRef, Seq, Subscribed,
+};
 
 use crate::error::{Misuse, Rejection, SubscribeError, Violation};
 use crate::options::Bounds;
@@ -59,19 +61,31 @@ impl Readers {
     }
 
     /// The application wants to follow a room.
-    pub(crate) fn add(&mut self, ticket: Ticket, room: RoomName, start: Start, context: &mut Context<'_>) -> Want {
+    pub(crate) fn add(
+        &mut self,
+        ticket: Ticket,
+        room: RoomName,
+        start: Start,
+        context: &mut Context<'_>,
+    ) -> Want {
         if self.by_name.contains_key(&room) {
-            context.tell(Event::SubscriptionOver(ticket, Misuse::AlreadySubscribed.into()));
+            context.tell(Event::SubscriptionOver(
+                ticket,
+                Misuse::AlreadySubscribed.into(),
+            ));
             return Want::Nothing;
         }
         self.by_name.insert(room.clone(), ticket);
-        self.by_ticket.insert(ticket, Reader::new(room, start, self.bounds));
+        self.by_ticket
+            .insert(ticket, Reader::new(room, start, self.bounds));
         Want::Subscribe(ticket)
     }
 
     /// The application does not want to follow any more.
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Want {
-        let Some(reader) = self.by_ticket.remove(&ticket) else { return Want::Nothing };
+        let Some(reader) = self.by_ticket.remove(&ticket) else {
+            return Want::Nothing;
+        };
         self.by_name.remove(&reader.room);
         self.held.retain(|(_, held)| *held != ticket);
         match (reader.phase, reader.place) {
@@ -107,8 +121,15 @@ impl Readers {
     }
 
     /// Appends the SUBSCRIBE of a subscription that still wants one; true: it did.
-    pub(crate) fn encode_subscribe(&mut self, ticket: Ticket, id: RequestId, out: &mut Vec<u8>) -> bool {
-        let Some(reader) = self.by_ticket.get_mut(&ticket) else { return false };
+    pub(crate) fn encode_subscribe(
+        &mut self,
+        ticket: Ticket,
+        id: RequestId,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(reader) = self.by_ticket.get_mut(&ticket) else {
+            return false;
+        };
         if reader.phase != Phase::Wanted {
             return false;
         }
@@ -125,7 +146,9 @@ impl Readers {
         subscribed: &Subscribed,
         context: &mut Context<'_>,
     ) -> Want {
-        let Some(reader) = self.by_ticket.get_mut(&ticket) else { return Want::Nothing };
+        let Some(reader) = self.by_ticket.get_mut(&ticket) else {
+            return Want::Nothing;
+        };
         if reader.phase != Phase::Asked(id) && reader.phase != Phase::NoRoom(id) {
             return Want::Nothing;
         }
@@ -138,7 +161,13 @@ impl Readers {
             self.live.insert(subscribed.room_id, ticket);
         } else if matches!(reader.place, Place::Checked(_)) {
             // A room that was read before and is no more is another history.
-            return self.over(ticket, SubscribeError::Diverged { head: subscribed.head_seq }, context);
+            return self.over(
+                ticket,
+                SubscribeError::Diverged {
+                    head: subscribed.head_seq,
+                },
+                context,
+            );
         } else {
             reader.place = Place::NoRoom;
             reader.phase = Phase::NoRoom(id);
@@ -150,8 +179,15 @@ impl Readers {
     }
 
     /// The broker refused a SUBSCRIBE.
-    pub(crate) fn on_refused(&mut self, ticket: Ticket, rejection: Rejection, context: &mut Context<'_>) -> Want {
-        let Some(reader) = self.by_ticket.get_mut(&ticket) else { return Want::Nothing };
+    pub(crate) fn on_refused(
+        &mut self,
+        ticket: Ticket,
+        rejection: Rejection,
+        context: &mut Context<'_>,
+    ) -> Want {
+        let Some(reader) = self.by_ticket.get_mut(&ticket) else {
+            return Want::Nothing;
+        };
         if rejection.is_retryable() {
             let at = context.retry_at(reader.refusals, millis(rejection.retry_after));
             reader.refusals += 1;
@@ -161,27 +197,45 @@ impl Readers {
         }
         reader.phase = Phase::Wanted;
         let error = match rejection.code {
-            Code::DIVERGED => SubscribeError::Diverged { head: Seq(rejection.hint) },
+            Code::DIVERGED => SubscribeError::Diverged {
+                head: Seq(rejection.hint),
+            },
             _ => SubscribeError::Rejected(rejection),
         };
         self.over(ticket, error, context)
     }
 
     /// A record came; records of rooms that are not followed (any more) are dropped.
-    pub(crate) fn on_record(&mut self, record: &protocol::Record<'_>, context: &mut Context<'_>) -> Want {
-        self.deliver(record.room_id(), context, |chain| chain.record(record).map(Delivery::Record))
+    pub(crate) fn on_record(
+        &mut self,
+        record: &protocol::Record<'_>,
+        context: &mut Context<'_>,
+    ) -> Want {
+        self.deliver(record.room_id(), context, |chain| {
+            chain.record(record).map(Delivery::Record)
+        })
     }
 
     /// A gap came.
     pub(crate) fn on_gap(&mut self, gap: &protocol::Gap, context: &mut Context<'_>) -> Want {
-        self.deliver(gap.room_id, context, |chain| chain.gap(gap).map(Delivery::Gap))
+        self.deliver(gap.room_id, context, |chain| {
+            chain.gap(gap).map(Delivery::Gap)
+        })
     }
 
     /// A record of this room came whose bytes cannot be trusted; `None`: nobody follows such a room.
-    pub(crate) fn on_damaged(&mut self, room_id: RoomId, context: &mut Context<'_>) -> Option<Want> {
+    pub(crate) fn on_damaged(
+        &mut self,
+        room_id: RoomId,
+        context: &mut Context<'_>,
+    ) -> Option<Want> {
         let ticket = *self.live.get(&room_id)?;
         let next = self.by_ticket.get(&ticket)?.next_seq();
-        Some(self.over(ticket, SubscribeError::Protocol(Violation::Checksum(next)), context))
+        Some(self.over(
+            ticket,
+            SubscribeError::Protocol(Violation::Checksum(next)),
+            context,
+        ))
     }
 
     fn deliver(
@@ -190,9 +244,15 @@ impl Readers {
         context: &mut Context<'_>,
         check: impl FnOnce(&mut Chain) -> Result<Delivery, Violation>,
     ) -> Want {
-        let Some(&ticket) = self.live.get(&room_id) else { return Want::Nothing };
-        let Some(reader) = self.by_ticket.get_mut(&ticket) else { return Want::Nothing };
-        let Some(chain) = reader.chain() else { return Want::Nothing };
+        let Some(&ticket) = self.live.get(&room_id) else {
+            return Want::Nothing;
+        };
+        let Some(reader) = self.by_ticket.get_mut(&ticket) else {
+            return Want::Nothing;
+        };
+        let Some(chain) = reader.chain() else {
+            return Want::Nothing;
+        };
         match check(chain) {
             Err(violation) => self.over(ticket, SubscribeError::Protocol(violation), context),
             Ok(delivery) => {
@@ -210,7 +270,9 @@ impl Readers {
 
     /// The application took deliveries.
     pub(crate) fn on_consumed(&mut self, ticket: Ticket, records: u32, bytes: u64) -> Want {
-        let Some(reader) = self.by_ticket.get_mut(&ticket) else { return Want::Nothing };
+        let Some(reader) = self.by_ticket.get_mut(&ticket) else {
+            return Want::Nothing;
+        };
         if reader.release(records, bytes) && reader.phase == Phase::Paused {
             reader.phase = Phase::Wanted;
             return Want::Subscribe(ticket);
@@ -219,19 +281,38 @@ impl Readers {
     }
 
     /// The broker ended a subscription: for good, or for now.
-    pub(crate) fn on_ended(&mut self, room: RoomRef<'_>, code: Code, context: &mut Context<'_>) -> Want {
+    pub(crate) fn on_ended(
+        &mut self,
+        room: RoomRef<'_>,
+        code: Code,
+        context: &mut Context<'_>,
+    ) -> Want {
         let ticket = match room {
             RoomRef::Id(id) => self.live.remove(&id),
             RoomRef::Name(name) => self.by_name.get(name.as_bytes()).copied(),
         };
-        let Some(ticket) = ticket else { return Want::Nothing };
-        let Some(reader) = self.by_ticket.get_mut(&ticket) else { return Want::Nothing };
+        let Some(ticket) = ticket else {
+            return Want::Nothing;
+        };
+        let Some(reader) = self.by_ticket.get_mut(&ticket) else {
+            return Want::Nothing;
+        };
         reader.phase = Phase::Wanted;
         if !code.class().is_retryable() {
             return self.over(ticket, SubscribeError::Ended(code), context);
         }
         let (class, retry_after) = (code.class(), Duration::ZERO);
-        self.on_refused(ticket, Rejection { code, class, retry_after, hint: 0, text: String::new() }, context)
+        self.on_refused(
+            ticket,
+            Rejection {
+                code,
+                class,
+                retry_after,
+                hint: 0,
+                text: String::new(),
+            },
+            context,
+        )
     }
 
     /// Subscriptions whose hold is over.

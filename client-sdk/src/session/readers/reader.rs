@@ -77,11 +77,26 @@ impl Reader {
     pub(crate) fn subscribe(&self) -> Subscribe<'_> {
         let name = (&self.room).into();
         match self.place {
-            Place::Start(Start::Last(n)) => Subscribe { room: name, start: protocol::Start::Last(n) },
-            Place::Start(_) => Subscribe { room: name, start: protocol::Start::Live },
-            Place::NoRoom => Subscribe { room: name, start: after(Position::BEGINNING) },
-            Place::Behind(position) => Subscribe { room: name, start: after(position) },
-            Place::Checked(chain) => Subscribe { room: chain.room_id().into(), start: after(chain.position()) },
+            Place::Start(Start::Last(n)) => Subscribe {
+                room: name,
+                start: protocol::Start::Last(n),
+            },
+            Place::Start(_) => Subscribe {
+                room: name,
+                start: protocol::Start::Live,
+            },
+            Place::NoRoom => Subscribe {
+                room: name,
+                start: after(Position::BEGINNING),
+            },
+            Place::Behind(position) => Subscribe {
+                room: name,
+                start: after(position),
+            },
+            Place::Checked(chain) => Subscribe {
+                room: chain.room_id().into(),
+                start: after(chain.position()),
+            },
         }
     }
 
@@ -91,9 +106,14 @@ impl Reader {
     /// The answer does not continue what was read before.
     pub(crate) fn place_at(&mut self, subscribed: &Subscribed) -> Result<(), SubscribeError> {
         let next = subscribed.next_seq;
-        let diverged = SubscribeError::Diverged { head: subscribed.head_seq };
+        let diverged = SubscribeError::Diverged {
+            head: subscribed.head_seq,
+        };
         let position = match self.place {
-            Place::Start(_) => Position { seq: next.previous(), link: subscribed.link },
+            Place::Start(_) => Position {
+                seq: next.previous(),
+                link: subscribed.link,
+            },
             Place::NoRoom => Position::BEGINNING,
             Place::Behind(position) => position,
             Place::Checked(chain) if chain.room_id() != subscribed.room_id => return Err(diverged),
@@ -101,9 +121,13 @@ impl Reader {
         };
         if next != position.seq.next() {
             let expected = position.seq.next();
-            return Err(SubscribeError::Protocol(Violation::Order { expected, got: next }));
+            return Err(SubscribeError::Protocol(Violation::Order {
+                expected,
+                got: next,
+            }));
         }
-        let chain = Chain::new(subscribed.room_id, position, subscribed.link).map_err(|_| diverged)?;
+        let chain =
+            Chain::new(subscribed.room_id, position, subscribed.link).map_err(|_| diverged)?;
         self.place = Place::Checked(chain);
         Ok(())
     }
@@ -129,7 +153,8 @@ impl Reader {
     pub(crate) fn hold(&mut self, delivery: &Delivery) -> bool {
         self.held_records += 1;
         self.held_bytes += delivery.held_bytes();
-        self.held_records >= self.bounds.subscription_records || self.held_bytes >= self.bounds.subscription_bytes
+        self.held_records >= self.bounds.subscription_records
+            || self.held_bytes >= self.bounds.subscription_bytes
     }
 
     /// The application took deliveries; true: half of its buffer is free.
@@ -146,14 +171,20 @@ impl Reader {
 }
 
 fn after(position: Position) -> protocol::Start {
-    protocol::Start::After { seq: position.seq, link: position.link }
+    protocol::Start::After {
+        seq: position.seq,
+        link: position.link,
+    }
 }
 
 /// The room as the application learns it.
 pub(crate) fn room_head(subscribed: &Subscribed) -> RoomHead {
     RoomHead {
         room_id: (subscribed.room_id.0 != 0).then_some(subscribed.room_id),
-        head: Position { seq: subscribed.head_seq, link: subscribed.head_link },
+        head: Position {
+            seq: subscribed.head_seq,
+            link: subscribed.head_link,
+        },
         count: subscribed.head_count,
         time: subscribed.head_time,
         first_seq: subscribed.first_seq,

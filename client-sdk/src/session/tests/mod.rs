@@ -1,1 +1,7 @@
-//! Transcripts and properties of the session.
+//! Transcripts and properties of the session, against a model of a broker.
+
+mod exactly_once;
+mod properties;
+mod readers;
+mod transcripts;
+mod world;
