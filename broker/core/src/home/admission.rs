@@ -3,7 +3,6 @@
 //! Checks in order: size, kind, then the producer's window (docs/protocol.md, section 5). The room is known by then: its channel has a name, and a
 //! room that does not exist is created by the first publish admitted. Nothing here appends; see `stamping`.
 
-use antiphon_protocol::limits::PRODUCER_AGE_MS_MAX;
 use antiphon_protocol::{Code, Producer, ProducerSeq, RecordKind, Seq, Timestamp};
 
 use crate::home::overlay::{Proposal, StagedProducer};
@@ -91,9 +90,8 @@ fn decide(
     time: Timestamp,
 ) -> Verdict {
     let Some(state) = state else {
-        let age_ms = time.0.saturating_sub(producer.birth().0);
         return match producer_seq {
-            _ if age_ms > PRODUCER_AGE_MS_MAX => Verdict::Refuse(Code::PRODUCER_EXPIRED, 0),
+            _ if !producer.may_start(time) => Verdict::Refuse(Code::PRODUCER_EXPIRED, 0),
             ProducerSeq(1) => Verdict::Admit { previous: None },
             _ => Verdict::Refuse(Code::OUT_OF_ORDER, 0),
         };

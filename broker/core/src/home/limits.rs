@@ -33,9 +33,6 @@ pub(crate) const RAFT_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
 pub(crate) const UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const _: () = assert!(UNCOMMITTED_BYTES_MAX as usize > 4 * HOT_BYTES_DEFAULT);
 
-/// How long a producer that fell silent is remembered, and how old one may be to start in a room.
-pub(crate) const PRODUCER_WINDOW_MS: u64 = antiphon_protocol::limits::PRODUCER_AGE_MS_MAX;
-
 /// How often a partition looks for producers that fell silent.
 pub(crate) const EXPIRE_EVERY_MS: u64 = 60_000;
 /// How many producers it looks at each time.
@@ -50,7 +47,7 @@ pub(crate) const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;
 pub(crate) const CHECKPOINT_FACTOR: u64 = 4;
 
 /// Resolved windows of duplicates that a partition remembers; the oldest one goes first.
-pub(crate) const WINDOWS_MAX: usize = 32;
+pub(crate) const WINDOWS_MAX: usize = 16;
 /// How far before the record sought a cold look-up starts to read, in seqs: a producer's records are near each other.
 pub(crate) const LOOK_BACK_SEQS: u64 = 256;
 /// Most bytes of one cold look-up.

@@ -1,90 +1,323 @@
-//! Placeholder: the partitions at home on this core. The methods below are all that the facade calls.
-
-#![allow(dead_code)]
+//! Home: the partitions that live on this core.
+//!
+//! Each partition is a Raft group, of one voter for now. Publishes come through room channels, are admitted and stamped into one entry per partition
+//! and turn, go to the log thread, come back persisted and committed, and are applied: only then are publishers acked and subscribers served. Nothing
+//! uncommitted is ever told.
+//!
+//! | file | what |
+//! |---|---|
+//! | `partition` | one partition and its turn: gather, stamp, propose, apply, and what readers ask |
+//! | `admission` | the checks a publish passes |
+//! | `overlay` | what is proposed and not committed |
+//! | `state` | what is committed: apply and checkpoints |
+//! | `replica`, `hot_tail` | the Raft group and the newest entries in memory |
+//! | `interest`, `channels` | which edges want which rooms, and how publishes come |
+//! | `recovering`, `seed` | from the log to a partition |
 
 mod admission;
+mod channels;
+mod desk;
 mod hot_tail;
+mod interest;
 mod limits;
 mod overlay;
+mod partition;
 mod producers;
+mod reads;
 mod records;
 mod recovering;
 mod replica;
 mod seed;
+mod settings;
 mod state;
+mod stats;
+mod window;
 
-use alloc::collections::VecDeque;
+#[cfg(test)]
+mod tests;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::{LogPosition, Persisted};
+use antiphon_protocol::{Code, GapReason, Slot};
 
 use crate::channel::Exchange;
-use crate::core::{CoreConfig, CoreId, Now, Output};
-use crate::lane::ToHome;
-use crate::read::ReadAnswer;
+use crate::core::{CoreConfig, CoreEvent, CoreId, Now, Output};
+use crate::home::desk::{Desk, Turn};
+use crate::home::limits::{CHANNELS_PER_TURN_MAX, EXPIRE_EVERY_MS, TICK_MS};
+use crate::home::partition::Partition;
+use crate::home::reads::{Purpose, Reading};
+use crate::home::settings::HomeSettings;
+use crate::lane::{Gap, RoomKey, ToHome};
+use crate::read::{ReadAnswer, ReadFailure, ReadPurpose};
 
 pub use recovering::Recovering;
 pub use seed::{Condition, PartitionSeed, Unsound};
-
-/// What home counts.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct HomeStats {}
+pub use stats::HomeStats;
 
 /// The partitions at home on one core.
 #[derive(Debug)]
 pub(crate) struct Home {
-    outputs: VecDeque<Output>,
+    settings: HomeSettings,
+    exchange: Arc<Exchange>,
+    /// Partition `p` stands at `p / cores`.
+    partitions: Vec<Partition>,
+    desk: Desk,
+    /// When silent producers are looked for next.
+    sweep_at_ms: u64,
+    /// When Raft's clock ticks next, if any group needs it.
+    tick_at_ms: u64,
 }
 
 impl Home {
+    /// Starts the partitions at home here, as recovered. Others among `seeds` are a bug of the server.
     pub(crate) fn new(
-        _config: CoreConfig,
-        _exchange: Arc<Exchange>,
-        _partitions: Vec<PartitionSeed>,
-        _now: Now,
+        config: CoreConfig,
+        exchange: Arc<Exchange>,
+        seeds: Vec<PartitionSeed>,
+        now: Now,
     ) -> Home {
+        Home::with_settings(HomeSettings::new(config), exchange, seeds, now)
+    }
+
+    pub(crate) fn with_settings(
+        settings: HomeSettings,
+        exchange: Arc<Exchange>,
+        mut seeds: Vec<PartitionSeed>,
+        now: Now,
+    ) -> Home {
+        seeds.sort_by_key(PartitionSeed::partition);
+        let mut desk = Desk::new(settings.map.cores());
+        let mut partitions = Vec::with_capacity(seeds.len());
+        for seed in seeds {
+            let is_next = usize::from(seed.partition / settings.map.cores()) == partitions.len();
+            let is_here = settings.map.home_of_partition(seed.partition) == settings.core;
+            assert!(
+                is_next && is_here,
+                "INV-HOME-33: a core gets exactly the partitions at home on it"
+            );
+            let partition = Partition::start(seed, &settings);
+            if let Some(code) = partition.impairment() {
+                desk.put(Output::Event(CoreEvent::GroupQuarantined {
+                    group: partition.group(),
+                    code,
+                }));
+            }
+            partitions.push(partition);
+        }
+        let sweep_at_ms = now.mono_ms + EXPIRE_EVERY_MS;
         Home {
-            outputs: VecDeque::new(),
+            settings,
+            exchange,
+            partitions,
+            desk,
+            sweep_at_ms,
+            tick_at_ms: now.mono_ms + TICK_MS,
         }
     }
 
     /// Handles one message of an edge; answers are `Output::Lane`.
-    pub(crate) fn handle(&mut self, _from: CoreId, _message: ToHome, _now: Now) {}
-
-    pub(crate) fn persisted(
-        &mut self,
-        _persisted: &[Persisted],
-        _sync_end: LogPosition,
-        _now: Now,
-    ) {
+    pub(crate) fn handle(&mut self, from: CoreId, message: ToHome, now: Now) {
+        let slot = slot_of(&message);
+        let number = self.settings.map.partition_of(slot);
+        self.with(number, now, |partition, turn| {
+            partition.handle(turn, from, message)
+        });
     }
 
-    /// Only answers of purpose `Home`.
-    pub(crate) fn read_done(&mut self, _answer: ReadAnswer, _now: Now) {}
+    /// The log thread has synced readies of groups at home here.
+    pub(crate) fn persisted(&mut self, persisted: &[Persisted], sync_end: LogPosition, _now: Now) {
+        assert!(
+            sync_end >= self.desk.sync_end,
+            "INV-HOME-34: what is synced stays synced"
+        );
+        self.desk.sync_end = sync_end;
+        for report in persisted {
+            let number = report
+                .group
+                .0
+                .checked_sub(1)
+                .and_then(|number| u16::try_from(number).ok());
+            let partition = number.and_then(|number| {
+                self.partitions
+                    .get_mut(usize::from(number / self.settings.map.cores()))
+            });
+            let partition = partition.filter(|partition| partition.group() == report.group);
+            partition
+                .expect("INV-HOME-19: reports reach their group")
+                .persisted(report);
+        }
+    }
+
+    /// A reader thread has answered a read of home itself.
+    pub(crate) fn read_done(&mut self, answer: ReadAnswer, now: Now) {
+        let ReadPurpose::Home(read) = answer.purpose else {
+            return;
+        };
+        let Some(Reading { partition, purpose }) = self.desk.take_read(read) else {
+            return;
+        };
+        let ReadAnswer {
+            room, from, result, ..
+        } = answer;
+        self.with(partition, now, |partition, turn| match purpose {
+            Purpose::Position {
+                edge,
+                subscribe,
+                next,
+            } => partition.position_read(turn, edge, &subscribe, room, next, result),
+            Purpose::Window(key) => partition.window_read(turn, &key, result),
+            Purpose::Gap {
+                edge,
+                from: missing,
+                reader,
+            } => match result {
+                Ok(read) => {
+                    let gap = Gap {
+                        from: missing,
+                        to: from.previous(),
+                        link: read.link_before,
+                        reason: GapReason::DAMAGED,
+                    };
+                    partition.tell_gap(turn, edge, &reader, gap);
+                }
+                Err(failure) => {
+                    let code = if failure == ReadFailure::Busy {
+                        Code::UNAVAILABLE
+                    } else {
+                        Code::DAMAGED
+                    };
+                    partition.fail_gap(turn, edge, &reader, code);
+                }
+            },
+        });
+    }
 
     /// Drains room channels by budget, proposes, readies, applies. `true`: more to do.
-    pub(crate) fn turn(&mut self, _now: Now) -> bool {
-        false
+    pub(crate) fn turn(&mut self, now: Now) -> bool {
+        for _ in 0..CHANNELS_PER_TURN_MAX {
+            let Some(channel) = self.exchange.next_ready(self.settings.core) else {
+                break;
+            };
+            let slot = Slot::of(channel.namespace(), channel.name());
+            let number = self.settings.map.partition_of(slot);
+            self.with(number, now, |partition, _| partition.channel_ready(channel));
+        }
+        let mut has_more = false;
+        let Home {
+            settings,
+            exchange,
+            partitions,
+            desk,
+            ..
+        } = self;
+        let mut turn = Turn {
+            now,
+            settings,
+            exchange,
+            desk,
+        };
+        for partition in partitions {
+            has_more |= partition.turn(&mut turn);
+        }
+        self.desk.flush_acks();
+        has_more || self.exchange.has_ready(self.settings.core)
     }
 
+    /// When [`Home::tick`] wants to be called next.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        None
+        let ticks = self
+            .partitions
+            .iter()
+            .any(Partition::needs_ticks)
+            .then_some(self.tick_at_ms);
+        let sweep = self
+            .partitions
+            .iter()
+            .any(|partition| partition.state().producer_count() > 0)
+            .then_some(self.sweep_at_ms);
+        ticks.into_iter().chain(sweep).min()
     }
 
-    pub(crate) fn tick(&mut self, _now: Now) {}
+    /// Time has passed. A long pause is one tick, never caught up.
+    pub(crate) fn tick(&mut self, now: Now) {
+        if now.mono_ms >= self.tick_at_ms {
+            self.tick_at_ms = now.mono_ms + TICK_MS;
+            self.partitions
+                .iter_mut()
+                .filter(|partition| partition.needs_ticks())
+                .for_each(Partition::tick);
+        }
+        if now.mono_ms >= self.sweep_at_ms {
+            self.sweep_at_ms = now.mono_ms + EXPIRE_EVERY_MS;
+            self.partitions.iter_mut().for_each(Partition::sweep);
+        }
+    }
 
     /// Drained by the facade after each of the calls above.
     pub(crate) fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.desk.poll()
     }
 
     /// Nothing admitted waits for its commit or apply.
     pub(crate) fn is_idle(&self) -> bool {
-        true
+        self.partitions.iter().all(Partition::is_idle)
+            && !self.exchange.has_ready(self.settings.core)
     }
 
     pub(crate) fn stats(&self) -> HomeStats {
-        HomeStats {}
+        let sum =
+            |of: fn(&Partition) -> usize| self.partitions.iter().map(of).sum::<usize>() as u64;
+        HomeStats {
+            partitions: self.partitions.len() as u64,
+            partitions_impaired: sum(|partition| usize::from(partition.impairment().is_some())),
+            rooms: sum(|partition| partition.state().room_count()),
+            producers: sum(|partition| partition.state().producer_count()),
+            hot_bytes: sum(Partition::hot_bytes),
+            ..self.desk.stats
+        }
+    }
+
+    /// Calls a partition at home here, with the desk.
+    fn with(&mut self, number: u16, now: Now, call: impl FnOnce(&mut Partition, &mut Turn<'_>)) {
+        let Home {
+            settings,
+            exchange,
+            partitions,
+            desk,
+            ..
+        } = self;
+        assert!(
+            settings.map.home_of_partition(number) == settings.core,
+            "INV-HOME-35: messages reach the home of their room"
+        );
+        let partition = partitions
+            .get_mut(usize::from(number / settings.map.cores()))
+            .expect("INV-HOME-33: all partitions at home here are here");
+        call(
+            partition,
+            &mut Turn {
+                now,
+                settings,
+                exchange,
+                desk,
+            },
+        );
+    }
+}
+
+/// The slot of the room that a message is about.
+fn slot_of(message: &ToHome) -> Slot {
+    let (namespace, room) = match message {
+        ToHome::OpenChannel { namespace, room } => (*namespace, room),
+        ToHome::Subscribe(subscribe) => (subscribe.namespace, &subscribe.room),
+        ToHome::Unsubscribe(unsubscribe) => (unsubscribe.namespace, &unsubscribe.room),
+        ToHome::Fetch(fetch) => (fetch.namespace, &fetch.room),
+        ToHome::Tail(tail) => return tail.room.slot(),
+    };
+    match room {
+        RoomKey::Id(id) => id.slot(),
+        RoomKey::Name(name) => Slot::of(namespace, name),
     }
 }

@@ -129,6 +129,7 @@ impl Overlay {
     }
 
     /// Whether nothing is staged.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.heads.is_empty()
             && self.names.is_empty()

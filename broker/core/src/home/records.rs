@@ -2,7 +2,9 @@
 //!
 //! These bytes were built here or come from a block whose checksum was checked, so records' own checksums are not computed again.
 
-use antiphon_protocol::{DecodeError, FRAME_HEADER_BYTES, Record, Seq};
+use core::ops::Range;
+
+use antiphon_protocol::{DecodeError, FRAME_HEADER_BYTES, Link, Record, Seq};
 
 /// Why bytes of ours are no records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -10,6 +12,9 @@ pub(crate) enum RecordFault {
     /// The bytes end inside a frame.
     #[error("a record is cut short")]
     Cut,
+    /// A record that is not the one that should stand here.
+    #[error("not the record that should stand here")]
+    Broken,
     /// A frame that is no record.
     #[error("not a record: {0}")]
     Decode(DecodeError),
@@ -17,21 +22,13 @@ pub(crate) enum RecordFault {
 
 /// The records in `bytes`, in order; ends after the first fault.
 pub(crate) fn records(bytes: &[u8]) -> Records<'_> {
-    Records { rest: bytes, at: 0 }
+    Records { rest: bytes }
 }
 
 /// See [`records`].
 #[derive(Clone, Debug)]
 pub(crate) struct Records<'a> {
     rest: &'a [u8],
-    at: usize,
-}
-
-impl Records<'_> {
-    /// Where the next record starts, in bytes.
-    pub(crate) fn offset(&self) -> usize {
-        self.at
-    }
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -47,48 +44,62 @@ impl<'a> Iterator for Records<'a> {
             self.rest = &[];
             return Some(Err(RecordFault::Cut));
         };
-        self.at += frame.len();
         self.rest = rest;
         Some(Record::parse_unchecked_crc(frame).map_err(RecordFault::Decode))
     }
 }
 
 /// Length of the frame at the start of `bytes`, its header included.
-fn frame_length(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn frame_length(bytes: &[u8]) -> Option<usize> {
     let len = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
     (len as usize).checked_add(FRAME_HEADER_BYTES)
 }
 
-/// The bytes of `records` that hold the seqs `from..until`, of which the first one in `records` is `first`, cut after the record that reaches
-/// `bytes_max`: offset of their start, of their end, and the seq behind them.
-pub(crate) fn cut(
-    bytes: &[u8],
-    first: Seq,
-    from: Seq,
-    until: Seq,
-    bytes_max: usize,
-) -> (usize, usize, Seq) {
-    assert!(from >= first, "INV-HOME-20: a slice starts inside its part");
-    let mut at = 0;
+/// A cut out of records that lie back to back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Cut {
+    /// Where it stands, in bytes.
+    pub(crate) bytes: Range<usize>,
+    /// Seq behind its last record.
+    pub(crate) next: Seq,
+    /// Link of the record before the first; `None`: that one is not among the bytes.
+    pub(crate) link_before: Option<Link>,
+}
+
+/// Cuts the records `from..until` out of `bytes`, whose first record is `first`: as many as fit into `bytes_max`, one at least.
+pub(crate) fn cut(bytes: &[u8], first: Seq, from: Seq, until: Seq, bytes_max: usize) -> Cut {
+    assert!(from >= first, "INV-HOME-20: a cut starts inside its part");
+    let mut start = 0;
     let mut seq = first;
-    while seq < from {
-        let Some(length) = frame_length(&bytes[at..]) else {
-            break;
-        };
-        at += length;
+    let mut link_before = None;
+    while seq < from
+        && let Some(length) = frame_length(&bytes[start..])
+    {
+        link_before = link_at(&bytes[start..]);
+        start += length;
         seq = seq.next();
     }
-    let start = at;
-    while seq < until && at < bytes.len() {
-        let Some(length) = frame_length(&bytes[at..]) else {
-            break;
-        };
-        let is_first = at == start;
-        if !is_first && at + length - start > bytes_max {
+    let mut end = start;
+    while seq < until
+        && let Some(length) = frame_length(&bytes[end..])
+    {
+        if end > start && end + length - start > bytes_max {
             break;
         }
-        at += length;
+        end += length;
         seq = seq.next();
     }
-    (start, at, seq)
+    Cut {
+        bytes: start..end,
+        next: seq,
+        link_before,
+    }
+}
+
+/// The link of the record at the start of `bytes`.
+pub(crate) fn link_at(bytes: &[u8]) -> Option<Link> {
+    let length = frame_length(bytes)?;
+    Record::parse_unchecked_crc(bytes.get(..length)?)
+        .ok()
+        .map(|record| record.link())
 }

@@ -3,6 +3,7 @@
 //! The library panics where it finds its own state impossible (`fatal!`). Such a group is quarantined; the others of the process go on. These are the
 //! only lines of this crate that name `std`: the library needs it anyway, and unwinding can be caught nowhere else.
 
+// raft is the std exception.
 extern crate std;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

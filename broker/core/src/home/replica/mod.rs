@@ -24,7 +24,7 @@ use slog::{Discard, Logger, o};
 use crate::home::hot_tail::HotTail;
 use crate::home::limits::{
     COMMITTED_BYTES_PER_READY, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, HEARTBEAT_TICKS,
-    RAFT_MESSAGE_BYTES_MAX, UNCOMMITTED_BYTES_MAX,
+    RAFT_MESSAGE_BYTES_MAX,
 };
 use crate::home::state::Part;
 use boundary::guarded;
@@ -42,6 +42,8 @@ pub(crate) struct ReplicaStart {
     pub(crate) group: GroupId,
     /// Makes election timeouts differ between runs.
     pub(crate) seed: u64,
+    /// Proposals beyond this many uncommitted bytes are dropped.
+    pub(crate) uncommitted_bytes_max: u64,
     /// Term and vote as persisted.
     pub(crate) hard_state: HardState,
     /// Everything up to here is in the state already; committed and synced.
@@ -109,6 +111,7 @@ impl Replica {
             node,
             group,
             seed,
+            uncommitted_bytes_max,
             hard_state,
             applied,
             mut hot,
@@ -133,7 +136,7 @@ impl Replica {
             commit: applied,
         };
         let storage = PartitionStorage::new(hot, hard_state, alloc::vec![node_id]);
-        let config = settings(node_id, applied);
+        let config = settings(node_id, applied, uncommitted_bytes_max);
         let logger = Logger::root(Discard, o!());
         let made = guarded(|| RawNode::new(&config, storage, &logger).ok().map(Box::new));
         let mut replica = Replica {
@@ -297,7 +300,7 @@ impl Replica {
     }
 }
 
-fn settings(id: u64, applied: Index) -> Config {
+fn settings(id: u64, applied: Index, uncommitted_bytes_max: u64) -> Config {
     Config {
         id,
         applied: applied.0,
@@ -311,7 +314,7 @@ fn settings(id: u64, applied: Index) -> Config {
         check_quorum: true,
         // With it, a follower may ack entries that nobody stored.
         batch_append: false,
-        max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+        max_uncommitted_size: uncommitted_bytes_max,
         max_committed_size_per_ready: COMMITTED_BYTES_PER_READY,
         ..Config::default()
     }

@@ -1,0 +1,318 @@
+//! Answering retries: what took effect is told again, and nothing takes effect twice.
+//!
+//! The state knows a producer's newest number only; where an older one stands, and what it was, is found by hopping back through its records (see
+//! `window`), in memory or through a reader thread. All retries of a producer that come meanwhile wait for one window.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use antiphon_protocol::RecordKind;
+use antiphon_protocol::{Code, Link, ProducerSeq, RoomId, Seq, Timestamp, publish_digest};
+
+use crate::channel::{PublishBatch, PublishRequest};
+use crate::core::Output;
+use crate::home::desk::{Asker, Turn};
+use crate::home::limits::{LOOK_BACK_SEQS, LOOK_UP_BYTES_MAX, WINDOWS_MAX};
+use crate::home::partition::Partition;
+use crate::home::partition::slicing::Found;
+use crate::home::reads::{Purpose, Reading, WindowKey};
+use crate::home::state::ProducerState;
+use crate::home::window::Window;
+use crate::lane::{Ack, Refused};
+use crate::read::{ReadFailure, ReadJob, ReadPurpose, ReadRecords};
+
+/// A retry that waits for its producer's window.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    asker: Asker,
+    producer_seq: ProducerSeq,
+    digest: u32,
+    quiet: bool,
+}
+
+/// A window that is being resolved.
+#[derive(Debug)]
+struct Resolving {
+    key: WindowKey,
+    window: Window,
+    /// Lowest number that a retry asks for.
+    want: ProducerSeq,
+    retries: Vec<Retry>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Duplicates {
+    /// Resolved, oldest first.
+    windows: VecDeque<(WindowKey, Window)>,
+    /// Each waits for one read; bounded by the publishes in flight of all connections.
+    resolving: Vec<Resolving>,
+}
+
+impl Duplicates {
+    fn find(&self, key: &WindowKey) -> Option<&Window> {
+        self.windows
+            .iter()
+            .rev()
+            .find(|(known, _)| known == key)
+            .map(|(_, window)| window)
+    }
+
+    fn take(&mut self, key: &WindowKey) -> Option<Window> {
+        let at = self.windows.iter().position(|(known, _)| known == key)?;
+        self.windows.remove(at).map(|(_, window)| window)
+    }
+
+    fn keep(&mut self, key: WindowKey, window: Window) {
+        if self.windows.len() >= WINDOWS_MAX {
+            self.windows.pop_front();
+        }
+        self.windows.push_back((key, window));
+    }
+}
+
+impl Partition {
+    /// Answers a publish that took effect before; `state` is what is committed of its producer.
+    pub(super) fn duplicate(
+        &mut self,
+        turn: &mut Turn<'_>,
+        room: RoomId,
+        state: ProducerState,
+        batch: &PublishBatch,
+        publish: &PublishRequest,
+    ) {
+        let asker = Asker {
+            edge: batch.edge,
+            conn: batch.conn,
+            request: publish.request,
+        };
+        let kind = RecordKind::from_wire(publish.kind);
+        let digest = publish_digest(
+            kind,
+            publish.codec,
+            batch.headers(publish),
+            batch.body(publish),
+        );
+        let retry = Retry {
+            asker,
+            producer_seq: publish.producer_seq,
+            digest,
+            quiet: publish.quiet,
+        };
+        if state.last.0 - publish.producer_seq.0 >= u64::from(turn.settings.limits.in_flight_max) {
+            return answer(turn, room, &retry, None);
+        }
+        let key = (room, publish.producer, batch.sender.clone());
+        if let Some(resolving) = self
+            .duplicates
+            .resolving
+            .iter_mut()
+            .find(|resolving| resolving.key == key)
+            && resolving.window.covers(retry.producer_seq)
+        {
+            resolving.want = resolving.want.min(retry.producer_seq);
+            resolving.retries.push(retry);
+            return;
+        }
+        if let Some(window) = self.duplicates.find(&key)
+            && let Some(placed) = window.find(retry.producer_seq)
+        {
+            let placed = *placed;
+            return answer(
+                turn,
+                room,
+                &retry,
+                Some((placed.digest, placed.seq, placed.link, placed.time)),
+            );
+        }
+        let known = self
+            .duplicates
+            .take(&key)
+            .filter(|window| window.covers(retry.producer_seq));
+        let window = known.unwrap_or_else(|| Window::new(publish.producer, state));
+        let resolving = Resolving {
+            key,
+            window,
+            want: retry.producer_seq,
+            retries: alloc::vec![retry],
+        };
+        self.resolve(turn, resolving);
+    }
+
+    /// Hops on as far as memory reaches; then a reader thread is asked, or all retries are answered.
+    fn resolve(&mut self, turn: &mut Turn<'_>, mut resolving: Resolving) {
+        let depth_max = depth_max(turn);
+        let room = resolving.key.0;
+        while let Some(hop) = resolving.window.next_hop(resolving.want, depth_max) {
+            match self.find_records(room, hop, hop.next(), 1) {
+                Found::Hot(_) => {
+                    let Some((bytes, first)) = self.hot_part(room, hop) else {
+                        break;
+                    };
+                    let hopped = resolving
+                        .window
+                        .hop(&bytes, first, resolving.want, depth_max);
+                    assert!(
+                        hopped.is_ok(),
+                        "INV-HOME-30: distances lead to the producer's records: {hopped:?}"
+                    );
+                }
+                Found::Cold(_) => return self.look_up(turn, resolving, hop),
+                Found::Missing(_) => resolving.window.end(),
+            }
+        }
+        self.resolved(turn, resolving);
+    }
+
+    /// Asks a reader thread for the record `hop` and some before it, where the producer's earlier ones probably are.
+    fn look_up(&mut self, turn: &mut Turn<'_>, resolving: Resolving, hop: Seq) {
+        let room = resolving.key.0;
+        let early = Seq(hop.0.saturating_sub(LOOK_BACK_SEQS).max(1));
+        let (from, located) = match self.find_records(room, early, hop.next(), LOOK_UP_BYTES_MAX) {
+            Found::Cold(located) => (early, located),
+            _ => match self.find_records(room, hop, hop.next(), LOOK_UP_BYTES_MAX) {
+                Found::Cold(located) => (hop, located),
+                _ => return self.resolved(turn, resolving),
+            },
+        };
+        self.ask(turn, resolving, from, hop, located);
+    }
+
+    fn ask(
+        &mut self,
+        turn: &mut Turn<'_>,
+        resolving: Resolving,
+        from: Seq,
+        hop: Seq,
+        located: Vec<antiphon_log::Located>,
+    ) {
+        turn.desk.stats.reads_cold += 1;
+        let purpose = Purpose::Window(resolving.key.clone());
+        let read = turn.desk.expect_read(Reading {
+            partition: self.number,
+            purpose,
+        });
+        turn.desk.put(Output::Read(ReadJob {
+            reply_to: turn.settings.core,
+            purpose: ReadPurpose::Home(read),
+            room: resolving.key.0,
+            from,
+            until: hop.next(),
+            bytes_max: LOOK_UP_BYTES_MAX,
+            located,
+            below: turn.desk.sync_end,
+        }));
+        self.duplicates.resolving.push(resolving);
+    }
+
+    /// A reader thread has answered a look-up.
+    pub(crate) fn window_read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &WindowKey,
+        result: Result<ReadRecords, ReadFailure>,
+    ) {
+        let Some(at) = self
+            .duplicates
+            .resolving
+            .iter()
+            .position(|resolving| resolving.key == *key)
+        else {
+            return;
+        };
+        let mut resolving = self.duplicates.resolving.remove(at);
+        let depth_max = depth_max(turn);
+        let before = resolving.window.next_hop(resolving.want, depth_max);
+        match result {
+            Ok(read) => {
+                if resolving
+                    .window
+                    .hop(&read.records, read.first, resolving.want, depth_max)
+                    .is_err()
+                {
+                    resolving.window.end();
+                }
+                let after = resolving.window.next_hop(resolving.want, depth_max);
+                match after {
+                    // The slice was full before it came to the record sought: exactly that one next.
+                    Some(hop) if after == before => self.look_at(turn, resolving, hop, read.first),
+                    _ => self.resolve(turn, resolving),
+                }
+            }
+            Err(ReadFailure::Busy) => {
+                for retry in &resolving.retries {
+                    turn.desk
+                        .refuse(retry.asker, Refused::Publish, Code::UNAVAILABLE, 0);
+                }
+            }
+            Err(ReadFailure::Damaged | ReadFailure::Gone) => {
+                resolving.window.end();
+                self.resolved(turn, resolving);
+            }
+        }
+    }
+
+    fn look_at(&mut self, turn: &mut Turn<'_>, mut resolving: Resolving, hop: Seq, tried: Seq) {
+        match self.find_records(resolving.key.0, hop, hop.next(), 1) {
+            Found::Cold(located) if tried != hop => self.ask(turn, resolving, hop, hop, located),
+            Found::Hot(_) => self.resolve(turn, resolving),
+            _ => {
+                resolving.window.end();
+                self.resolved(turn, resolving);
+            }
+        }
+    }
+
+    /// The window reaches as far as it can: all its retries are answered.
+    fn resolved(&mut self, turn: &mut Turn<'_>, resolving: Resolving) {
+        let Resolving {
+            key,
+            window,
+            retries,
+            ..
+        } = resolving;
+        for retry in &retries {
+            let placed = window
+                .find(retry.producer_seq)
+                .map(|placed| (placed.digest, placed.seq, placed.link, placed.time));
+            answer(turn, key.0, retry, placed);
+        }
+        self.duplicates.keep(key, window);
+    }
+}
+
+fn depth_max(turn: &Turn<'_>) -> usize {
+    turn.settings.limits.in_flight_max as usize
+}
+
+/// Tells a retry what took effect the first time; `None`: that is no longer known.
+fn answer(
+    turn: &mut Turn<'_>,
+    room: RoomId,
+    retry: &Retry,
+    placed: Option<(u32, Seq, Link, Timestamp)>,
+) {
+    if placed.is_some_and(|(digest, ..)| digest != retry.digest) {
+        return turn
+            .desk
+            .refuse(retry.asker, Refused::Publish, Code::PRODUCER_CONFLICT, 0);
+    }
+    let (_, seq, link, time) = placed.unwrap_or((0, Seq(0), Link(0), Timestamp(0)));
+    let Asker {
+        edge,
+        conn,
+        request,
+    } = retry.asker;
+    let ack = Ack {
+        conn,
+        request,
+        room,
+        producer_seq: retry.producer_seq,
+        seq,
+        link,
+        time,
+        duplicate: true,
+        quiet: retry.quiet,
+    };
+    turn.desk.ack(edge, ack);
+}

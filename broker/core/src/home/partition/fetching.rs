@@ -1,0 +1,238 @@
+//! Readers of history: one page per request; the edge asks on when its client has room.
+
+use alloc::boxed::Box;
+
+use antiphon_protocol::{Code, Link, RoomId, Seq};
+use bytes::Bytes;
+
+use crate::core::{CoreId, Output};
+use crate::home::desk::{Asker, Turn};
+use crate::home::limits::SLICE_BYTES_MAX;
+use crate::home::partition::Partition;
+use crate::home::partition::slicing::Found;
+use crate::home::reads::GapReader;
+use crate::home::state::head_at_start;
+use crate::lane::{Fetch, FetchRange, Gap, Head, Page, Refused, ToEdge};
+use crate::read::{PageRoute, ReadJob, ReadPurpose};
+
+impl Partition {
+    /// A client reads history.
+    pub(super) fn fetch(&mut self, turn: &mut Turn<'_>, edge: CoreId, fetch: Fetch) {
+        if let Some(code) = self.impairment().filter(|code| *code != Code::DAMAGED) {
+            return self.refuse_fetch(turn, edge, &fetch, code);
+        }
+        let Some(room) = self.resolve_room(fetch.namespace, &fetch.room) else {
+            let code = self.impairment().unwrap_or(Code::NOT_FOUND);
+            return self.refuse_fetch(turn, edge, &fetch, code);
+        };
+        let head = self
+            .state
+            .room(room)
+            .map_or_else(|| head_at_start(room), |room| room.head);
+        let (from, until) = span(
+            fetch.range,
+            u64::from(fetch.limit),
+            head,
+            self.first_kept(room),
+        );
+        if from >= until {
+            let link = self.hot_link(room, from.previous()).unwrap_or(head.link);
+            return self.page(
+                turn,
+                edge,
+                &fetch,
+                Content {
+                    room,
+                    gap: None,
+                    first: from,
+                    next: from,
+                    until: from,
+                    link,
+                    records: Bytes::new(),
+                },
+            );
+        }
+        let bytes_max = fetch.bytes_max.min(SLICE_BYTES_MAX);
+        match self.find_records(room, from, until, bytes_max) {
+            Found::Hot(hot) => {
+                turn.desk.stats.reads_hot += 1;
+                let content = Content {
+                    room,
+                    gap: None,
+                    first: from,
+                    next: hot.next,
+                    until,
+                    link: hot.link_before,
+                    records: hot.records,
+                };
+                self.page(turn, edge, &fetch, content);
+            }
+            Found::Cold(located) => {
+                turn.desk.stats.reads_cold += 1;
+                let route = PageRoute {
+                    conn: fetch.conn,
+                    ticket: fetch.ticket,
+                    until,
+                    head: head.seq,
+                    first_kept: self.first_kept(room),
+                };
+                turn.desk.put(Output::Read(ReadJob {
+                    reply_to: edge,
+                    purpose: ReadPurpose::Page(route),
+                    room,
+                    from,
+                    until,
+                    bytes_max,
+                    located,
+                    below: turn.desk.sync_end,
+                }));
+            }
+            Found::Missing(Some(readable)) if readable < until => {
+                self.read_gap(
+                    turn,
+                    edge,
+                    room,
+                    from,
+                    readable,
+                    GapReader::Fetch(Box::new(fetch), until),
+                );
+            }
+            Found::Missing(_) => self.refuse_fetch(turn, edge, &fetch, Code::DAMAGED),
+        }
+    }
+
+    /// Tells a reader of history what is missing; it goes on behind that.
+    pub(super) fn page_gap(
+        &self,
+        turn: &mut Turn<'_>,
+        edge: CoreId,
+        fetch: &Fetch,
+        until: Seq,
+        gap: Gap,
+    ) {
+        let Some(room) = self.resolve_room(fetch.namespace, &fetch.room) else {
+            return;
+        };
+        // The link before the gap is known only if the record there is in memory; 0 says that it is not.
+        let link = self.hot_link(room, gap.from.previous()).unwrap_or(Link(0));
+        let next = gap.to.next();
+        let content = Content {
+            room,
+            gap: Some(gap),
+            first: next,
+            next,
+            until: until.max(next),
+            link,
+            records: Bytes::new(),
+        };
+        self.page(turn, edge, fetch, content);
+    }
+
+    pub(super) fn refuse_fetch(
+        &self,
+        turn: &mut Turn<'_>,
+        edge: CoreId,
+        fetch: &Fetch,
+        code: Code,
+    ) {
+        let asker = Asker {
+            edge,
+            conn: fetch.conn,
+            request: fetch.request,
+        };
+        turn.desk
+            .refuse(asker, Refused::Fetch(fetch.ticket), code, 0);
+    }
+
+    fn page(&self, turn: &mut Turn<'_>, edge: CoreId, fetch: &Fetch, content: Content) {
+        let Content {
+            room,
+            gap,
+            first,
+            next,
+            until,
+            link,
+            records,
+        } = content;
+        let head = self.state.room(room).map_or(Seq(0), |room| room.head.seq);
+        let page = Page {
+            conn: fetch.conn,
+            ticket: fetch.ticket,
+            room,
+            gap,
+            first,
+            next,
+            until,
+            link_before: link,
+            head,
+            first_kept: self.first_kept(room),
+            records,
+        };
+        turn.desk.send(edge, ToEdge::Page(Box::new(page)));
+    }
+}
+
+/// What a page holds.
+struct Content {
+    room: RoomId,
+    gap: Option<Gap>,
+    first: Seq,
+    next: Seq,
+    until: Seq,
+    /// Link before the first record, or before the gap.
+    link: Link,
+    records: Bytes,
+}
+
+/// The seqs `from..until` that a range means; empty if `from >= until`.
+fn span(range: FetchRange, limit: u64, head: Head, first_kept: Seq) -> (Seq, Seq) {
+    let apply_end = head.seq.next();
+    let oldest = first_kept.max(Seq(1));
+    match range {
+        FetchRange::Latest => (
+            Seq(apply_end.0.saturating_sub(limit))
+                .max(oldest)
+                .min(apply_end),
+            apply_end,
+        ),
+        FetchRange::Before(position) => {
+            let until = position.min(apply_end).max(Seq(1));
+            (
+                Seq(until.0.saturating_sub(limit)).max(oldest).min(until),
+                until,
+            )
+        }
+        FetchRange::After(position) => {
+            let from = position.next().min(apply_end);
+            (from, Seq(from.0.saturating_add(limit)).min(apply_end))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_clipped_to_what_exists() {
+        let head = Head {
+            seq: Seq(10),
+            ..Head::default()
+        };
+        let at = |range, limit, kept| {
+            let (from, until) = span(range, limit, head, Seq(kept));
+            (from.0, until.0)
+        };
+        assert_eq!(at(FetchRange::Latest, 3, 1), (8, 11));
+        assert_eq!(at(FetchRange::Latest, 99, 1), (1, 11));
+        assert_eq!(at(FetchRange::Latest, 99, 5), (5, 11));
+        assert_eq!(at(FetchRange::Before(Seq(4)), 2, 1), (2, 4));
+        assert_eq!(at(FetchRange::Before(Seq(1)), 2, 1), (1, 1));
+        assert_eq!(at(FetchRange::Before(Seq(0)), 2, 1), (1, 1));
+        assert_eq!(at(FetchRange::Before(Seq(99)), 2, 1), (9, 11));
+        assert_eq!(at(FetchRange::After(Seq(0)), 4, 1), (1, 5));
+        assert_eq!(at(FetchRange::After(Seq(9)), 4, 1), (10, 11));
+        assert_eq!(at(FetchRange::After(Seq(10)), 4, 1), (11, 11));
+        assert_eq!(at(FetchRange::After(Seq(u64::MAX)), 4, 1), (11, 11));
+    }
+}

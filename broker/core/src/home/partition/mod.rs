@@ -1,0 +1,319 @@
+//! One partition: a Raft group with the state it agrees on and everything that waits on it.
+//!
+//! ```text
+//!  room channels ─gather─▶ batches ─stamp─▶ one entry ─propose─▶ replica ─▶ log thread
+//!                                                                   │ committed
+//!      acks, deliveries ◀─────────────── apply ◀────────────────────┘
+//! ```
+//! This file has the partition and its turn; each step has a file of its own.
+
+mod applying;
+mod duplicates;
+mod expiring;
+mod fetching;
+mod gathering;
+mod proposals;
+mod slicing;
+mod stamping;
+mod subscribing;
+mod tailing;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use antiphon_log::{GroupId, Persisted, RoomIndex};
+use antiphon_protocol::Code;
+use bytes::Bytes;
+
+use crate::channel::{PublishBatch, RoomChannel};
+use crate::core::{CoreEvent, CoreId, Output};
+use crate::home::channels::Channels;
+use crate::home::desk::Turn;
+use crate::home::hot_tail::HotTail;
+use crate::home::interest::Interest;
+use crate::home::limits::CHECKPOINT_FACTOR;
+use crate::home::overlay::Overlay;
+use crate::home::replica::{Replica, ReplicaStart};
+use crate::home::seed::{Condition, PartitionSeed};
+use crate::home::settings::HomeSettings;
+use crate::home::state::State;
+use crate::lane::ToHome;
+use crate::read::CheckpointJob;
+use duplicates::Duplicates;
+use expiring::Sweep;
+use gathering::Gathered;
+use proposals::Proposals;
+
+/// Whether a partition runs.
+#[derive(Debug)]
+enum Role {
+    /// It does.
+    Running(Replica),
+    /// It does not: publishes are refused with this code. Damaged: what is left is served to readers. Else nothing is.
+    Impaired(Code),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    number: u16,
+    group: GroupId,
+    role: Role,
+    state: State,
+    index: RoomIndex,
+    overlay: Overlay,
+    proposals: Proposals,
+    interest: Interest,
+    channels: Channels,
+    duplicates: Duplicates,
+    sweep: Sweep,
+    /// Channels that are ready and not drained, in the order of their turns.
+    ready: VecDeque<Arc<RoomChannel>>,
+    /// Batches that were taken out of their channel and not stamped: the entry was full, or an answer had to wait. They go first.
+    held: VecDeque<(Arc<RoomChannel>, PublishBatch)>,
+    gathered: Gathered,
+    /// Messages that came before the partition served, in order. Bounded by the edges' requests under way.
+    waiting: VecDeque<(CoreId, ToHome)>,
+    /// Payload bytes applied since the last checkpoint.
+    log_bytes: u64,
+    /// Size of the last checkpoint.
+    checkpoint_bytes: u64,
+}
+
+impl Partition {
+    /// Starts the partition as recovered.
+    pub(crate) fn start(seed: PartitionSeed, settings: &HomeSettings) -> Partition {
+        let group = seed.group();
+        let PartitionSeed {
+            partition,
+            state,
+            index,
+            hard_state,
+            log_first,
+            terms,
+            unsettled,
+            log_bytes,
+            checkpoint_bytes,
+            condition,
+        } = seed;
+        let role = match condition {
+            Condition::Whole => {
+                let applied = state.applied();
+                let hot = HotTail::new(log_first, applied, terms, settings.hot_bytes);
+                let start = ReplicaStart {
+                    node: settings.node,
+                    group,
+                    seed: settings.seed,
+                    uncommitted_bytes_max: settings.uncommitted_bytes_max,
+                    hard_state,
+                    applied,
+                    hot,
+                    unsettled,
+                };
+                Role::Running(Replica::start(start))
+            }
+            Condition::Damaged(_) | Condition::Hole { .. } => Role::Impaired(Code::DAMAGED),
+            Condition::Unsound { .. } => Role::Impaired(Code::INTERNAL),
+        };
+        Partition {
+            number: partition,
+            group,
+            role,
+            overlay: Overlay::new(settings.seed, state.time()),
+            state,
+            index,
+            proposals: Proposals::default(),
+            interest: Interest::new(settings.seed),
+            channels: Channels::default(),
+            duplicates: Duplicates::default(),
+            sweep: Sweep::default(),
+            ready: VecDeque::new(),
+            held: VecDeque::new(),
+            gathered: Gathered::default(),
+            waiting: VecDeque::new(),
+            log_bytes,
+            checkpoint_bytes,
+        }
+    }
+
+    /// Its state.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Why it is not whole, if so.
+    pub(crate) fn impairment(&self) -> Option<Code> {
+        match &self.role {
+            Role::Running(_) => None,
+            Role::Impaired(code) => Some(*code),
+        }
+    }
+
+    /// Its Raft group.
+    pub(crate) fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Payload bytes in memory.
+    pub(crate) fn hot_bytes(&self) -> usize {
+        self.hot().map_or(0, HotTail::bytes)
+    }
+
+    /// Nothing admitted or asked waits here.
+    pub(crate) fn is_idle(&self) -> bool {
+        let is_settled = match &self.role {
+            Role::Running(replica) => replica.is_idle(),
+            Role::Impaired(_) => true,
+        };
+        is_settled
+            && self.proposals.is_empty()
+            && self.held.is_empty()
+            && self.ready.is_empty()
+            && self.waiting.is_empty()
+    }
+
+    /// A channel of a room of this partition is ready.
+    pub(crate) fn channel_ready(&mut self, channel: Arc<RoomChannel>) {
+        self.ready.push_back(channel);
+    }
+
+    /// The log thread has synced readies of this group.
+    pub(crate) fn persisted(&mut self, persisted: &Persisted) {
+        if let Role::Running(replica) = &mut self.role {
+            replica.persisted(persisted);
+        }
+    }
+
+    /// Whether Raft's clock matters now.
+    pub(crate) fn needs_ticks(&self) -> bool {
+        matches!(&self.role, Role::Running(replica) if replica.needs_ticks())
+    }
+
+    /// Raft's clock ticks.
+    pub(crate) fn tick(&mut self) {
+        if let Role::Running(replica) = &mut self.role {
+            replica.tick();
+        }
+    }
+
+    /// Once per turn, after all inputs. `true`: there is more to do at once.
+    pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> bool {
+        self.pump(turn);
+        if self.answers() {
+            while let Some((edge, message)) = self.waiting.pop_front() {
+                self.answer(turn, edge, message);
+            }
+        }
+        self.admit(turn);
+        self.pump(turn);
+        self.quarantine_if_broken(turn);
+        self.checkpoint_if_due(turn);
+        self.may_admit() && !(self.ready.is_empty() && self.held.is_empty())
+    }
+
+    /// Handles one message of an edge; before the partition serves, it waits: heads and producers may be about to move without anything new, by
+    /// what was synced before the last stop.
+    pub(crate) fn handle(&mut self, turn: &mut Turn<'_>, edge: CoreId, message: ToHome) {
+        if self.answers() && self.waiting.is_empty() {
+            self.answer(turn, edge, message);
+        } else {
+            self.waiting.push_back((edge, message));
+        }
+    }
+
+    fn answer(&mut self, turn: &mut Turn<'_>, edge: CoreId, message: ToHome) {
+        match message {
+            ToHome::OpenChannel { namespace, room } => {
+                self.open_channel(turn, edge, namespace, room)
+            }
+            ToHome::Subscribe(subscribe) => self.subscribe(turn, edge, subscribe),
+            ToHome::Unsubscribe(unsubscribe) => self.unsubscribe(edge, &unsubscribe),
+            ToHome::Tail(tail) => self.tail(turn, edge, tail),
+            ToHome::Fetch(fetch) => self.fetch(turn, edge, fetch),
+        }
+    }
+
+    /// Whether questions are answered: the state holds everything that was ever acked.
+    fn answers(&self) -> bool {
+        match &self.role {
+            Role::Running(replica) => replica.is_serving(),
+            Role::Impaired(_) => true,
+        }
+    }
+
+    /// Whether publishes are looked at: a running partition leads and has memory left; an impaired one refuses.
+    fn may_admit(&self) -> bool {
+        match &self.role {
+            Role::Running(replica) => {
+                replica.is_serving() && replica.hot().is_some_and(|hot| !hot.is_full())
+            }
+            Role::Impaired(_) => true,
+        }
+    }
+
+    fn hot(&self) -> Option<&HotTail> {
+        match &self.role {
+            Role::Running(replica) => replica.hot(),
+            Role::Impaired(_) => None,
+        }
+    }
+
+    /// Takes what Raft has to do until it has nothing: entries to the log thread, committed ones into the state.
+    fn pump(&mut self, turn: &mut Turn<'_>) {
+        while let Role::Running(replica) = &mut self.role
+            && let Some(work) = replica.work()
+        {
+            if let Some(append) = work.append {
+                turn.desk.put(Output::Append(append));
+            }
+            for entry in work.committed {
+                self.apply(turn, &entry);
+            }
+        }
+    }
+
+    /// The library panicked: nothing of this group is served any more. What was proposed may have become durable or not; the code leaves its
+    /// numbers bound, so that retries find out after a restart.
+    fn quarantine_if_broken(&mut self, turn: &mut Turn<'_>) {
+        if !matches!(&self.role, Role::Running(replica) if replica.is_broken()) {
+            return;
+        }
+        let code = Code::INTERNAL;
+        self.role = Role::Impaired(code);
+        self.overlay.clear(&self.state);
+        self.proposals.refuse_all(turn, code);
+        for (room, edge) in self.interest.take_all() {
+            turn.desk
+                .send(edge, crate::lane::ToEdge::Ended { room, code });
+        }
+        turn.desk.put(Output::Event(CoreEvent::GroupQuarantined {
+            group: self.group,
+            code,
+        }));
+    }
+
+    fn checkpoint_if_due(&mut self, turn: &mut Turn<'_>) {
+        let due = turn
+            .settings
+            .checkpoint_bytes_min
+            .max(CHECKPOINT_FACTOR * self.checkpoint_bytes);
+        if self.log_bytes < due || self.impairment().is_some() {
+            return;
+        }
+        let bytes = Bytes::from(self.state.encode());
+        self.checkpoint_bytes = bytes.len() as u64;
+        self.log_bytes = 0;
+        turn.desk.stats.checkpoints += 1;
+        let (index, term) = (self.state.applied(), self.state.term());
+        turn.desk.put(Output::Checkpoint(CheckpointJob {
+            group: self.group,
+            index,
+            term,
+            bytes,
+        }));
+    }
+}
+
+/// Batches taken for one entry; see `gathering`.
+type Batches = Vec<PublishBatch>;

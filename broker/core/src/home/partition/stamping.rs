@@ -1,0 +1,379 @@
+//! Stamping: admitted publishes become records, and the batch of one turn becomes one entry.
+//!
+//! A record's bytes are built once, here, at the end of the payload that is logged, replicated and delivered.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use antiphon_log::ItemWriter;
+use antiphon_protocol::{Code, Producer, RecordFields, RecordKind, RoomId, Seq, Slot, Timestamp};
+
+use crate::channel::{PublishBatch, PublishRequest, RoomChannel};
+use crate::core::CoreId;
+use crate::home::admission::{Known, Verdict, form, window};
+use crate::home::desk::{Asker, Turn};
+use crate::home::overlay::{Proposal, Staged};
+use crate::home::partition::gathering::Visit;
+use crate::home::partition::proposals::{Parked, Pending, refuse_acks, refuse_batch};
+use crate::home::partition::{Partition, Role};
+use crate::home::replica::NotProposed;
+use crate::home::state::{Named, ProducerState, head_at_start};
+use crate::lane::{Ack, Head, Refused};
+
+/// Room for the heads of a visit's items and a name of usual length.
+const VISIT_BYTES: usize = 128;
+
+/// The entry being stamped.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) by: Proposal,
+    /// Stamped into all its records.
+    pub(super) time: Timestamp,
+    pub(super) writer: ItemWriter,
+    acks: Vec<(CoreId, Ack)>,
+    /// Publishes whose answer depends on this very entry.
+    parked: Vec<Parked>,
+}
+
+/// The run of records of one room in the draft.
+#[derive(Debug)]
+struct Run {
+    named: Named,
+    /// `None`: the room does not exist until a publish is admitted.
+    at: Option<(RoomId, Head)>,
+    /// A RECORDS item is open.
+    is_open: bool,
+}
+
+/// The publisher of consecutive publishes: looked up once, staged once.
+#[derive(Debug)]
+struct Publisher {
+    room: Option<RoomId>,
+    producer: Producer,
+    known: Known,
+    is_moved: bool,
+}
+
+impl Partition {
+    /// Stamps what is ready, as far as one entry reaches, and proposes it.
+    pub(super) fn admit(&mut self, turn: &mut Turn<'_>) {
+        if let Role::Impaired(code) = self.role {
+            return self.refuse_ready(turn, code);
+        }
+        if !self.may_admit() {
+            turn.desk.stats.stalls += u64::from(!self.ready.is_empty() || !self.held.is_empty());
+            return;
+        }
+        self.gather(turn);
+        if self.gathered.is_empty() && self.sweep.is_empty() {
+            return;
+        }
+        let by = self.overlay.begin();
+        let time = self.overlay.stamp(turn.now.wall);
+        let bytes =
+            self.gathered.bytes + self.gathered.visits.len() * VISIT_BYTES + self.sweep.bytes();
+        let writer = ItemWriter::new(Vec::with_capacity(bytes));
+        let mut draft = Draft {
+            by,
+            time,
+            writer,
+            acks: self.proposals.list(),
+            parked: Vec::new(),
+        };
+        self.stamp_expired(&mut draft);
+        let visits = core::mem::take(&mut self.gathered.visits);
+        for visit in &visits {
+            self.stamp_visit(turn, &mut draft, visit);
+        }
+        self.gathered.recycle(visits);
+        self.propose(turn, draft);
+    }
+
+    /// Answers everything that is ready with one code.
+    fn refuse_ready(&mut self, turn: &mut Turn<'_>, code: Code) {
+        for (_, batch) in self.held.drain(..) {
+            refuse_batch(turn, &batch, code);
+        }
+        for channel in self.ready.drain(..) {
+            while let Some(batch) = channel.take() {
+                refuse_batch(turn, &batch, code);
+            }
+            turn.exchange.rest(channel);
+        }
+    }
+
+    /// Gives the draft to Raft, or takes everything back.
+    fn propose(&mut self, turn: &mut Turn<'_>, draft: Draft) {
+        let Draft {
+            by,
+            writer,
+            acks,
+            parked,
+            ..
+        } = draft;
+        let payload = writer.finish();
+        let Role::Running(replica) = &mut self.role else {
+            return;
+        };
+        if payload.is_empty() {
+            self.overlay.roll_back();
+            self.proposals.recycle(acks);
+            assert!(
+                parked.is_empty(),
+                "INV-HOME-25: nothing waits for an empty entry"
+            );
+            return;
+        }
+        turn.desk.stats.proposals += 1;
+        match replica.propose(payload) {
+            Ok((index, term)) => {
+                let staging = self.overlay.keep();
+                self.proposals.push(Pending {
+                    by,
+                    index,
+                    term,
+                    staging,
+                    acks,
+                    parked,
+                });
+            }
+            Err(why) => {
+                self.overlay.roll_back();
+                turn.desk.stats.proposals_dropped += 1;
+                let code = if why == NotProposed::Dropped {
+                    Code::UNAVAILABLE
+                } else {
+                    Code::INTERNAL
+                };
+                refuse_acks(turn, &acks, code);
+                self.proposals.recycle(acks);
+                self.held.extend(parked);
+            }
+        }
+    }
+
+    fn stamp_visit(&mut self, turn: &mut Turn<'_>, draft: &mut Draft, visit: &Visit) {
+        let named = (visit.channel.namespace(), visit.channel.name().clone());
+        let room = self.overlay.named(&self.state, &named);
+        let at = room.map(|room| {
+            (
+                room,
+                self.overlay
+                    .head(&self.state, room)
+                    .unwrap_or_else(|| head_at_start(room)),
+            )
+        });
+        let mut run = Run {
+            named,
+            at,
+            is_open: false,
+        };
+        for batch in &visit.batches {
+            self.stamp_batch(turn, draft, &mut run, &visit.channel, batch);
+        }
+        if let (true, Some((room, head))) = (run.is_open, run.at) {
+            let written = draft.writer.end_records();
+            assert!(
+                written.next == head.seq.next(),
+                "INV-HOME-26: the head staged is that of the last record written"
+            );
+            self.overlay.stage_head(room, head);
+        }
+    }
+
+    fn stamp_batch(
+        &mut self,
+        turn: &mut Turn<'_>,
+        draft: &mut Draft,
+        run: &mut Run,
+        channel: &Arc<RoomChannel>,
+        batch: &PublishBatch,
+    ) {
+        let mut publisher: Option<Publisher> = None;
+        for publish in &batch.publishes {
+            let asker = Asker {
+                edge: batch.edge,
+                conn: batch.conn,
+                request: publish.request,
+            };
+            if let Err((code, hint)) = form(
+                publish.kind,
+                publish.headers_len,
+                publish.body_len,
+                &turn.settings.limits,
+            ) {
+                turn.desk.refuse(asker, Refused::Publish, code, hint);
+                continue;
+            }
+            if publisher
+                .as_ref()
+                .is_none_or(|publisher| publisher.producer != publish.producer)
+            {
+                self.stage(publisher.take(), run, batch);
+                publisher = Some(self.publisher(run, publish.producer, batch));
+            }
+            let Some(publisher) = &mut publisher else {
+                continue;
+            };
+            match window(
+                &publisher.known,
+                publish.producer,
+                publish.producer_seq,
+                draft.time,
+            ) {
+                Verdict::Admit { previous } => {
+                    self.stamp(draft, run, publisher, previous, batch, publish)
+                }
+                Verdict::Refuse(code, hint) => {
+                    turn.desk.refuse(asker, Refused::Publish, code, hint)
+                }
+                Verdict::Wait(by) => self.park(draft, by, channel, batch, publish),
+                Verdict::Duplicate(state) => {
+                    // A committed producer implies a committed room.
+                    let Some((room, _)) = run.at else { continue };
+                    self.duplicate(turn, room, state, batch, publish);
+                }
+            }
+        }
+        self.stage(publisher, run, batch);
+    }
+
+    fn publisher(&self, run: &Run, producer: Producer, batch: &PublishBatch) -> Publisher {
+        let sender = batch.sender.as_bytes();
+        let room = run.at.map(|(room, _)| room);
+        let known = room.map_or_else(Known::default, |room| Known {
+            committed: self.state.producer(room, producer, sender),
+            staged: self.overlay.producer(room, producer, sender),
+        });
+        Publisher {
+            room,
+            producer,
+            known,
+            is_moved: false,
+        }
+    }
+
+    /// Stages what a publisher has moved on to.
+    fn stage(&mut self, publisher: Option<Publisher>, run: &Run, batch: &PublishBatch) {
+        let (Some(publisher), Some((room, _))) = (publisher, run.at) else {
+            return;
+        };
+        if let (true, Some(staged)) = (publisher.is_moved, publisher.known.staged) {
+            assert!(
+                publisher.room.is_none_or(|known| known == room),
+                "INV-HOME-27: a publisher is staged in its room"
+            );
+            self.overlay.stage_producer(
+                room,
+                publisher.producer,
+                batch.sender.clone(),
+                staged.value,
+            );
+        }
+    }
+
+    /// Builds one record at the end of the draft.
+    fn stamp(
+        &mut self,
+        draft: &mut Draft,
+        run: &mut Run,
+        publisher: &mut Publisher,
+        previous: Option<Seq>,
+        batch: &PublishBatch,
+        publish: &PublishRequest,
+    ) {
+        let (room, mut head) = self.open_run(draft, run);
+        let kind = RecordKind::from_wire(publish.kind);
+        head.seq = head.seq.next();
+        head.count.0 += u64::from(kind.counts());
+        head.time = draft.time;
+        let back = previous.map_or(0, |previous| {
+            u32::try_from(head.seq.0 - previous.0).unwrap_or(0)
+        });
+        head.link = draft.writer.record(&RecordFields {
+            room_id: room,
+            seq: head.seq,
+            count: head.count,
+            time: head.time,
+            producer: publish.producer,
+            producer_seq: publish.producer_seq,
+            back,
+            device: batch.device,
+            kind,
+            codec: publish.codec,
+            record_flags: publish.flags,
+            sender: batch.sender.as_bytes(),
+            headers: batch.headers(publish),
+            body: batch.body(publish),
+        });
+        run.at = Some((room, head));
+        let state = ProducerState {
+            last: publish.producer_seq,
+            seq: head.seq,
+            time: head.time,
+        };
+        publisher.known.staged = Some(Staged {
+            value: Some(state),
+            by: draft.by,
+        });
+        publisher.is_moved = true;
+        let ack = Ack {
+            conn: batch.conn,
+            request: publish.request,
+            room,
+            producer_seq: publish.producer_seq,
+            seq: head.seq,
+            link: head.link,
+            time: head.time,
+            duplicate: false,
+            quiet: publish.quiet,
+        };
+        draft.acks.push((batch.edge, ack));
+    }
+
+    /// The run's room and head, created and opened if need be.
+    fn open_run(&mut self, draft: &mut Draft, run: &mut Run) -> (RoomId, Head) {
+        let (room, head) = run.at.unwrap_or_else(|| {
+            let slot = Slot::of(run.named.0, &run.named.1);
+            let counter = self.overlay.counter(&self.state, slot) + 1;
+            let room = RoomId::new(slot, counter)
+                .expect("INV-HOME-28: 2^52 rooms are not made in a slot's life");
+            draft.writer.room(room, run.named.0, run.named.1.as_bytes());
+            self.overlay.stage_room(run.named.clone(), room);
+            (room, head_at_start(room))
+        });
+        if !run.is_open {
+            draft
+                .writer
+                .begin_records(room, head.seq.next(), head.count, head.link);
+            run.is_open = true;
+        }
+        (room, head)
+    }
+
+    /// Lets one publish wait for a proposal; it is looked at again when that is applied or gone.
+    fn park(
+        &mut self,
+        draft: &mut Draft,
+        by: Proposal,
+        channel: &Arc<RoomChannel>,
+        batch: &PublishBatch,
+        publish: &PublishRequest,
+    ) {
+        let alone = PublishBatch {
+            edge: batch.edge,
+            conn: batch.conn,
+            sender: batch.sender.clone(),
+            device: batch.device,
+            publishes: alloc::vec![*publish],
+            payload: batch.payload.clone(),
+        };
+        let parked = (Arc::clone(channel), alone);
+        if by == draft.by {
+            draft.parked.push(parked);
+        } else if let Err(parked) = self.proposals.park(by, parked) {
+            // It was applied within this turn: look again in the next one.
+            self.held.push_back(parked);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a home core is made with, apart from its partitions.
+
+use antiphon_protocol::NodeId;
+
+use crate::core::{CoreConfig, CoreId};
+use crate::home::limits::{
+    CHECKPOINT_BYTES_MIN, ENTRY_BYTES_MAX, HOT_BYTES_DEFAULT, ROOM_VISIT_BYTES_MIN,
+    UNCOMMITTED_BYTES_MAX,
+};
+use crate::limits::Limits;
+use crate::map::SlotMap;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct HomeSettings {
+    /// This node.
+    pub(crate) node: NodeId,
+    /// This core.
+    pub(crate) core: CoreId,
+    /// Which partition a slot belongs to.
+    pub(crate) map: SlotMap,
+    /// What clients are told.
+    pub(crate) limits: Limits,
+    /// Seed of hash tables and election timeouts.
+    pub(crate) seed: u64,
+    /// Budget of a partition's hot tail, in bytes.
+    pub(crate) hot_bytes: usize,
+    /// Most bytes of one entry, unless a single publish is larger.
+    pub(crate) entry_bytes_max: usize,
+    /// Least bytes that a ready room may stamp per turn.
+    pub(crate) room_visit_bytes_min: usize,
+    /// Log bytes between two checkpoints, at least.
+    pub(crate) checkpoint_bytes_min: u64,
+    /// Raft drops proposals beyond this many uncommitted bytes.
+    pub(crate) uncommitted_bytes_max: u64,
+}
+
+impl HomeSettings {
+    /// The usual settings.
+    pub(crate) fn new(config: CoreConfig) -> HomeSettings {
+        HomeSettings {
+            node: config.node,
+            core: config.core,
+            map: config.map,
+            limits: config.limits,
+            seed: config.seed,
+            hot_bytes: HOT_BYTES_DEFAULT,
+            entry_bytes_max: ENTRY_BYTES_MAX,
+            room_visit_bytes_min: ROOM_VISIT_BYTES_MIN,
+            checkpoint_bytes_min: CHECKPOINT_BYTES_MIN,
+            uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a home core counts.
+
+/// Counters and sizes of the partitions at home on one core. Counters only grow.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HomeStats {
+    /// Records applied since the start.
+    pub records: u64,
+    /// Entries proposed.
+    pub proposals: u64,
+    /// Entries that Raft did not take; their publishes were refused.
+    pub proposals_dropped: u64,
+    /// Entries applied.
+    pub entries: u64,
+    /// Publishes acked, duplicates included.
+    pub acks: u64,
+    /// Publishes acked as duplicates.
+    pub duplicates: u64,
+    /// Requests refused.
+    pub refusals: u64,
+    /// Room batches sent to edges.
+    pub deliveries: u64,
+    /// Slices and pages served from memory.
+    pub reads_hot: u64,
+    /// Slices, pages and look-ups asked of reader threads.
+    pub reads_cold: u64,
+    /// Checkpoints made.
+    pub checkpoints: u64,
+    /// Producers forgotten.
+    pub producers_expired: u64,
+    /// Turns in which a partition admitted nothing because its hot tail was full.
+    pub stalls: u64,
+    /// Partitions here, now.
+    pub partitions: u64,
+    /// Of those, how many are read only or quarantined.
+    pub partitions_impaired: u64,
+    /// Rooms, now.
+    pub rooms: u64,
+    /// Producers remembered, now.
+    pub producers: u64,
+    /// Payload bytes in hot tails, now.
+    pub hot_bytes: u64,
+}

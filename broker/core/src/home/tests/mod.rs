@@ -1,0 +1,8 @@
+//! Home driven whole, with a toy log in place of the disk: what is persisted, and when, is the test's choice.
+
+mod exactly_once;
+mod publishing;
+mod reading;
+mod restart;
+mod toy_log;
+mod world;

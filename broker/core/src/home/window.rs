@@ -1,0 +1,146 @@
+//! The newest records of one producer in one room, for answering its retries.
+//!
+//! Each record tells the distance to its producer's previous one, so a window is resolved by hopping back from the newest, at most as far as a
+//! connection may have publishes in flight. Records never change, so a resolved window stays right for ever.
+
+use alloc::vec::Vec;
+
+use antiphon_protocol::{Link, Producer, ProducerSeq, Record, Seq, Timestamp};
+
+use crate::home::records::{RecordFault, frame_length};
+use crate::home::state::ProducerState;
+
+/// One record of the window.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Placed {
+    /// Its seq.
+    pub(crate) seq: Seq,
+    /// Its link.
+    pub(crate) link: Link,
+    /// Its time.
+    pub(crate) time: Timestamp,
+    /// What was published.
+    pub(crate) digest: u32,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    producer: Producer,
+    /// Number of the first of `records`.
+    top: ProducerSeq,
+    /// Descending, dense by producer_seq.
+    records: Vec<Placed>,
+    /// Seq of the next record to visit; `None`: there is none, or the chain of distances ends.
+    next: Option<Seq>,
+}
+
+impl Window {
+    /// A window with nothing resolved, from the producer's newest record down.
+    pub(crate) fn new(producer: Producer, state: ProducerState) -> Window {
+        Window {
+            producer,
+            top: state.last,
+            records: Vec::new(),
+            next: Some(state.seq),
+        }
+    }
+
+    /// The record to visit next, unless the window reaches down to `want` already or is `depth_max` deep.
+    pub(crate) fn next_hop(&self, want: ProducerSeq, depth_max: usize) -> Option<Seq> {
+        let reaches = self.find(want).is_some() || want > self.top;
+        if reaches || self.records.len() >= depth_max {
+            None
+        } else {
+            self.next
+        }
+    }
+
+    /// Whether the window starts at or above this number.
+    pub(crate) fn covers(&self, producer_seq: ProducerSeq) -> bool {
+        producer_seq <= self.top
+    }
+
+    /// The record with this number, if it is resolved.
+    pub(crate) fn find(&self, producer_seq: ProducerSeq) -> Option<&Placed> {
+        let down = self.top.0.checked_sub(producer_seq.0)?;
+        self.records.get(usize::try_from(down).ok()?)
+    }
+
+    /// Gives up on what is not resolved: it cannot be read.
+    pub(crate) fn end(&mut self) {
+        self.next = None;
+    }
+
+    /// Hops through `bytes`, whole records from seq `first` on, as far as they reach.
+    ///
+    /// # Errors
+    /// A fault if the bytes are no records, or not those that the distances promised.
+    pub(crate) fn hop(
+        &mut self,
+        bytes: &[u8],
+        first: Seq,
+        want: ProducerSeq,
+        depth_max: usize,
+    ) -> Result<(), RecordFault> {
+        let Some(start) = self.next else {
+            return Ok(());
+        };
+        let offsets = offsets(bytes, first, start);
+        while let Some(hop) = self.next_hop(want, depth_max) {
+            let Some(place) = hop.0.checked_sub(first.0) else {
+                break;
+            };
+            let Some(offset) = usize::try_from(place)
+                .ok()
+                .and_then(|place| offsets.get(place))
+            else {
+                break;
+            };
+            let rest = &bytes[*offset..];
+            let length = frame_length(rest).ok_or(RecordFault::Cut)?;
+            let frame = rest.get(..length).ok_or(RecordFault::Cut)?;
+            let record = Record::parse_unchecked_crc(frame).map_err(RecordFault::Decode)?;
+            self.visit(&record, hop)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, record: &Record<'_>, hop: Seq) -> Result<(), RecordFault> {
+        let expected = self.top.0 - self.records.len() as u64;
+        let is_promised = record.seq() == hop
+            && record.producer() == self.producer
+            && record.producer_seq().0 == expected;
+        if !is_promised {
+            return Err(RecordFault::Broken);
+        }
+        self.records.push(Placed {
+            seq: hop,
+            link: record.link(),
+            time: record.time(),
+            digest: record.digest(),
+        });
+        let back = u64::from(record.back());
+        self.next = (back != 0 && back < hop.0).then(|| Seq(hop.0 - back));
+        Ok(())
+    }
+}
+
+/// Where the records `first..=last` start in `bytes`, as far as they go.
+fn offsets(bytes: &[u8], first: Seq, last: Seq) -> Vec<usize> {
+    let mut offsets = Vec::new();
+    let mut at = 0;
+    let mut seq = first;
+    while seq <= last && at < bytes.len() {
+        let Some(length) = frame_length(&bytes[at..]) else {
+            break;
+        };
+        if at + length > bytes.len() {
+            break;
+        }
+        offsets.push(at);
+        at += length;
+        seq = seq.next();
+    }
+    offsets
+}
