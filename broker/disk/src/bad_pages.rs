@@ -30,32 +30,35 @@ pub(crate) const LINE_BYTES: usize = 18;
 /// Longest file that is read, in bytes: 65,536 lines.
 const FILE_BYTES_MAX: u64 = 65_536 * LINE_BYTES as u64;
 
-/// The bad pages known, and the open file that further ones are appended to.
-#[derive(Clone, Debug)]
+/// The bad pages known of one data directory.
+#[derive(Clone, Debug, Default)]
 pub struct BadPages {
     known: Arc<BTreeSet<(SegmentId, u32)>>,
-    /// Open for appending: a signal handler can write, but not open.
-    file: Arc<File>,
 }
 
 impl BadPages {
-    /// Reads the file in `directory`, makes it if it is missing, and keeps it open.
+    /// Reads the file in `directory`; none if there is no file.
     ///
     /// # Errors
     /// As the system says. Lines that are no lines are passed over: a crash may have torn one.
-    pub fn open(directory: &Path) -> io::Result<Self> {
-        let path = directory.join(BAD_PAGES_NAME);
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
+    pub fn read(directory: &Path) -> io::Result<Self> {
+        let file = match File::open(directory.join(BAD_PAGES_NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BadPages::default()),
+            other => other?,
+        };
         let mut text = Vec::new();
-        (&file).take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+        file.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
         Ok(BadPages {
             known: Arc::new(parse(&text)),
-            file: Arc::new(file),
         })
+    }
+
+    /// Opens the file for appending, makes it if it is missing: a signal handler can write, but not open.
+    pub(crate) fn open_note(directory: &Path) -> io::Result<Arc<File>> {
+        let path = directory.join(BAD_PAGES_NAME);
+        Ok(Arc::new(
+            OpenOptions::new().append(true).create(true).open(path)?,
+        ))
     }
 
     /// Pages known, by segment.
@@ -84,11 +87,6 @@ impl BadPages {
             (Some(segment), Ok(page)) => self.known.contains(&(segment, page)),
             _ => false,
         }
-    }
-
-    /// The file that bad pages are appended to.
-    pub(crate) fn file(&self) -> &Arc<File> {
-        &self.file
     }
 }
 

@@ -9,6 +9,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use antiphon_log::{DIRECTORY_FILE_NAME, DirectoryFile, DirectoryFileError};
 use antiphon_protocol::NodeId;
@@ -42,6 +43,8 @@ pub struct DataDirectory {
     file: DirectoryFile,
     was_created: bool,
     bad_pages: BadPages,
+    /// Where a further bad page would be noted.
+    note: Arc<File>,
     /// Held, never read.
     _lock: File,
 }
@@ -150,14 +153,16 @@ impl DataDirectory {
         for folder in FOLDERS {
             make_folder(&path.join(folder))?;
         }
-        let bad_pages = BadPages::open(path).map_err(|source| {
+        let bad_pages_error = |source| {
             let path = shown(&path.join(BAD_PAGES_NAME));
             OpenError::Io {
                 operation: "open",
                 path,
                 source,
             }
-        })?;
+        };
+        let bad_pages = BadPages::read(path).map_err(bad_pages_error)?;
+        let note = BadPages::open_note(path).map_err(bad_pages_error)?;
         watch_reads().map_err(|source| {
             let operation = "install the handler of read errors for";
             OpenError::Io {
@@ -171,6 +176,7 @@ impl DataDirectory {
             file,
             was_created,
             bad_pages,
+            note,
             _lock: lock,
         })
     }
@@ -196,10 +202,12 @@ impl DataDirectory {
     /// Its segments, for reader threads: at most `maps_max` mapped ones are kept.
     #[must_use]
     pub fn maps(&self, maps_max: usize) -> SegmentMaps {
+        let (bad_pages, note) = (self.bad_pages.clone(), Arc::clone(&self.note));
         SegmentMaps::new(
-            &self.path,
+            self.path.clone(),
             self.file.directory_id,
-            self.bad_pages.clone(),
+            bad_pages,
+            note,
             maps_max,
         )
     }

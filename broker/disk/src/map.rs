@@ -9,6 +9,7 @@ mod watch;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use antiphon_log::{BlockSeed, LogPosition, SegmentId};
 use memmap2::{MmapOptions, MmapRaw};
@@ -68,7 +69,8 @@ pub enum MapError {
 }
 
 impl SegmentMap {
-    /// Maps `segment` of the data directory `root` for reading, or copies it if it has bad pages.
+    /// Maps `segment` of the data directory `root` for reading, or copies it if it has bad pages. `note` is where a
+    /// further bad page would be noted.
     ///
     /// # Errors
     /// See [`MapError`].
@@ -77,6 +79,7 @@ impl SegmentMap {
         directory_id: u128,
         segment: SegmentId,
         bad_pages: &BadPages,
+        note: &Arc<File>,
     ) -> Result<Self, MapError> {
         let io_error = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => MapError::Missing { segment },
@@ -95,7 +98,7 @@ impl SegmentMap {
         let raw = MmapOptions::new()
             .map_raw_read_only(&file)
             .map_err(io_error)?;
-        let watched = Watched::new(raw.as_ptr() as usize, raw.len(), segment, bad_pages.file());
+        let watched = Watched::new(raw.as_ptr() as usize, raw.len(), segment, note);
         let limit = WATCHED_MAX;
         let watched = watched.ok_or(MapError::TooMany { segment, limit })?;
         Ok(SegmentMap {

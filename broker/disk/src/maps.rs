@@ -1,6 +1,7 @@
 //! Segments mapped for reading, a bounded number at a time, shared by all reader threads.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_log::{
@@ -20,6 +21,8 @@ pub struct SegmentMaps {
     root: PathBuf,
     directory_id: u128,
     bad_pages: BadPages,
+    /// Where a further bad page would be noted.
+    note: Arc<File>,
     maps_max: usize,
     /// Most recently used last; <= `maps_max`.
     maps: Mutex<Vec<Arc<SegmentMap>>>,
@@ -55,10 +58,12 @@ pub enum RoomReadError {
 }
 
 impl SegmentMaps {
+    /// Keeps at most `maps_max` maps.
     pub(crate) fn new(
-        root: &Path,
+        root: PathBuf,
         directory_id: u128,
         bad_pages: BadPages,
+        note: Arc<File>,
         maps_max: usize,
     ) -> Self {
         assert!(
@@ -67,9 +72,10 @@ impl SegmentMaps {
         );
         let maps = Mutex::new(Vec::with_capacity(maps_max));
         SegmentMaps {
-            root: root.to_owned(),
+            root,
             directory_id,
             bad_pages,
+            note,
             maps_max,
             maps,
         }
@@ -85,13 +91,14 @@ impl SegmentMaps {
         }
         // Mapped without the lock, so that a slow disk does not stop those whose map is kept. Two threads may map the
         // same segment; the later one then uses the earlier one's.
-        let map = Arc::new(SegmentMap::open(
+        let map = SegmentMap::open(
             &self.root,
             self.directory_id,
             segment,
             &self.bad_pages,
-        )?);
-        Ok(self.keep(map))
+            &self.note,
+        )?;
+        Ok(self.keep(Arc::new(map)))
     }
 
     /// Appends records to `out` as `read` says and tells which.
