@@ -3,8 +3,9 @@
 //! Derived from the log and never trusted over it. It is fed by *apply*, never by append: an entry that was overridden
 //! keeps a valid checksum on disk, and only apply knows that it does not count.
 //!
-//! Memory: a room costs about 100 bytes, a batch 4 to 6 (a varint for its number of records, one for the distance from
-//! the room's previous batch); see `runs`.
+//! Memory: a room costs about 180 bytes, a batch 2 to 5 (a varint for its number of records, one for the distance from
+//! the room's previous batch); see `runs`. Measured: one room with 2,000,000 batches 3.3 bytes a batch, or 2.3 if nobody
+//! else writes; 7,000 rooms with 256,000 batches 2.6 MB in all.
 
 mod runs;
 mod varint;

@@ -179,7 +179,10 @@ fn step() -> impl Strategy<Value = Step> {
             prop::collection::vec(bytes(0..50), 1..5)
         )
             .prop_map(|(room, first, bodies)| Step::Records(room, first, bodies)),
-        (any::<u64>(), prop::collection::vec((any::<u64>(), bytes(1..65)), 1..5))
+        (
+            any::<u64>(),
+            prop::collection::vec((any::<u64>(), bytes(1..65)), 1..5)
+        )
             .prop_map(|(room, list)| Step::Expire(room, list)),
     ]
 }
