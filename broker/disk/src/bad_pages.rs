@@ -1,9 +1,9 @@
 //! Bad pages: what a read error under a map leaves behind for the next start.
 //!
 //! A read error under a map is a signal, not an error value: the process cannot go on. Before it ends it writes segment
-//! and page into the file `bad-pages`, one line of text each. From the next start on, these segments are never mapped
-//! again and their pages are read by positioned reads; what still cannot be read is zeros, which the log finds to be
-//! damage. So one bad sector costs its range, not a crash at every start.
+//! and page into the file `bad-pages`, one line of text each. A read error that recovery meets is noted here, too. A
+//! segment named here is never mapped, but copied by positioned reads, and a page that cannot be read is damage like
+//! any other. So one bad sector costs its range, not a crash at every start.
 //!
 //! ```text
 //!  0000002a 00000f3c\n        segment and page (of 4,096 bytes) in hex; the same page may stand there twice
@@ -13,13 +13,11 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use antiphon_log::SegmentId;
-
-use crate::names::segment_of_name;
 
 /// Name of the file in the data directory.
 pub const BAD_PAGES_NAME: &str = "bad-pages";
@@ -30,72 +28,85 @@ pub(crate) const LINE_BYTES: usize = 18;
 /// Longest file that is read, in bytes: 65,536 lines.
 const FILE_BYTES_MAX: u64 = 65_536 * LINE_BYTES as u64;
 
-/// The bad pages known of one data directory.
-#[derive(Clone, Debug, Default)]
+/// The bad pages of one data directory. Clones share what is known.
+#[derive(Clone, Debug)]
 pub struct BadPages {
-    known: Arc<BTreeSet<(SegmentId, u32)>>,
+    shared: Arc<Shared>,
 }
 
+#[derive(Debug)]
+struct Shared {
+    known: RwLock<Pages>,
+    /// Open for appending: a signal handler can write, but not open.
+    note: Arc<File>,
+}
+
+type Pages = BTreeSet<(SegmentId, u32)>;
+
 impl BadPages {
-    /// Reads the file in `directory`; none if there is no file.
+    /// Reads the file in `directory` and keeps it open; makes it if it is missing.
     ///
     /// # Errors
     /// As the system says. Lines that are no lines are passed over: a crash may have torn one.
-    pub fn read(directory: &Path) -> io::Result<Self> {
-        let file = match File::open(directory.join(BAD_PAGES_NAME)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BadPages::default()),
-            other => other?,
-        };
+    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(BAD_PAGES_NAME);
+        let note = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
         let mut text = Vec::new();
-        file.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+        (&note).take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+        let shared = Shared {
+            known: RwLock::new(parse(&text)),
+            note: Arc::new(note),
+        };
         Ok(BadPages {
-            known: Arc::new(parse(&text)),
+            shared: Arc::new(shared),
         })
     }
 
-    /// Opens the file for appending, makes it if it is missing: a signal handler can write, but not open.
-    pub(crate) fn open_note(directory: &Path) -> io::Result<Arc<File>> {
-        let path = directory.join(BAD_PAGES_NAME);
-        Ok(Arc::new(
-            OpenOptions::new().append(true).create(true).open(path)?,
-        ))
-    }
-
     /// Pages known, by segment.
-    pub fn pages(&self) -> impl Iterator<Item = (SegmentId, u32)> + '_ {
-        self.known.iter().copied()
+    #[must_use]
+    pub fn pages(&self) -> Vec<(SegmentId, u32)> {
+        self.known().iter().copied().collect()
     }
 
     /// Whether a page of this segment is known to be bad.
     #[must_use]
-    pub fn concerns_segment(&self, segment: SegmentId) -> bool {
-        self.known
+    pub fn concerns(&self, segment: SegmentId) -> bool {
+        self.known()
             .range((segment, 0)..=(segment, u32::MAX))
             .next()
             .is_some()
     }
 
-    /// Whether a page of the file with this name is known to be bad.
-    pub(crate) fn concerns(&self, name: &str) -> bool {
-        !self.known.is_empty()
-            && segment_of(name).is_some_and(|segment| self.concerns_segment(segment))
-    }
-
-    /// Whether this page of the file with this name is known to be bad.
-    pub(crate) fn holds(&self, name: &str, page: u64) -> bool {
-        match (segment_of(name), u32::try_from(page)) {
-            (Some(segment), Ok(page)) => self.known.contains(&(segment, page)),
-            _ => false,
+    /// Notes a page, in memory and, as well as it goes, in the file: without the file, the next start finds it again.
+    pub(crate) fn add(&self, segment: SegmentId, page: u32) {
+        let mut known = self
+            .shared
+            .known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.insert((segment, page)) {
+            let _ = (&*self.shared.note).write_all(&line(segment.0, page));
         }
     }
+
+    /// The file, for the signal handler.
+    pub(crate) fn note(&self) -> &Arc<File> {
+        &self.shared.note
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Pages> {
+        self.shared
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The segment whose file has this name.
-fn segment_of(name: &str) -> Option<SegmentId> {
-    segment_of_name(name.strip_prefix("log/")?)
-}
-
-fn parse(text: &[u8]) -> BTreeSet<(SegmentId, u32)> {
+fn parse(text: &[u8]) -> Pages {
     text.split(|byte| *byte == b'\n')
         .filter_map(parse_line)
         .collect()

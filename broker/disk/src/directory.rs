@@ -9,16 +9,16 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use antiphon_log::{DIRECTORY_FILE_NAME, DirectoryFile, DirectoryFileError};
+use antiphon_log::{
+    CHECKPOINT_FOLDER, DIRECTORY_FILE_NAME, DirectoryFile, DirectoryFileError, LOG_FOLDER,
+};
 use antiphon_protocol::NodeId;
 
 use crate::bad_pages::{BAD_PAGES_NAME, BadPages};
 use crate::file::FileDisk;
 use crate::map::watch_reads;
 use crate::maps::SegmentMaps;
-use crate::names::{CHECKPOINT_FOLDER, LOG_FOLDER};
 
 /// Name of the file whose lock says that the directory is in use.
 const LOCK_NAME: &str = "LOCK";
@@ -43,8 +43,6 @@ pub struct DataDirectory {
     file: DirectoryFile,
     was_created: bool,
     bad_pages: BadPages,
-    /// Where a further bad page would be noted.
-    note: Arc<File>,
     /// Held, never read.
     _lock: File,
 }
@@ -153,16 +151,14 @@ impl DataDirectory {
         for folder in FOLDERS {
             make_folder(&path.join(folder))?;
         }
-        let bad_pages_error = |source| {
+        let bad_pages = BadPages::open(path).map_err(|source| {
             let path = shown(&path.join(BAD_PAGES_NAME));
             OpenError::Io {
                 operation: "open",
                 path,
                 source,
             }
-        };
-        let bad_pages = BadPages::read(path).map_err(bad_pages_error)?;
-        let note = BadPages::open_note(path).map_err(bad_pages_error)?;
+        })?;
         watch_reads().map_err(|source| {
             let operation = "install the handler of read errors for";
             OpenError::Io {
@@ -176,7 +172,6 @@ impl DataDirectory {
             file,
             was_created,
             bad_pages,
-            note,
             _lock: lock,
         })
     }
@@ -202,17 +197,16 @@ impl DataDirectory {
     /// Its segments, for reader threads: at most `maps_max` mapped ones are kept.
     #[must_use]
     pub fn maps(&self, maps_max: usize) -> SegmentMaps {
-        let (bad_pages, note) = (self.bad_pages.clone(), Arc::clone(&self.note));
+        let directory_id = self.file.directory_id;
         SegmentMaps::new(
             self.path.clone(),
-            self.file.directory_id,
-            bad_pages,
-            note,
+            directory_id,
+            self.bad_pages.clone(),
             maps_max,
         )
     }
 
-    /// Pages that could not be read under a map in an earlier life. Worth a warning at each start.
+    /// Pages that the device could not read, in this life or an earlier one. Worth a warning at each start.
     #[must_use]
     pub fn bad_pages(&self) -> &BadPages {
         &self.bad_pages

@@ -8,12 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use antiphon_log::{Disk, DiskError, DiskOp};
+use antiphon_log::{Disk, DiskError, DiskErrorKind, DiskOp, parse_segment_name};
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 use rustix::io::Errno;
 
 use crate::bad_pages::{BadPages, PAGE_BYTES};
-use crate::failure::DiskFailure;
+use crate::failure::{DiskFailure, kind};
 
 /// Files of one data directory. Clones share everything; another thread may make segments with one.
 #[derive(Clone, Debug)]
@@ -37,8 +37,7 @@ pub struct DiskFile {
 }
 
 impl FileDisk {
-    /// The files below `root`. Pages in `bad_pages` that cannot be read are read as zeros, so that the log finds
-    /// damage there instead of failing at each start.
+    /// The files below `root`. Pages of segments that cannot be read are noted in `bad_pages`.
     pub(crate) fn new(root: &Path, bad_pages: BadPages) -> Self {
         let shared = Shared {
             root: root.to_owned(),
@@ -82,33 +81,16 @@ impl FileDisk {
         })
     }
 
-    /// Reads page by page: a page that cannot be read and is known to be bad gives zeros.
-    fn read_around_bad_pages(
-        &self,
-        file: &DiskFile,
-        offset: u64,
-        into: &mut [u8],
-    ) -> io::Result<usize> {
-        let mut done = 0;
-        while done < into.len() {
-            let at = offset + done as u64;
-            let in_page = (PAGE_BYTES - at % PAGE_BYTES) as usize;
-            let end = into.len().min(done + in_page);
-            let piece = &mut into[done..end];
-            let read = match read_full(&file.file, at, piece) {
-                Ok(read) => read,
-                Err(_) if self.shared.bad_pages.holds(&file.name, at / PAGE_BYTES) => {
-                    piece.fill(0);
-                    piece.len()
-                }
-                Err(error) => return Err(error),
-            };
-            if read == 0 {
-                break;
-            }
-            done += read;
+    /// A page that the device cannot read must not be touched through a map later.
+    fn note_bad_page(&self, file: &DiskFile, offset: u64, into_len: usize, error: &io::Error) {
+        let is_one_page = offset % PAGE_BYTES + into_len as u64 <= PAGE_BYTES;
+        if !is_one_page || kind(error) != DiskErrorKind::Io {
+            return;
         }
-        Ok(done)
+        let segment = file.name.strip_prefix("log/").and_then(parse_segment_name);
+        if let (Some(segment), Ok(page)) = (segment, u32::try_from(offset / PAGE_BYTES)) {
+            self.shared.bad_pages.add(segment, page);
+        }
     }
 }
 
@@ -154,12 +136,10 @@ impl Disk for FileDisk {
     }
 
     fn read_at(&self, file: &DiskFile, offset: u64, into: &mut [u8]) -> Result<usize, DiskError> {
-        let read = match read_full(&file.file, offset, into) {
-            Err(_) if self.shared.bad_pages.concerns(&file.name) => {
-                self.read_around_bad_pages(file, offset, into)
-            }
-            other => other,
-        };
+        let read = read_full(&file.file, offset, into);
+        if let Err(error) = &read {
+            self.note_bad_page(file, offset, into.len(), error);
+        }
         self.note(DiskOp::Read, &file.name, read)
     }
 

@@ -7,14 +7,15 @@
 //! | `map` | [`SegmentMap`]: one segment readable as memory; the only unsafe code |
 //! | `maps` | [`SegmentMaps`]: a bounded number of them for the reader threads |
 //! | `bad_pages` | what a read error under a map leaves behind for the next start |
+//! | [`inspect`] | offline tools: list, dump and verify, read-only |
 
 mod bad_pages;
 mod directory;
 mod failure;
 mod file;
+pub mod inspect;
 mod map;
 mod maps;
-mod names;
 
 pub use bad_pages::{BAD_PAGES_NAME, BadPages, PAGE_BYTES};
 pub use directory::{DataDirectory, NewDirectory, OpenError, ShownPath};

@@ -9,9 +9,8 @@ mod watch;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
-use antiphon_log::{BlockSeed, LogPosition, SegmentId};
+use antiphon_log::{BlockSeed, LogPosition, SegmentId, segment_name};
 use memmap2::{MmapOptions, MmapRaw};
 
 pub use watch::SIGBUS_EXIT_STATUS;
@@ -20,7 +19,6 @@ use crate::bad_pages::{BadPages, PAGE_BYTES};
 use crate::file::read_full;
 pub(crate) use crate::map::watch::watch_reads;
 use crate::map::watch::{WATCHED_MAX, Watched};
-use crate::names::segment_name;
 
 /// A segment's bytes, mapped, or copied where a map would meet a bad page.
 #[derive(Debug)]
@@ -69,8 +67,7 @@ pub enum MapError {
 }
 
 impl SegmentMap {
-    /// Maps `segment` of the data directory `root` for reading, or copies it if it has bad pages. `note` is where a
-    /// further bad page would be noted.
+    /// Maps `segment` of the data directory `root` for reading, or copies it if it has bad pages.
     ///
     /// # Errors
     /// See [`MapError`].
@@ -79,7 +76,6 @@ impl SegmentMap {
         directory_id: u128,
         segment: SegmentId,
         bad_pages: &BadPages,
-        note: &Arc<File>,
     ) -> Result<Self, MapError> {
         let io_error = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => MapError::Missing { segment },
@@ -87,7 +83,7 @@ impl SegmentMap {
         };
         let file = File::open(root.join(segment_name(segment))).map_err(io_error)?;
         let seed = BlockSeed::new(directory_id, segment);
-        if bad_pages.concerns_segment(segment) {
+        if bad_pages.concerns(segment) {
             let bytes = Source::Copied(copy(&file).map_err(io_error)?);
             return Ok(SegmentMap {
                 segment,
@@ -98,7 +94,7 @@ impl SegmentMap {
         let raw = MmapOptions::new()
             .map_raw_read_only(&file)
             .map_err(io_error)?;
-        let watched = Watched::new(raw.as_ptr() as usize, raw.len(), segment, note);
+        let watched = Watched::new(raw.as_ptr() as usize, raw.len(), segment, bad_pages.note());
         let limit = WATCHED_MAX;
         let watched = watched.ok_or(MapError::TooMany { segment, limit })?;
         Ok(SegmentMap {
@@ -156,7 +152,7 @@ impl SegmentMap {
     }
 }
 
-/// Reads a file page by page; what cannot be read is zeros, which no checksum accepts.
+/// Reads a file page by page; what cannot be read is zeros, which no checksum of a block accepts.
 fn copy(file: &File) -> io::Result<Vec<u8>> {
     let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let mut bytes = vec![0; len];

@@ -1,6 +1,5 @@
 //! Segments mapped for reading, a bounded number at a time, shared by all reader threads.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,8 +20,6 @@ pub struct SegmentMaps {
     root: PathBuf,
     directory_id: u128,
     bad_pages: BadPages,
-    /// Where a further bad page would be noted.
-    note: Arc<File>,
     maps_max: usize,
     /// Most recently used last; <= `maps_max`.
     maps: Mutex<Vec<Arc<SegmentMap>>>,
@@ -63,7 +60,6 @@ impl SegmentMaps {
         root: PathBuf,
         directory_id: u128,
         bad_pages: BadPages,
-        note: Arc<File>,
         maps_max: usize,
     ) -> Self {
         assert!(
@@ -75,7 +71,6 @@ impl SegmentMaps {
             root,
             directory_id,
             bad_pages,
-            note,
             maps_max,
             maps,
         }
@@ -91,13 +86,7 @@ impl SegmentMaps {
         }
         // Mapped without the lock, so that a slow disk does not stop those whose map is kept. Two threads may map the
         // same segment; the later one then uses the earlier one's.
-        let map = SegmentMap::open(
-            &self.root,
-            self.directory_id,
-            segment,
-            &self.bad_pages,
-            &self.note,
-        )?;
+        let map = SegmentMap::open(&self.root, self.directory_id, segment, &self.bad_pages)?;
         Ok(self.keep(Arc::new(map)))
     }
 

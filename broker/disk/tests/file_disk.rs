@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use antiphon_disk::{DataDirectory, FileDisk, NewDirectory};
-use antiphon_log::{Disk, DiskError, DiskErrorKind, DiskOp};
+use antiphon_log::{Disk, DiskError, DiskErrorKind, DiskOp, SegmentId};
 use antiphon_protocol::NodeId;
 
 fn with_disk(test: impl FnOnce(&Path, &FileDisk)) {
@@ -108,31 +108,31 @@ fn a_failing_device_is_told_as_io() {
     });
 }
 
-/// The same device, as a segment whose first page is known to be bad.
+/// The same device, as a segment.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_page_known_to_be_bad_reads_as_zeros_and_only_that_one() {
+fn a_page_of_a_segment_that_cannot_be_read_is_noted_once() {
     let temp = tempfile::tempdir().expect("a temporary directory");
     let new = NewDirectory {
         node: NodeId(1),
         partitions: 1,
     };
-    std::fs::write(temp.path().join("bad-pages"), "0000002a 00000000\n").expect("writable");
-    let disk = DataDirectory::open(temp.path(), new).expect("made").disk();
-    for segment in ["2a", "2b"] {
-        let name = temp.path().join(format!("log/00000000000000{segment}.seg"));
-        std::os::unix::fs::symlink("/proc/self/mem", name).expect("linkable");
-    }
-    let bad = disk.open("log/000000000000002a.seg").expect("opened");
-    let mut into = [7; 16];
-    assert_eq!(disk.read_at(&bad, 8, &mut into), Ok(16));
-    assert_eq!(into, [0; 16]);
+    let directory = DataDirectory::open(temp.path(), new).expect("made");
+    let disk = directory.disk();
+    let name = "log/000000000000002a.seg";
+    std::os::unix::fs::symlink("/proc/self/mem", temp.path().join(name)).expect("linkable");
+    let file = disk.open(name).expect("opened");
     let io = failed(DiskOp::Read, DiskErrorKind::Io);
+    assert_eq!(disk.read_at(&file, 0, &mut [0; 16 * 1024]), Err(io));
     assert_eq!(
-        disk.read_at(&bad, 4090, &mut into),
-        Err(io),
-        "the next page is not known to be bad"
+        directory.bad_pages().pages(),
+        [],
+        "which page is bad is not known yet"
     );
-    let other = disk.open("log/000000000000002b.seg").expect("opened");
-    assert_eq!(disk.read_at(&other, 8, &mut into), Err(io));
+    for _ in 0..2 {
+        assert_eq!(disk.read_at(&file, 4096, &mut [0; 4096]), Err(io));
+    }
+    assert_eq!(directory.bad_pages().pages(), [(SegmentId(0x2a), 1)]);
+    let noted = std::fs::read(temp.path().join("bad-pages")).expect("there");
+    assert_eq!(noted, b"0000002a 00000001\n");
 }

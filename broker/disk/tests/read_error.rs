@@ -71,8 +71,7 @@ fn a_read_error_under_a_map_is_noted_and_read_around_from_the_next_start_on() {
 
     // The next start: the segment is copied, what can be read is read, and nothing ends the process.
     let directory = open(temp.path());
-    let pages: Vec<(SegmentId, u32)> = directory.bad_pages().pages().collect();
-    assert_eq!(pages, [(SEGMENT, 5)]);
+    assert_eq!(directory.bad_pages().pages(), [(SEGMENT, 5)]);
     let map = directory.maps(4).get(SEGMENT).expect("copied");
     let file = OpenOptions::new()
         .write(true)
