@@ -94,7 +94,7 @@ impl Assembler {
         if bytes.is_empty() {
             return;
         }
-        self.held.drain(..self.used);
+        self.held.drain(..self.used.min(self.held.len()));
         self.used = 0;
         self.held.extend_from_slice(bytes);
     }
