@@ -9,7 +9,7 @@ use antiphon_protocol::{Link, Record, records};
 use serde::Serialize;
 
 use crate::inspect::scan::{Piece, Scan};
-use crate::inspect::segment::{SegmentFile, segments_with_ends};
+use crate::inspect::segment::{SegmentFile, previous_end, segments_with_ends};
 use crate::inspect::{InspectError, Inspector, Place};
 
 /// What to dump.
@@ -78,6 +78,8 @@ pub struct BlockDump {
     pub sync_end: Place,
     /// Length of the payload.
     pub payload_bytes: u32,
+    /// Where the segment before ended, of a STATE; segment 0: there is none.
+    pub previous_end: Option<Place>,
     /// The vote of a hard state.
     pub vote: Option<u64>,
     /// The items of an entry.
@@ -286,6 +288,7 @@ fn block_dump(block: &Block<'_>, counts: bool, options: DumpOptions) -> BlockDum
         commit: head.commit.0,
         sync_end: head.sync_end.into(),
         payload_bytes: head.len,
+        previous_end: None,
         vote: None,
         items: Vec::new(),
         fault: None,
@@ -299,6 +302,7 @@ fn block_dump(block: &Block<'_>, counts: bool, options: DumpOptions) -> BlockDum
                 }
             }
         }
+        BlockKind::State => dump.previous_end = previous_end(block).map(Place::from),
         BlockKind::HardState => {
             dump.vote = block
                 .payload

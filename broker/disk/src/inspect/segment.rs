@@ -109,11 +109,14 @@ impl SegmentFile {
 
     /// Where STATE says that the log ended before this segment; `None` without a valid STATE.
     pub(super) fn previous_end(&self) -> Option<LogPosition> {
-        let payload = self.state()?.payload;
-        Some(LogPosition::from_wire(u64::from_le_bytes(
-            *payload.get(8..)?.first_chunk()?,
-        )))
+        previous_end(&self.state()?)
     }
+}
+
+/// The field `previous_end` of a STATE block.
+pub(super) fn previous_end(state: &Block<'_>) -> Option<LogPosition> {
+    let bytes = state.payload.get(8..)?.first_chunk()?;
+    Some(LogPosition::from_wire(u64::from_le_bytes(*bytes)))
 }
 
 /// The segments in the directory, ascending, each with its recorded end: where it ended, if a later segment tells.

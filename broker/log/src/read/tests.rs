@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 use antiphon_protocol::{Link, Record, RoomId, Seq, records};
 use proptest::prelude::*;
 
-use crate::block::{Block, BlockHead, BlockKind};
+use crate::block::{Block, BlockHead, BlockKind, BlockSeed, encode_block};
 use crate::entry::EntryKind;
 use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
 use crate::item::ItemWriter;
 use crate::item::tests::write;
-use crate::read::{ReadError, RoomReader, RoomSlice, Wants, read_room};
+use crate::limits::SEGMENT_HEADER_BYTES;
+use crate::read::{ReadError, RoomReader, RoomSlice, Wants, read_block, read_room};
 
 const ROOM: RoomId = RoomId(7);
 const OTHER: RoomId = RoomId(8);
@@ -122,6 +123,87 @@ fn records_that_are_not_those_announced_are_refused() {
     assert_eq!(
         read_room(&block, ROOM, Seq(1), 1000, &mut Vec::new()),
         Err(expected)
+    );
+}
+
+/// A segment with two batches of `ROOM`, one record each.
+fn segment(seed: BlockSeed) -> (Vec<u8>, [LogPosition; 2], LogPosition) {
+    let mut bytes = alloc::vec![0; SEGMENT_HEADER_BYTES as usize];
+    let at = |bytes: &Vec<u8>| LogPosition::new(SegmentId(1), bytes.len() as u32);
+    let mut link = Link(3);
+    let starts = [1, 2].map(|first| {
+        let (payload, after) = payload(first, link, &[b"text".to_vec()]);
+        link = after;
+        let start = at(&bytes);
+        let head = block(&payload, start.offset()).head;
+        encode_block(&mut bytes, &head, &payload, start, seed);
+        start
+    });
+    let end = at(&bytes);
+    (bytes, starts, end)
+}
+
+#[test]
+fn no_flipped_bit_of_a_segment_reaches_a_reader() {
+    let seed = BlockSeed::new(7, SegmentId(1));
+    let (good, starts, end) = segment(seed);
+    let read = |bytes: &[u8], at, from| {
+        let block = read_block(bytes, at, end, seed)?;
+        let mut out = Vec::new();
+        let slice = read_room(&block, ROOM, Seq(from), 10_000, &mut out)?;
+        Ok::<_, ReadError>((slice, out))
+    };
+    for (start, from) in starts.into_iter().zip(1..) {
+        let expected = read(&good, start, from).expect("it is whole");
+        for at in 0..good.len() * 8 {
+            let mut broken = good.clone();
+            broken[at / 8] ^= 1 << (at % 8);
+            match read(&broken, start, from) {
+                Ok(found) => assert_eq!(found, expected, "bit {at}"),
+                Err(error) => assert!(
+                    matches!(error, ReadError::Block { .. }),
+                    "bit {at}: {error}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn only_batches_wholly_below_the_synced_end_are_read() {
+    let seed = BlockSeed::new(7, SegmentId(1));
+    let (bytes, [first, second], end) = segment(seed);
+    let before = |at: LogPosition| LogPosition::new(at.segment(), at.offset() - 1);
+    assert!(read_block(&bytes, first, second, seed).is_ok());
+    let not_synced = ReadError::NotSynced { at: first };
+    assert_eq!(read_block(&bytes, first, first, seed), Err(not_synced));
+    assert_eq!(
+        read_block(&bytes, first, before(second), seed),
+        Err(not_synced)
+    );
+    let cut = &bytes[..before(end).offset() as usize];
+    assert!(matches!(
+        read_block(cut, second, end, seed),
+        Err(ReadError::Block { .. })
+    ));
+    let later = LogPosition::new(SegmentId(2), SEGMENT_HEADER_BYTES);
+    assert!(read_block(&bytes, second, later, seed).is_ok());
+}
+
+#[test]
+fn a_block_that_is_no_batch_is_refused() {
+    let seed = BlockSeed::new(7, SegmentId(1));
+    let mut bytes = alloc::vec![0; SEGMENT_HEADER_BYTES as usize];
+    let at = LogPosition::new(SegmentId(1), SEGMENT_HEADER_BYTES);
+    let head = BlockHead {
+        kind: BlockKind::HardState,
+        ..block(&[0; 8], at.offset()).head
+    };
+    encode_block(&mut bytes, &head, &[0; 8], at, seed);
+    let below = LogPosition::new(SegmentId(2), 0);
+    assert_eq!(
+        read_block(&bytes, at, below, seed),
+        Err(ReadError::NotABatch { at })
     );
 }
 
