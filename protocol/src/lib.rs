@@ -42,7 +42,7 @@ mod digest;
 mod error;
 mod extensions;
 mod frame;
-pub mod frames;
+mod frames;
 mod headers;
 mod ids;
 pub mod limits;
