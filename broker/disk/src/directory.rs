@@ -6,8 +6,11 @@
 //!  bad-pages       read errors under a map, if there were any
 //! ```
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+mod error;
+mod lock;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use antiphon_log::{
@@ -15,17 +18,16 @@ use antiphon_log::{
 };
 use antiphon_protocol::NodeId;
 
+pub use error::{OpenError, ShownPath};
+
 use crate::bad_pages::{BAD_PAGES_NAME, BadPages};
+use crate::directory::lock::lock;
 use crate::file::FileDisk;
 use crate::map::watch_reads;
 use crate::maps::SegmentMaps;
 
-/// Name of the file whose lock says that the directory is in use.
-const LOCK_NAME: &str = "LOCK";
 /// Folders of a data directory.
 const FOLDERS: [&str; 2] = [LOG_FOLDER, CHECKPOINT_FOLDER];
-/// Longest content of the lock file that is shown, in bytes: a process id.
-const HOLDER_BYTES_MAX: u64 = 20;
 
 /// What a directory becomes if it is new. An existing one keeps what its `antiphon.dir` says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,87 +49,8 @@ pub struct DataDirectory {
     _lock: File,
 }
 
-/// Why a data directory cannot be opened. Each message says what to do.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error("{path} is in use by {} (it holds {path}/LOCK): stop it first, or choose another directory",
-        holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
-    Locked {
-        /// The data directory.
-        path: ShownPath,
-        /// Its process id, if the lock file tells.
-        holder: Option<u32>,
-    },
-    /// Its formats are those of another version.
-    #[error(
-        "{path} has format version {found}, this program reads version {expected}: open it with the program that made it"
-    )]
-    Version {
-        /// The data directory.
-        path: ShownPath,
-        /// The version found.
-        found: u32,
-        /// The version of this program.
-        expected: u32,
-    },
-    /// It belongs to another node.
-    #[error(
-        "{path} belongs to node {found}, not to node {expected}: start with that node id, or choose another directory"
-    )]
-    OtherNode {
-        /// The data directory.
-        path: ShownPath,
-        /// Its node.
-        found: NodeId,
-        /// The node that wants to open it.
-        expected: NodeId,
-    },
-    /// `antiphon.dir` is unreadable.
-    #[error(
-        "{path}/antiphon.dir: {source}; restore it from a backup (the rest of the directory was not touched)"
-    )]
-    Damaged {
-        /// The data directory.
-        path: ShownPath,
-        /// What is wrong with it.
-        source: DirectoryFileError,
-    },
-    /// There are log files but no `antiphon.dir`.
-    #[error(
-        "{path} has files in {folder}/ but no antiphon.dir: restore that file, or choose an empty directory (nothing was touched)"
-    )]
-    Orphaned {
-        /// The data directory.
-        path: ShownPath,
-        /// The folder that is not empty.
-        folder: &'static str,
-    },
-    /// The system refused an operation.
-    #[error("cannot {operation} {path}: {source}")]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// On which file or folder.
-        path: ShownPath,
-        /// The system's answer.
-        source: io::Error,
-    },
-}
-
-/// A path that shows itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ShownPath(pub PathBuf);
-
-impl std::fmt::Display for ShownPath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.display().fmt(f)
-    }
-}
-
 impl DataDirectory {
-    /// Opens the directory at `path` and locks it; makes it if it is missing or empty.
+    /// Opens the directory at `path` and locks it; makes it if it is missing or holds no data yet.
     ///
     /// # Errors
     /// See [`OpenError`]. Whatever the error, an existing directory is left as it was.
@@ -335,48 +258,6 @@ fn sync_folder(path: &Path) -> Result<(), OpenError> {
         path: shown(path),
         source,
     })
-}
-
-/// Takes the lock without waiting and leaves the process id in the file, for the message of the next one who tries.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let name = path.join(LOCK_NAME);
-    let io_error = |operation| {
-        let path = shown(&name);
-        move |source| OpenError::Io {
-            operation,
-            path,
-            source,
-        }
-    };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&name)
-        .map_err(io_error("open"))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(OpenError::Locked {
-                path: shown(path),
-                holder: read_holder(&mut file),
-            });
-        }
-        Err(TryLockError::Error(source)) => return Err(io_error("lock")(source)),
-    }
-    let noted = file
-        .set_len(0)
-        .and_then(|()| write!(file, "{}", std::process::id()));
-    noted.map_err(io_error("write"))?;
-    Ok(file)
-}
-
-fn read_holder(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.seek(SeekFrom::Start(0)).ok()?;
-    file.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
 }
 
 fn shown(path: &Path) -> ShownPath {

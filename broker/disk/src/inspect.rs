@@ -13,6 +13,7 @@ mod dump;
 mod ls;
 mod overlay;
 mod place;
+mod records;
 mod rooms;
 mod scan;
 mod segment;

@@ -1,13 +1,17 @@
 //! `dump`: every block and item, in the order of the files.
 
+mod found;
+
 use std::collections::VecDeque;
 
 use antiphon_log::{
     Block, BlockError, BlockKind, EntryKind, Item, Items, LogPosition, RecordsItem, SegmentId,
 };
-use antiphon_protocol::{Link, Record, records};
-use serde::Serialize;
+use antiphon_protocol::{Record, records};
 
+pub use found::{BlockDump, Dumped, ExpiredDump, ItemDump, RecordDump};
+
+use crate::inspect::records::check_records;
 use crate::inspect::scan::{Piece, Scan};
 use crate::inspect::segment::{SegmentFile, previous_end, segments_with_ends};
 use crate::inspect::{InspectError, Inspector, Place};
@@ -21,152 +25,6 @@ pub struct DumpOptions {
     pub records: bool,
     /// Tell their bodies, too, as text; what is no UTF-8 is replaced.
     pub bodies: bool,
-}
-
-/// One thing found.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
-pub enum Dumped {
-    /// A segment begins.
-    Segment {
-        /// Its number.
-        segment: u32,
-        /// Length of its file.
-        bytes: u64,
-        /// What is wrong with its header.
-        fault: Option<String>,
-        /// Pages of 4,096 bytes that the device cannot read.
-        unreadable_pages: Vec<u32>,
-    },
-    /// A whole block.
-    Block(BlockDump),
-    /// Bytes that are no block.
-    Unreadable {
-        /// Where they start.
-        from: Place,
-        /// Where the next block starts, or the file ends.
-        end: Place,
-        /// False: they stand beyond the recorded end of the segment and mean nothing.
-        counts: bool,
-        /// What is wrong.
-        error: String,
-        /// What the block says that it is, if its head is whole.
-        head: Option<String>,
-    },
-}
-
-/// A whole block.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct BlockDump {
-    /// Where it starts.
-    pub at: Place,
-    /// Where it ends.
-    pub end: Place,
-    /// False: it stands beyond the recorded end of the segment and does not exist.
-    pub counts: bool,
-    /// Its kind.
-    pub kind: &'static str,
-    /// Whose; 0 where it means nothing.
-    pub group: u32,
-    /// The entry's index, or the checkpoint's.
-    pub index: u64,
-    /// The entry's term, or the hard state's.
-    pub term: u64,
-    /// The group's commit known then.
-    pub commit: u64,
-    /// What was synced then.
-    pub sync_end: Place,
-    /// Length of the payload.
-    pub payload_bytes: u32,
-    /// Where the segment before ended, of a STATE; segment 0: there is none.
-    pub previous_end: Option<Place>,
-    /// The vote of a hard state.
-    pub vote: Option<u64>,
-    /// The items of an entry.
-    pub items: Vec<ItemDump>,
-    /// Why the payload is no list of items.
-    pub fault: Option<String>,
-}
-
-/// One item of an entry.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(tag = "item", rename_all = "snake_case")]
-pub enum ItemDump {
-    /// A room was created.
-    Room {
-        /// Its id.
-        room: u64,
-        /// Its tenant.
-        namespace: u32,
-        /// Its name.
-        name: String,
-    },
-    /// Records were appended.
-    Records {
-        /// The room.
-        room: u64,
-        /// The first seq.
-        first: u64,
-        /// How many.
-        count: u64,
-        /// Count of the record before.
-        count_before: u64,
-        /// Link of the record before.
-        link_before: u64,
-        /// Length of the records.
-        bytes: u64,
-        /// What is wrong with them.
-        fault: Option<String>,
-        /// The records, if asked for.
-        records: Vec<RecordDump>,
-    },
-    /// Producers were forgotten.
-    Expire {
-        /// The room.
-        room: u64,
-        /// Which.
-        expired: Vec<ExpiredDump>,
-    },
-}
-
-/// A producer that was forgotten.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct ExpiredDump {
-    /// The producer.
-    pub producer: u64,
-    /// Its user.
-    pub sender: String,
-}
-
-/// One record.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct RecordDump {
-    /// Position in the room.
-    pub seq: u64,
-    /// Messages up to here.
-    pub count: u64,
-    /// Milliseconds since the epoch.
-    pub time: u64,
-    /// The session that published it.
-    pub producer: u64,
-    /// Its number there.
-    pub producer_seq: u64,
-    /// Distance to the producer's previous record.
-    pub back: u32,
-    /// The sender's device.
-    pub device: u32,
-    /// The sender.
-    pub sender: String,
-    /// Record kind.
-    pub kind: u8,
-    /// Link up to here.
-    pub link: u64,
-    /// Length of the headers.
-    pub headers_bytes: usize,
-    /// Length of the body.
-    pub body_bytes: usize,
-    /// The body, if asked for.
-    pub body: Option<String>,
 }
 
 /// Iterates over what is found; one segment is in memory at a time.
@@ -351,7 +209,7 @@ fn records_dump(item: &RecordsItem<'_>, options: DumpOptions) -> ItemDump {
         count_before: item.count_before.0,
         link_before: item.link_before.0,
         bytes: item.records.len() as u64,
-        fault: records_fault(item).err(),
+        fault: check_records(item).err(),
         records: dumps,
     }
 }
@@ -375,46 +233,4 @@ fn record_dump(record: &Record<'_>, options: DumpOptions) -> RecordDump {
         body_bytes: record.body().len(),
         body,
     }
-}
-
-/// What the records of an item end with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct RecordsEnd {
-    /// Seq after the last record.
-    pub(super) next: u64,
-    pub(super) link: Link,
-    pub(super) count: u64,
-}
-
-/// Checks each record of an item: checksum, room, seq, count, link.
-pub(super) fn records_fault(item: &RecordsItem<'_>) -> Result<RecordsEnd, String> {
-    let mut end = RecordsEnd {
-        next: item.first.0,
-        link: item.link_before,
-        count: item.count_before.0,
-    };
-    for record in records(item.records) {
-        let record = record.map_err(|error| format!("record {}: {error}", end.next))?;
-        let count = end.count + u64::from(record.kind().wire() == 0);
-        let fault = if record.room_id() != item.room {
-            Some("belongs to another room")
-        } else if record.seq().0 != end.next {
-            Some("has another seq")
-        } else if !record.verify_link(end.link) {
-            Some("does not follow its predecessor: the link differs")
-        } else if record.count().0 != count {
-            Some("has another count")
-        } else {
-            None
-        };
-        if let Some(fault) = fault {
-            return Err(format!("record {} {fault}", end.next));
-        }
-        end = RecordsEnd {
-            next: end.next + 1,
-            link: record.link(),
-            count,
-        };
-    }
-    Ok(end)
 }

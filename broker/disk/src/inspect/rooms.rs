@@ -8,7 +8,7 @@ use antiphon_log::{
 };
 use antiphon_protocol::{Link, RoomId};
 
-use crate::inspect::dump::records_fault;
+use crate::inspect::records::check_records;
 
 /// What the log tells of one room.
 #[derive(Clone, Debug)]
@@ -101,7 +101,7 @@ impl RoomCheck {
             && seen.link == item.link_before
             && seen.count == item.count_before.0;
         let expected = seen.next;
-        let end = records_fault(item);
+        let end = check_records(item);
         if let Ok(end) = end {
             self.records += end.next - item.first.0;
             (seen.next, seen.link, seen.count) = (end.next, end.link, end.count);
@@ -153,7 +153,7 @@ impl BehindHoles {
                         .insert(item.room, String::from_utf8_lossy(item.name).into_owned());
                 }
                 Item::Records(item) => {
-                    let Ok(end) = records_fault(&item) else {
+                    let Ok(end) = check_records(&item) else {
                         continue;
                     };
                     let first = item.first.0;
