@@ -131,6 +131,28 @@ fn ls_tells_each_segment_with_its_extent() {
 }
 
 #[test]
+fn a_segment_made_ahead_is_told_as_such_and_is_no_fault() {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    let mut partition = Partition::open(temp.path());
+    partition.append(&[(A, 1)], 100);
+    let prepared = partition.log.prepare_segment().expect("made");
+    assert!(prepared, "there was none");
+    let infos = Inspector::open(temp.path())
+        .expect("a directory")
+        .ls()
+        .expect("listable");
+    let states: Vec<_> = infos
+        .into_iter()
+        .map(|info| (info.state, info.blocks > 0))
+        .collect();
+    assert_eq!(
+        states,
+        [(SegmentState::Active, true), (SegmentState::Ahead, false)]
+    );
+    assert!(verify(temp.path()).is_whole());
+}
+
+#[test]
 fn dump_tells_every_block_item_and_record() {
     let (temp, located) = filled(true);
     let inspector = Inspector::open(temp.path()).expect("a directory");
