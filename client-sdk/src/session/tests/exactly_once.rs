@@ -162,6 +162,28 @@ fn a_refusal_for_good_behind_a_lost_connection_is_unknown_and_brings_a_new_produ
 }
 
 #[test]
+fn a_refusal_for_good_in_front_of_a_doubt_clears_the_doubt() {
+    let mut desk = Desk::open(&options(), 5);
+    desk.publish(1, "a");
+    desk.publish(2, "b");
+    desk.sent();
+    desk.refuse(1, Code::LIMIT, 0);
+    desk.reconnect(5);
+    desk.pass(10);
+    assert_eq!(desk.sent(), ["PUBLISH lobby 5#1 a", "PUBLISH lobby 5#2 b"]);
+    // Every attempt of a was answered and none taken, so number 1 is empty, and no attempt of b can ever count.
+    desk.refuse(1, Code::FORBIDDEN, 0);
+    desk.refuse(2, Code::OUT_OF_ORDER, 0);
+    assert_eq!(desk.greet(6), "HELLO ann producer 0 device 7");
+    assert_eq!(desk.sent(), ["PUBLISH lobby 6#1 b"]);
+    let ends = outcomes(&mut desk);
+    assert!(
+        ends.len() == 1 && is_rejected(&ends[0].1, Code::FORBIDDEN),
+        "{ends:?}"
+    );
+}
+
+#[test]
 fn an_expired_producer_is_replaced_unseen() {
     let mut desk = Desk::open(&options(), 5);
     desk.publish(1, "a");

@@ -2,6 +2,7 @@
 
 mod desk;
 mod exactly_once;
+mod hostile;
 mod properties;
 mod readers;
 mod transcripts;

@@ -133,7 +133,7 @@ fn options() -> ClientOptions {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn a_lossy_network_loses_and_doubles_nothing(seed: u64, drop_pipe in 0_u64..60) {
