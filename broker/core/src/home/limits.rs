@@ -46,6 +46,10 @@ pub(crate) const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;
 /// A new checkpoint is made after log bytes of this many times the last one's size.
 pub(crate) const CHECKPOINT_FACTOR: u64 = 4;
 
+/// A partition whose oldest entry behind its checkpoint stands this many segments back is checkpointed however little it wrote: opening reads the
+/// entries behind checkpoints in the last four segments at most.
+pub(crate) const CHECKPOINT_SEGMENTS: u32 = 3;
+
 /// Resolved windows of duplicates that a partition remembers; the oldest one goes first.
 pub(crate) const WINDOWS_MAX: usize = 16;
 /// How far before the record sought a cold look-up starts to read, in seqs: a producer's records are near each other.

@@ -97,6 +97,7 @@ impl Home {
                 is_next && is_here,
                 "INV-HOME-33: a core gets exactly the partitions at home on it"
             );
+            desk.sync_end = desk.sync_end.max(seed.read_end);
             let partition = Partition::start(seed, &settings);
             if let Some(code) = partition.impairment() {
                 desk.put(Output::Event(CoreEvent::GroupQuarantined {

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 
+use antiphon_log::limits::{BLOCK_ALIGN, BLOCK_HEAD_BYTES};
 use antiphon_log::{
     Checkpoint, Entry, EntryKind, GroupId, GroupRecovery, HardState, Index, Item, Items,
     LogPosition, Recover, RecoveredEntry, RoomIndex, Term, TermRun,
@@ -69,6 +70,8 @@ fn empty(partition: u16, seed: u64) -> PartitionSeed {
         terms: Vec::new(),
         unsettled: Vec::new(),
         log_bytes: 0,
+        uncovered_from: None,
+        read_end: LogPosition::ZERO,
         checkpoint_bytes: 0,
         condition: Condition::Whole,
     }
@@ -112,6 +115,15 @@ impl Recover for Recovering {
     }
 }
 
+/// Where the block of an entry ends.
+fn end_of(payload: &[u8], at: LogPosition) -> LogPosition {
+    let bytes = BLOCK_HEAD_BYTES.saturating_add(u32::try_from(payload.len()).unwrap_or(u32::MAX));
+    let padded = bytes
+        .checked_next_multiple_of(BLOCK_ALIGN)
+        .unwrap_or(u32::MAX);
+    LogPosition::new(at.segment(), at.offset().saturating_add(padded))
+}
+
 impl PartitionSeed {
     /// Takes one committed entry.
     fn take(
@@ -126,6 +138,7 @@ impl PartitionSeed {
         if self.condition != Condition::Whole {
             return;
         }
+        self.read_end = self.read_end.max(end_of(payload, at));
         if index > self.state.applied().next() {
             self.condition = Condition::Hole {
                 missing: self.state.applied().next(),
@@ -138,6 +151,7 @@ impl PartitionSeed {
             self.index_only(payload, at)
         } else {
             self.log_bytes += payload.len() as u64;
+            self.uncovered_from = self.uncovered_from.or(Some(at));
             self.state
                 .apply(index, term, payload, effects)
                 .and_then(|()| self.index_parts(at, effects))
@@ -187,7 +201,9 @@ impl PartitionSeed {
     fn finish(&mut self, end: GroupRecovery, effects: &mut Effects) {
         self.hard_state = end.hard_state;
         self.terms = end.terms;
-        if let (Some(damage), Condition::Whole) = (end.damage, self.condition) {
+        // A lost term or vote alone does not matter to a group whose only voter is here.
+        let damage = end.damage.filter(|damage| damage.hole.is_some());
+        if let (Some(damage), Condition::Whole) = (damage, self.condition) {
             self.condition = Condition::Damaged(damage);
         }
         let is_behind = self.state.applied() < end.hard_state.commit;

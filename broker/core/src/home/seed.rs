@@ -27,6 +27,10 @@ pub struct PartitionSeed {
     pub(crate) unsettled: Vec<(Entry, LogPosition)>,
     /// Payload bytes of the entries behind the last checkpoint.
     pub(crate) log_bytes: u64,
+    /// Where the oldest entry behind the last checkpoint stands.
+    pub(crate) uncovered_from: Option<LogPosition>,
+    /// Behind the newest block found: everything below is on disk.
+    pub(crate) read_end: LogPosition,
     /// Size of the last checkpoint, in bytes.
     pub(crate) checkpoint_bytes: u64,
     /// Whether it may run.

@@ -48,6 +48,7 @@ impl Partition {
             .hot()
             .and_then(|hot| hot.find(entry.index))
             .and_then(|hot| hot.at);
+        self.uncovered_from = self.uncovered_from.or(at);
         for part in &effects.parts {
             let at =
                 at.expect("INV-HOME-23: an applied entry is persisted, so its position is known");

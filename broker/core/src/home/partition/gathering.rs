@@ -25,6 +25,8 @@ pub(super) struct Gathered {
     pub(super) visits: Vec<Visit>,
     /// Bytes of the records if all of them are admitted.
     pub(super) bytes: usize,
+    /// How many of `visits` were begun by held batches: only those can be met again.
+    held_visits: usize,
     spare: Vec<Batches>,
 }
 
@@ -61,12 +63,7 @@ impl Gathered {
             return Err(batch);
         }
         self.bytes += bytes;
-        if let Some(visit) = self
-            .visits
-            .iter_mut()
-            .rev()
-            .find(|visit| Arc::ptr_eq(&visit.channel, channel))
-        {
+        if let Some(visit) = self.begun(channel) {
             visit.batches.push(batch);
         } else {
             let mut batches = self.spare.pop().unwrap_or_default();
@@ -79,6 +76,18 @@ impl Gathered {
         Ok(bytes)
     }
 
+    /// The visit of this room, if it has begun: it is the newest one, or a held batch began it.
+    fn begun(&mut self, channel: &Arc<RoomChannel>) -> Option<&mut Visit> {
+        let is_this = |visit: &Visit| Arc::ptr_eq(&visit.channel, channel);
+        let newest = self.visits.len().checked_sub(1)?;
+        let at = if is_this(&self.visits[newest]) {
+            newest
+        } else {
+            self.visits[..self.held_visits].iter().position(is_this)?
+        };
+        self.visits.get_mut(at)
+    }
+
     /// Gives the lists of stamped visits back.
     pub(super) fn recycle(&mut self, mut visits: Vec<Visit>) {
         for visit in visits.drain(..) {
@@ -88,6 +97,7 @@ impl Gathered {
         }
         self.visits = visits;
         self.bytes = 0;
+        self.held_visits = 0;
     }
 }
 
@@ -100,6 +110,7 @@ impl Partition {
                 self.held.push_front((channel, batch));
                 return;
             }
+            self.gathered.held_visits = self.gathered.visits.len();
         }
         let rooms = self.ready.len();
         let share = (bytes_max / rooms.max(1)).max(turn.settings.room_visit_bytes_min);

@@ -22,7 +22,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use antiphon_log::{GroupId, Persisted, RoomIndex};
+use antiphon_log::{GroupId, LogPosition, Persisted, RoomIndex};
 use antiphon_protocol::Code;
 use bytes::Bytes;
 
@@ -32,7 +32,7 @@ use crate::home::channels::Channels;
 use crate::home::desk::Turn;
 use crate::home::hot_tail::HotTail;
 use crate::home::interest::Interest;
-use crate::home::limits::CHECKPOINT_FACTOR;
+use crate::home::limits::{CHECKPOINT_FACTOR, CHECKPOINT_SEGMENTS};
 use crate::home::overlay::Overlay;
 use crate::home::replica::{Replica, ReplicaStart};
 use crate::home::seed::{Condition, PartitionSeed};
@@ -77,6 +77,8 @@ pub(crate) struct Partition {
     waiting: VecDeque<(CoreId, ToHome)>,
     /// Payload bytes applied since the last checkpoint.
     log_bytes: u64,
+    /// Where the oldest entry behind the last checkpoint stands.
+    uncovered_from: Option<LogPosition>,
     /// Size of the last checkpoint.
     checkpoint_bytes: u64,
 }
@@ -94,8 +96,10 @@ impl Partition {
             terms,
             unsettled,
             log_bytes,
+            uncovered_from,
             checkpoint_bytes,
             condition,
+            ..
         } = seed;
         let role = match condition {
             Condition::Whole => {
@@ -133,6 +137,7 @@ impl Partition {
             gathered: Gathered::default(),
             waiting: VecDeque::new(),
             log_bytes,
+            uncovered_from,
             checkpoint_bytes,
         }
     }
@@ -294,16 +299,27 @@ impl Partition {
     }
 
     fn checkpoint_if_due(&mut self, turn: &mut Turn<'_>) {
+        let Some(oldest) = self.uncovered_from else {
+            return;
+        };
         let due = turn
             .settings
             .checkpoint_bytes_min
             .max(CHECKPOINT_FACTOR * self.checkpoint_bytes);
-        if self.log_bytes < due || self.impairment().is_some() {
+        let segments = turn
+            .desk
+            .sync_end
+            .segment()
+            .0
+            .saturating_sub(oldest.segment().0);
+        let is_due = self.log_bytes >= due || segments >= CHECKPOINT_SEGMENTS;
+        if !is_due || self.impairment().is_some() {
             return;
         }
         let bytes = Bytes::from(self.state.encode());
         self.checkpoint_bytes = bytes.len() as u64;
         self.log_bytes = 0;
+        self.uncovered_from = None;
         turn.desk.stats.checkpoints += 1;
         let (index, term) = (self.state.applied(), self.state.term());
         turn.desk.put(Output::Checkpoint(CheckpointJob {

@@ -23,6 +23,9 @@ use crate::lane::{Ack, Head, Refused};
 /// Room for the heads of a visit's items and a name of usual length.
 const VISIT_BYTES: usize = 128;
 
+/// Unused bytes that an entry may keep in memory beside its payload.
+const SLACK_BYTES_MAX: usize = 1_024;
+
 /// The entry being stamped.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -111,7 +114,11 @@ impl Partition {
             parked,
             ..
         } = draft;
-        let payload = writer.finish();
+        let mut payload = writer.finish();
+        if payload.capacity() > payload.len() + SLACK_BYTES_MAX {
+            // Much of what was gathered was refused: the hot tail counts lengths, not capacities.
+            payload.shrink_to_fit();
+        }
         let Role::Running(replica) = &mut self.role else {
             return;
         };

@@ -1,1 +1,311 @@
+//! Apply and the checkpoint's bytes.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use antiphon_log::{Index, ItemWriter, Term};
+use antiphon_protocol::{
+    Count, Device, Link, Namespace, Producer, ProducerSeq, RecordFields, RecordKind, RoomId,
+    RoomName, Seq, Slot, Timestamp,
+};
+
+use super::{ApplyFault, Effects, ProducerState, State, head_at_start};
+use crate::home::state::checkpoint::CheckpointFault;
+
+fn tea() -> RoomId {
+    RoomId::new(
+        Slot::of(Namespace(0), &RoomName::try_from("tea").expect("lawful")),
+        1,
+    )
+    .expect("lawful")
+}
+
+/// A record of a test.
+#[derive(Clone, Copy)]
+struct Line {
+    seq: u64,
+    count: u64,
+    time: u64,
+    producer_seq: u64,
+    back: u32,
+    kind: u8,
+    sender: &'static str,
+}
+
+const FIRST: Line = Line {
+    seq: 1,
+    count: 1,
+    time: 1_000,
+    producer_seq: 1,
+    back: 0,
+    kind: 0,
+    sender: "ann",
+};
+
+fn line(writer: &mut ItemWriter, room: RoomId, line: Line) -> Link {
+    writer.record(&RecordFields {
+        room_id: room,
+        seq: Seq(line.seq),
+        count: Count(line.count),
+        time: Timestamp(line.time),
+        producer: Producer(77),
+        producer_seq: ProducerSeq(line.producer_seq),
+        back: line.back,
+        device: Device(5),
+        kind: RecordKind::from_wire(line.kind),
+        codec: 0,
+        record_flags: 0,
+        sender: line.sender.as_bytes(),
+        headers: b"",
+        body: b"hello",
+    })
+}
+
+fn payload(write: impl FnOnce(&mut ItemWriter)) -> Vec<u8> {
+    let mut writer = ItemWriter::new(Vec::new());
+    write(&mut writer);
+    writer.finish()
+}
+
+/// The room and its first record.
+fn creation(first: Line) -> Vec<u8> {
+    payload(|writer| {
+        writer.room(tea(), Namespace(0), b"tea");
+        writer.begin_records(tea(), Seq(1), Count(0), Link::start(tea()));
+        line(writer, tea(), first);
+        writer.end_records();
+    })
+}
+
+fn apply(state: &mut State, payload: &[u8]) -> Result<Effects, ApplyFault> {
+    let mut effects = Effects::default();
+    let index = state.applied().next();
+    state.apply(index, Term(3), payload, &mut effects)?;
+    Ok(effects)
+}
+
+fn created() -> State {
+    let mut state = State::new(1);
+    apply(&mut state, &creation(FIRST)).expect("lawful");
+    state
+}
+
+/// Records behind those of [`created`].
+fn more(lines: &[Line]) -> Vec<u8> {
+    let head = created().room(tea()).expect("there").head;
+    payload(|writer| {
+        writer.begin_records(tea(), head.seq.next(), head.count, head.link);
+        for one in lines {
+            line(writer, tea(), *one);
+        }
+        writer.end_records();
+    })
+}
+
+const SECOND: Line = Line {
+    seq: 2,
+    count: 1,
+    time: 1_001,
+    producer_seq: 2,
+    back: 1,
+    kind: 64,
+    sender: "ann",
+};
+
+#[test]
+fn records_move_head_count_time_and_producer() {
+    let mut state = created();
+    let effects = apply(&mut state, &more(&[SECOND])).expect("lawful");
+    let part = &effects.parts[0];
+    assert_eq!((part.room, part.first, part.next), (tea(), Seq(2), Seq(3)));
+    let head = state.room(tea()).expect("there").head;
+    assert_eq!(
+        (head.seq, head.count, head.time),
+        (Seq(2), Count(1), Timestamp(1_001)),
+        "only kind 0 counts"
+    );
+    let known = state.producer(tea(), Producer(77), b"ann");
+    assert_eq!(
+        known,
+        Some(ProducerState {
+            last: ProducerSeq(2),
+            seq: Seq(2),
+            time: Timestamp(1_001)
+        })
+    );
+    assert_eq!(
+        (state.applied(), state.term(), state.time()),
+        (Index(2), Term(3), Timestamp(1_001))
+    );
+}
+
+#[test]
+fn what_does_not_continue_the_state_is_refused() {
+    let faults = [
+        (
+            more(&[Line {
+                producer_seq: 3,
+                ..SECOND
+            }]),
+            ApplyFault::Producer,
+        ),
+        (
+            more(&[Line {
+                producer_seq: 1,
+                ..SECOND
+            }]),
+            ApplyFault::Producer,
+        ),
+        (more(&[Line { back: 0, ..SECOND }]), ApplyFault::Producer),
+        (
+            more(&[Line {
+                sender: "bob",
+                ..SECOND
+            }]),
+            ApplyFault::Producer,
+        ),
+        (more(&[Line { count: 2, ..SECOND }]), ApplyFault::Head),
+        (
+            more(&[Line {
+                time: 999,
+                ..SECOND
+            }]),
+            ApplyFault::Time,
+        ),
+        (creation(FIRST), ApplyFault::Room),
+        (
+            payload(|writer| writer.room(RoomId(tea().0 + 1), Namespace(0), b"other")),
+            ApplyFault::Room,
+        ),
+        (
+            payload(|writer| writer.room(RoomId(tea().0 + 2), Namespace(0), b"tea")),
+            ApplyFault::Room,
+        ),
+        (
+            payload(|writer| writer.expire(tea(), [(Producer(77), b"bob".as_slice())].into_iter())),
+            ApplyFault::Expire,
+        ),
+    ];
+    for (at, (payload, fault)) in faults.into_iter().enumerate() {
+        assert_eq!(
+            apply(&mut created(), &payload).err(),
+            Some(fault),
+            "case {at}"
+        );
+    }
+    let unknown = payload(|writer| {
+        writer.begin_records(RoomId(1), Seq(1), Count(0), Link::start(RoomId(1)));
+        line(writer, RoomId(1), FIRST);
+        writer.end_records();
+    });
+    assert_eq!(
+        apply(&mut created(), &unknown).err(),
+        Some(ApplyFault::UnknownRoom)
+    );
+    let gap = payload(|writer| {
+        writer.begin_records(
+            tea(),
+            Seq(3),
+            Count(1),
+            created().room(tea()).expect("there").head.link,
+        );
+        line(writer, tea(), Line { seq: 3, ..SECOND });
+        writer.end_records();
+    });
+    assert_eq!(apply(&mut created(), &gap).err(), Some(ApplyFault::Head));
+    let mut twice = more(&[SECOND]);
+    twice.extend_from_slice(&payload(|writer| {
+        writer.begin_records(tea(), Seq(3), Count(1), Link(0));
+        line(writer, tea(), Line { seq: 3, ..SECOND });
+        writer.end_records();
+    }));
+    assert!(apply(&mut created(), &twice).is_err());
+    let mut state = created();
+    let skipped = state.apply(Index(3), Term(3), &[], &mut Effects::default());
+    assert_eq!(skipped.err(), Some(ApplyFault::Index));
+    assert!(matches!(
+        apply(&mut created(), &[1, 2, 3]).err(),
+        Some(ApplyFault::Item(_))
+    ));
+}
+
+#[test]
+fn an_expired_producer_is_gone() {
+    let mut state = created();
+    apply(
+        &mut state,
+        &payload(|writer| writer.expire(tea(), [(Producer(77), b"ann".as_slice())].into_iter())),
+    )
+    .expect("lawful");
+    assert_eq!(state.producer(tea(), Producer(77), b"ann"), None);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use core::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The body of a checkpoint of [`created`], as it is on disks for ever.
+const GOLDEN: &str = "\
+    010000000000000001000000000000000300000000000000e803000000000000\
+    0100000000000000010000000000000085020000000000000100000000000000\
+    02000000000000000100000000000000\
+    0100000000005028010000000000000001000000000000008934b26cdd976bbde80300000000000000000000037465610300000000\
+    00000001000000000000000100000000\
+    0050284d0000000000000001000000000000000100000000000000e80300000000000003616e6e";
+
+#[test]
+fn the_body_of_a_checkpoint_has_the_bytes_that_the_document_tells() {
+    assert_eq!(hex(&created().encode()), GOLDEN);
+    let empty = State::new(9).encode();
+    assert_eq!(empty.len(), 32 + 3 * 16);
+}
+
+#[test]
+fn a_checkpoint_gives_the_state_back() {
+    let mut state = created();
+    apply(&mut state, &more(&[SECOND])).expect("lawful");
+    let body = state.encode();
+    let again = State::decode(&body, Index(2), Term(3), 42).expect("lawful");
+    assert_eq!(again.encode(), body);
+    assert_eq!(again.room(tea()), state.room(tea()));
+    assert_eq!(
+        again.named(&(Namespace(0), RoomName::try_from("tea").expect("lawful"))),
+        Some(tea())
+    );
+    assert_eq!(again.counter(tea().slot()), 1);
+    assert_eq!(
+        State::decode(&body, Index(3), Term(3), 42).err(),
+        Some(CheckpointFault::Value("position"))
+    );
+    assert_ne!(head_at_start(tea()), state.room(tea()).expect("there").head);
+}
+
+#[test]
+fn a_body_cut_short_or_changed_is_refused_or_says_something_else_and_never_panics() {
+    let body = created().encode();
+    for length in 0..body.len() {
+        assert!(
+            State::decode(&body[..length], Index(1), Term(3), 0).is_err(),
+            "cut at {length}"
+        );
+    }
+    let mut longer = body.clone();
+    longer.push(0);
+    assert_eq!(
+        State::decode(&longer, Index(1), Term(3), 0).err(),
+        Some(CheckpointFault::Length)
+    );
+    for at in 0..body.len() {
+        for bit in 0..8 {
+            let mut changed = body.clone();
+            changed[at] ^= 1 << bit;
+            if let Ok(state) = State::decode(&changed, Index(1), Term(3), 0) {
+                assert_eq!(state.encode(), changed, "canonical");
+            }
+        }
+    }
+}

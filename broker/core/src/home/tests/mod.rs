@@ -1,6 +1,7 @@
 //! Home driven whole, with a toy log in place of the disk: what is persisted, and when, is the test's choice.
 
 mod exactly_once;
+mod lanes;
 mod publishing;
 mod reading;
 mod restart;

@@ -1,1 +1,309 @@
+//! Crashes at any moment: whoever was acked or told a record finds it again, at the same place, once.
 
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use antiphon_log::GroupId;
+use antiphon_protocol::{Code, Link, ProducerSeq, RequestId, RoomId, Seq};
+use proptest::prelude::*;
+
+use super::world::{Say, Told, World, checked, named, producer, settings};
+use crate::home::settings::HomeSettings;
+use crate::lane::{Start, ToEdge};
+
+const ROOMS: [&str; 4] = ["tea", "milk", "sugar", "a room with a longer name"];
+const WRITERS: usize = 3;
+
+/// One step of the world.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A writer publishes some new bodies to a room.
+    Publish {
+        writer: usize,
+        room: usize,
+        count: usize,
+    },
+    /// A writer sends all that it has no answer for again.
+    Resend { writer: usize, room: usize },
+    /// One turn.
+    Turn,
+    /// The log persists some appends, of one group or of all.
+    Persist { count: usize, group: Option<u32> },
+    /// A reader thread answers.
+    Read,
+    /// The process dies and starts anew.
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..WRITERS, 0..ROOMS.len(), 1..4_usize).prop_map(|(writer, room, count)| Step::Publish { writer, room, count }),
+        2 => (0..WRITERS, 0..ROOMS.len()).prop_map(|(writer, room)| Step::Resend { writer, room }),
+        4 => Just(Step::Turn),
+        4 => (1..4_usize, prop::option::of(1..4_u32)).prop_map(|(count, group)| Step::Persist { count, group }),
+        2 => Just(Step::Read),
+        1 => Just(Step::Restart),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// What a writer has published to one room.
+#[derive(Clone, Debug, Default)]
+struct Writer {
+    /// Bodies by producer_seq - 1.
+    bodies: Vec<Vec<u8>>,
+    /// What is acked: seq and link by producer_seq; seq 0: a duplicate that is too old.
+    acked: BTreeMap<u64, (Seq, Link)>,
+    /// Requests without an answer, and their producer_seq.
+    asked: BTreeMap<RequestId, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    writers: BTreeMap<(usize, usize), Writer>,
+    rooms: BTreeMap<usize, RoomId>,
+    /// Every record that was delivered, by room.
+    told: BTreeMap<RoomId, BTreeMap<u64, Told>>,
+}
+
+fn sender(writer: usize) -> &'static str {
+    ["ann", "bob", "eve"][writer]
+}
+
+impl Clients {
+    fn publish(&mut self, world: &mut World, writer: usize, room: usize, from: usize) {
+        let state = self.writers.entry((writer, room)).or_default();
+        let number = producer(u32::try_from(writer).expect("small"));
+        let says: Vec<Say<'_>> = state.bodies[from..]
+            .iter()
+            .enumerate()
+            .map(|(at, body)| Say {
+                room: ROOMS[room],
+                sender: sender(writer),
+                producer: number,
+                seq: (from + at + 1) as u64,
+                body,
+            })
+            .collect();
+        if says.is_empty() {
+            return;
+        }
+        let seqs: Vec<u64> = says.iter().map(|say| say.seq).collect();
+        let requests = world.batch(&says);
+        state.asked.extend(requests.into_iter().zip(seqs));
+    }
+
+    fn step(&mut self, mut world: World, step: &Step) -> World {
+        match step {
+            Step::Publish {
+                writer,
+                room,
+                count,
+            } => {
+                let state = self.writers.entry((*writer, *room)).or_default();
+                // A client keeps no more in flight than it may.
+                let unacked = state.bodies.len() - state.acked.len();
+                let from = state.bodies.len();
+                for at in 0..(*count).min(8_usize.saturating_sub(unacked)) {
+                    state
+                        .bodies
+                        .push(alloc::format!("{writer} {room} {}", from + at).into_bytes());
+                }
+                self.publish(&mut world, *writer, *room, from);
+            }
+            Step::Resend { writer, room } => self.resend(&mut world, *writer, *room),
+            Step::Turn => world.run(),
+            Step::Persist { count, group } => world.persist(*count, group.map(GroupId)),
+            Step::Read => {
+                world.read_one();
+            }
+            Step::Restart => {
+                world = world.restart();
+                world.settle();
+                for room in ROOMS {
+                    world.subscribe(named(room), Start::Live, 1);
+                }
+                self.writers
+                    .values_mut()
+                    .for_each(|state| state.asked.clear());
+            }
+        }
+        self.hear(&mut world);
+        world
+    }
+
+    fn resend(&mut self, world: &mut World, writer: usize, room: usize) {
+        let state = self.writers.entry((writer, room)).or_default();
+        let from = (0..state.bodies.len())
+            .find(|at| !state.acked.contains_key(&(*at as u64 + 1)))
+            .unwrap_or(state.bodies.len());
+        self.publish(world, writer, room, from);
+    }
+
+    /// Takes what the edges were sent.
+    fn hear(&mut self, world: &mut World) {
+        for message in world.taken() {
+            match message {
+                ToEdge::Acks(acks) => {
+                    for ack in acks {
+                        self.acked(&ack);
+                    }
+                }
+                ToEdge::Reject(reject) => {
+                    assert!(
+                        [Code::OUT_OF_ORDER, Code::UNAVAILABLE].contains(&reject.code),
+                        "{reject:?}"
+                    );
+                    self.writers.values_mut().for_each(|state| {
+                        state.asked.remove(&reject.request);
+                    });
+                }
+                ToEdge::Deliver(deliver) => {
+                    for record in crate::home::records::records(&deliver.records) {
+                        let record = record.expect("a record");
+                        let told = Told {
+                            seq: record.seq().0,
+                            producer: record.producer(),
+                            producer_seq: record.producer_seq().0,
+                            body: record.body().to_vec(),
+                        };
+                        let known = self.told.entry(deliver.room).or_default();
+                        assert!(
+                            known
+                                .insert(told.seq, told.clone())
+                                .is_none_or(|before| before == told),
+                            "a seq has one record"
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn acked(&mut self, ack: &crate::lane::Ack) {
+        let (at, state) = self
+            .writers
+            .iter_mut()
+            .find(|(_, state)| state.asked.contains_key(&ack.request))
+            .expect("asked");
+        let asked = state.asked.remove(&ack.request).expect("asked");
+        assert_eq!(ack.producer_seq, ProducerSeq(asked));
+        assert_eq!(
+            *self.rooms.entry(at.1).or_insert(ack.room),
+            ack.room,
+            "a name has one room"
+        );
+        if ack.seq == Seq(0) {
+            assert!(ack.duplicate);
+            state.acked.entry(asked).or_insert((Seq(0), Link(0)));
+            return;
+        }
+        let first = state.acked.insert(asked, (ack.seq, ack.link));
+        assert!(
+            first.is_none_or(|first| first == (ack.seq, ack.link) || first.0 == Seq(0)),
+            "a retry gets the first answer"
+        );
+    }
+
+    /// Everything is published to the end and read back.
+    fn conclude(&mut self, mut world: World) {
+        world.settle();
+        self.hear(&mut world);
+        for _ in 0..3 {
+            let at: Vec<(usize, usize)> = self.writers.keys().copied().collect();
+            for (writer, room) in at {
+                self.resend(&mut world, writer, room);
+                world.settle();
+                self.hear(&mut world);
+            }
+        }
+        for (room, id) in self.rooms.clone() {
+            let history = world.history(id);
+            self.check(room, id, &history);
+        }
+        assert!(world.home.is_idle());
+    }
+
+    fn check(&self, room: usize, id: RoomId, history: &[Told]) {
+        for told in self
+            .told
+            .get(&id)
+            .into_iter()
+            .flatten()
+            .map(|(_, told)| told)
+        {
+            assert_eq!(
+                Some(told),
+                history.get(told.seq as usize - 1),
+                "what was told stays"
+            );
+        }
+        for writer in 0..WRITERS {
+            let Some(state) = self.writers.get(&(writer, room)) else {
+                continue;
+            };
+            let number = producer(u32::try_from(writer).expect("small"));
+            let mine: Vec<&Told> = history
+                .iter()
+                .filter(|told| told.producer == number)
+                .collect();
+            assert_eq!(mine.len(), state.bodies.len(), "each body once");
+            for (at, told) in mine.iter().enumerate() {
+                assert_eq!(
+                    (told.producer_seq, &told.body),
+                    (at as u64 + 1, &state.bodies[at]),
+                    "in the producer's order"
+                );
+                let (seq, _) = state.acked[&told.producer_seq];
+                assert!(seq == Seq(0) || seq.0 == told.seq, "where the ack said");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #[test]
+    fn all_acked_is_present_exactly_once_after_any_crashes(steps in steps(), has_checkpoints: bool, is_small: bool) {
+        let checkpoint_bytes_min = if has_checkpoints { 500 } else { u64::MAX };
+        let hot_bytes = if is_small { 2_000 } else { 1024 * 1024 };
+        let mut world = World::with(HomeSettings { checkpoint_bytes_min, hot_bytes, ..settings(3) });
+        let mut clients = Clients::default();
+        for room in ROOMS {
+            world.subscribe(named(room), Start::Live, 1);
+        }
+        for step in &steps {
+            world = clients.step(world, step);
+        }
+        clients.conclude(world);
+    }
+}
+
+#[test]
+fn records_survive_restart_after_restart() {
+    let mut world = World::new(2);
+    let mut links: BTreeMap<&str, (RoomId, Link)> = BTreeMap::new();
+    for round in 1..=5_u64 {
+        for room in ROOMS {
+            let request = world.say(room, producer(1), round, b"again");
+            world.settle();
+            let ack = world.ack(request);
+            assert_eq!(ack.seq, Seq(round));
+            links.insert(room, (ack.room, ack.link));
+        }
+        world = world.restart();
+        world.settle();
+    }
+    for (room, link) in links.into_values() {
+        assert_eq!(world.history(room).len(), 5);
+        world.sent.clear();
+        world.tail(room, Seq(1), u32::MAX);
+        world.settle();
+        let slices = world.taken();
+        let Some(ToEdge::Slice(slice)) = slices.first() else {
+            panic!("{slices:?}")
+        };
+        assert_eq!(checked(&slice.records, Seq(1), Link::start(room)).1, link);
+    }
+}

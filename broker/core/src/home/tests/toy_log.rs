@@ -222,7 +222,7 @@ impl ToyLog {
                 break;
             };
             let left = (job.bytes_max as usize).saturating_sub(records.len());
-            if next >= job.until || (left == 0 && !records.is_empty()) {
+            if next >= job.until || next < located.first || (left == 0 && !records.is_empty()) {
                 break;
             }
             for item in Items::new(payload) {

@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    fn take(&mut self, output: Output) {
+    pub(super) fn take(&mut self, output: Output) {
         match output {
             Output::Lane {
                 to,
