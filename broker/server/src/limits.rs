@@ -77,6 +77,9 @@ pub(crate) const READ_BUFFERS_KEPT: usize = 64;
 /// The log is idle, and marked so, after this many milliseconds without a job.
 pub(crate) const LOG_IDLE_MS: u64 = 1_000;
 
+/// After a segment could not be made, none is ordered for so long, in milliseconds. The log makes one itself if it must.
+pub(crate) const SEGMENT_RETRY_MS: u64 = 1_000;
+
 /// How long a connection that is to be closed may take to receive its last bytes, in milliseconds.
 pub(crate) const CLOSE_WAIT_MS: u64 = 2_000;
 

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use antiphon_core::{CheckpointJob, SlotMap};
 use antiphon_log::{
@@ -23,7 +23,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 
 use crate::core_thread::Persistence;
 use crate::guard;
-use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX};
+use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS};
 use crate::node::Report;
 use crate::wake::Sleeper;
 
@@ -68,6 +68,8 @@ pub(crate) struct LogThread<D: Disk> {
     /// What the disk itself says about the failure, for people.
     pub(crate) explain: fn(&D) -> Option<String>,
     pub(crate) disk: D,
+    /// The last segment could not be made: no other is ordered before.
+    pub(crate) no_segment_before: Option<Instant>,
 }
 
 /// The thread that makes segments ahead.
@@ -224,11 +226,17 @@ where
     fn adopt(&mut self, made: Result<PreparedSegment<D>, LogError>) {
         if let Err(error) = &made {
             tracing::warn!(%error, told = self.told(), "segment_not_made");
+            self.no_segment_before = Some(Instant::now() + Duration::from_millis(SEGMENT_RETRY_MS));
         }
         self.log.adopt(made);
     }
 
+    /// Has the next segment made, unless that failed a moment ago: a disk without space, or a process without descriptors,
+    /// would otherwise be asked without a pause.
     fn order_segment(&mut self) {
+        if self.no_segment_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
         if let Some(maker) = self.log.segment_maker() {
             let ordered = self.maker.makers.try_send(maker);
             assert!(

@@ -221,6 +221,7 @@ fn start_log(
         reports: common.reports.clone(),
         explain: |disk: &FileDisk| disk.take_failure().map(|failure| failure.to_string()),
         disk,
+        no_segment_before: None,
     };
     guard::spawn("log".to_owned(), move || thread.run()).map_err(system("a thread"))
 }

@@ -114,28 +114,34 @@ impl CoreThread {
     }
 
     /// Turns until the node stops. All sockets are closed when this returns.
+    ///
+    /// One whole turn is made after the stop was seen: clients that were not drained are told at least.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut has_more = true;
-        while self.ports.phase.now() != Phase::Stopping {
+        let mut is_last = false;
+        while !is_last {
             self.wait(&mut events, has_more);
-            let now = self.clock.now();
-            events.iter().for_each(|event| self.on_event(event));
-            self.take_messages(now);
-            self.read_sockets(now);
-            self.pass_time(now);
-            self.owes_turn = false;
-            let core_has_more = self.core.turn(now);
-            self.put_out(now);
-            self.ports.lanes.wake();
-            self.flush_sockets(now);
-            has_more = core_has_more || self.has_work();
+            is_last = self.ports.phase.now() == Phase::Stopping;
+            has_more = self.turn(&events);
         }
-        tracing::debug!(
-            core = self.me.0,
-            connections = self.connections.len(),
-            "core_stopped"
-        );
+        let connections = self.connections.len();
+        tracing::debug!(core = self.me.0, connections, "core_stopped");
+    }
+
+    /// One turn; true: there is more to do.
+    fn turn(&mut self, events: &Events) -> bool {
+        let now = self.clock.now();
+        events.iter().for_each(|event| self.on_event(event));
+        self.take_messages(now);
+        self.read_sockets(now);
+        self.pass_time(now);
+        self.owes_turn = false;
+        let core_has_more = self.core.turn(now);
+        self.put_out(now);
+        self.ports.lanes.wake();
+        self.flush_sockets(now);
+        core_has_more || self.has_work()
     }
 
     /// Waits for events: not at all if there is work, else until something arrives or the next deadline.

@@ -126,6 +126,7 @@ impl World {
             reports: sender,
             explain: |_| None,
             disk,
+            no_segment_before: None,
         };
         let thread = guard::spawn("log".to_owned(), move || {
             let _locked = opened;

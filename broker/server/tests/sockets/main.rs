@@ -1,0 +1,11 @@
+//! A whole node over real sockets and a real disk: what a client sees, what a hostile one cannot do, and how it ends.
+
+mod child;
+mod ending;
+mod fanout;
+mod hostile;
+mod places;
+mod quiet;
+mod spine;
+mod starting;
+mod support;
