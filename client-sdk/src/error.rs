@@ -148,6 +148,18 @@ impl ClientError {
     }
 }
 
+impl ClientError {
+    /// The two sides do not speak the same protocol, so that another connection will hardly help.
+    pub(crate) fn is_disagreement(&self) -> bool {
+        match self {
+            ClientError::Protocol(violation) => {
+                !matches!(violation, Violation::Silent | Violation::NoWelcome)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Why a message has no receipt.
 #[derive(Clone, Debug, Eq, PartialEq, Error)]
 #[non_exhaustive]

@@ -14,10 +14,10 @@ const _: () = assert!(REQUEST_DEADLINE.as_millis() > CONNECT_TIMEOUT.as_millis()
 const _: () = assert!(PUBLISH_DEADLINE.as_millis() > CONNECT_TIMEOUT.as_millis());
 
 /// Upper end of the first wait before another attempt.
-pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 
 /// Upper end of any wait before another attempt that the broker did not ask for.
-pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const _: () = assert!(BACKOFF_FIRST.as_millis() <= BACKOFF_MAX.as_millis());
 
 /// Unacked messages held by default; reaching it blocks publish until its deadline, then `Backpressure`.
@@ -65,6 +65,10 @@ pub(crate) const OUTBOX_ROOMS: usize = 64 * 1024;
 
 /// A connection that lasted this long was a good one: the next attempt starts with the shortest wait again.
 pub(crate) const STABLE_MS: u64 = 1_000;
+
+/// Connections in a row, none of them stable, that may end because the broker breaks the protocol; at the last one the two
+/// sides evidently disagree, and the session ends.
+pub(crate) const VIOLATIONS: u32 = 2;
 
 /// Addresses taken from one GOAWAY.
 pub(crate) const REDIRECTS: usize = 16;

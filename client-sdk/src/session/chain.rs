@@ -15,23 +15,25 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// A chain that goes on behind `position`; a link that is not known is taken from the broker's word `link`.
-    pub(crate) fn new(room_id: RoomId, position: Position, link: Link) -> Result<Chain, Violation> {
-        let known = if position.seq == Seq(0) {
+    /// A chain that goes on behind `position`. `told` is the link there as the broker says it: 0 if it keeps no such record any
+    /// more (a gap comes first then); it must be ours if we know one.
+    pub(crate) fn new(room_id: RoomId, position: Position, told: Link) -> Result<Chain, Violation> {
+        let ours = if position.seq == Seq::ZERO {
             Link::start(room_id)
-        } else if position.link == Link(0) {
-            link
         } else {
             position.link
         };
-        if known != link {
-            return Err(Violation::Link(position.seq));
-        }
+        let link = match (ours, told) {
+            (ours, Link(0)) => ours,
+            (Link(0), told) => told,
+            (ours, told) if ours == told => ours,
+            _ => return Err(Violation::Link(position.seq)),
+        };
         Ok(Chain {
             room_id,
             position: Position {
                 seq: position.seq,
-                link: known,
+                link,
             },
         })
     }
@@ -107,5 +109,32 @@ fn owned(record: &protocol::Record<'_>) -> Record {
         sender: parts.slice(..sender.len()),
         headers: Headers(parts.slice(sender.len()..headers_end)),
         body: parts.slice(headers_end..),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: RoomId = RoomId(7);
+
+    #[test]
+    fn a_known_link_must_be_the_brokers_unless_it_tells_none() {
+        let start = Link::start(ROOM);
+        let at = |seq, ours, told| {
+            let position = Position {
+                seq: Seq(seq),
+                link: Link(ours),
+            };
+            Chain::new(ROOM, position, Link(told)).map(|chain| chain.position().link)
+        };
+        assert_eq!(at(0, 0, start.0), Ok(start));
+        assert_eq!(at(0, 0, 0), Ok(start));
+        assert_eq!(at(0, 0, 5), Err(Violation::Link(Seq(0))));
+        assert_eq!(at(3, 5, 5), Ok(Link(5)));
+        assert_eq!(at(3, 5, 6), Err(Violation::Link(Seq(3))));
+        assert_eq!(at(3, 0, 6), Ok(Link(6)));
+        assert_eq!(at(3, 5, 0), Ok(Link(5)));
+        assert_eq!(at(3, 0, 0), Ok(Link(0)));
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use antiphon_protocol::{Device, Goaway, GoawayClass, Hello, Producer, Welcome};
 
 use crate::error::{ClientError, SubscribeError, Violation};
-use crate::limits::{PRODUCER_AGE_MAX, STABLE_MS};
+use crate::limits::{PRODUCER_AGE_MAX, STABLE_MS, VIOLATIONS};
 use crate::session::input::Mono;
 use crate::session::jitter::millis;
 use crate::session::output::{Event, Output, Welcomed};
@@ -145,17 +145,32 @@ impl Session {
     pub(super) fn lose(&mut self, reason: ClientError, retry_after_ms: u64, now: Mono) {
         match &self.state {
             State::Open(open) => {
-                if now.since(open.since) >= STABLE_MS {
-                    self.failures = 0;
-                }
+                let is_stable = now.since(open.since) >= STABLE_MS;
                 self.drop_connection(now);
-                self.back_off(reason, retry_after_ms, now);
+                self.come_back(reason, retry_after_ms, is_stable, now);
             }
             State::AwaitWelcome { .. } | State::Connecting => {
                 self.drop_connection(now);
                 self.attempt_failed(reason, retry_after_ms, now);
             }
             State::New | State::Backoff { .. } | State::Closed => {}
+        }
+    }
+
+    /// A greeted connection is gone: at once back if it was a good one, else after a wait.
+    fn come_back(&mut self, reason: ClientError, retry_after_ms: u64, is_stable: bool, now: Mono) {
+        if is_stable {
+            self.failures = 0;
+            self.violations = 0;
+        }
+        self.violations += u32::from(reason.is_disagreement());
+        if self.violations >= VIOLATIONS {
+            self.end(reason, now);
+        } else if is_stable && retry_after_ms == 0 {
+            self.tell(Event::ConnectionFailed(reason));
+            self.connect();
+        } else {
+            self.back_off(reason, retry_after_ms, now);
         }
     }
 

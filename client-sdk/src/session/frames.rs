@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antiphon_protocol::{
-    Assembler, DecodeError, ErrorFrame, Kind, Page, Pong, RawFrame, Record, RequestId, RoomId,
-    ServerFrame, Subscribed, limits::HANDSHAKE_BYTES_MAX,
+    Assembler, DecodeError, ErrorFrame, Kind, Page, Pong, RawFrame, Record, RequestId, ServerFrame,
+    Subscribed, limits::HANDSHAKE_BYTES_MAX,
 };
 
 use crate::error::{ClientError, Rejection, Violation};
@@ -99,9 +99,13 @@ impl Session {
             }
             ServerFrame::Error(error) => self.on_error(raw.header.id, &error, now),
             ServerFrame::Subscribed(subscribed) => {
-                self.on_subscribed(raw.header.id, &subscribed, now)
+                self.on_subscribed(raw.header.id, &subscribed, now);
+                Ok(())
             }
-            ServerFrame::Page(page) => self.on_page(raw.header.id, &page, now),
+            ServerFrame::Page(page) => {
+                self.on_page(raw.header.id, &page, now);
+                Ok(())
+            }
             ServerFrame::Pong(pong) => self.on_pong(raw.header.id, pong),
             ServerFrame::Ok(_) => {
                 self.answered(raw.header.id);
@@ -166,39 +170,32 @@ impl Session {
         Ok(())
     }
 
-    fn on_subscribed(
-        &mut self,
-        id: RequestId,
-        subscribed: &Subscribed,
-        now: Mono,
-    ) -> Result<(), ClientError> {
-        let ticket = match self.answered(id) {
-            Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) => ticket,
-            _ => return Err(unexpected(Kind::Subscribed.wire())),
+    fn on_subscribed(&mut self, id: RequestId, subscribed: &Subscribed, now: Mono) {
+        // Whoever asked may have left meanwhile: then nobody misses the answer, nor the second one.
+        let Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) = self.answered(id) else {
+            return;
         };
-        if subscribed.room_id == RoomId(0)
+        let (_, readers, _, mut context) = self.split(now);
+        let want = readers.on_subscribed(ticket, id, subscribed, &mut context);
+        if readers.awaits_room(ticket, id)
             && let State::Open(open) = &mut self.state
         {
             open.questions.insert(id, Question::NoRoom(ticket));
         }
-        let (_, readers, _, mut context) = self.split(now);
-        let want = readers.on_subscribed(ticket, id, subscribed, &mut context);
         self.want(want);
-        Ok(())
     }
 
-    fn on_page(&mut self, id: RequestId, page: &Page<'_>, now: Mono) -> Result<(), ClientError> {
+    fn on_page(&mut self, id: RequestId, page: &Page<'_>, now: Mono) {
         let State::Open(open) = &mut self.state else {
-            return Ok(());
+            return;
         };
         let Some(Question::Fetch(ticket)) = open.questions.get(&id).copied() else {
-            return Err(unexpected(Kind::Page.wire()));
+            return;
         };
         let (_, _, fetches, mut context) = self.split(now);
         if fetches.on_page(ticket, page, &mut context) {
             self.answered(id);
         }
-        Ok(())
     }
 
     fn on_pong(&mut self, id: RequestId, pong: Pong) -> Result<(), ClientError> {

@@ -48,6 +48,8 @@ pub(crate) struct Session {
     opening: Opening,
     /// Rounds of attempts in a row that came to nothing.
     failures: u32,
+    /// Connections in a row that ended because the broker broke the protocol.
+    violations: u32,
     jitter: Jitter,
     outbox: Outbox,
     readers: Readers,
@@ -118,6 +120,7 @@ impl Session {
                 since: None,
             },
             failures: 0,
+            violations: 0,
             jitter: Jitter::new(seed, options.backoff),
             outbox: Outbox::new(options.producer, last.into_iter()),
             readers: Readers::new(options.bounds),

@@ -178,6 +178,13 @@ impl Readers {
         Want::Nothing
     }
 
+    /// Whether this SUBSCRIBE gets a second answer when its room comes to be.
+    pub(crate) fn awaits_room(&self, ticket: Ticket, id: RequestId) -> bool {
+        self.by_ticket
+            .get(&ticket)
+            .is_some_and(|reader| reader.phase == Phase::NoRoom(id))
+    }
+
     /// The broker refused a SUBSCRIBE.
     pub(crate) fn on_refused(
         &mut self,

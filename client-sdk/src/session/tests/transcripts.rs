@@ -215,8 +215,23 @@ fn what_is_no_protocol_ends_the_connection_not_the_session() {
         desk.input(Input::Received(&bytes));
         assert_eq!(failure(&mut desk), protocol(violation), "{bytes:?}");
         assert_eq!(desk.disconnects, 1);
-        assert_eq!(desk.reconnect(5), "HELLO ann producer 5 device 7");
+        desk.pass(10);
+        assert_eq!(desk.greet(5), "HELLO ann producer 5 device 7");
+        desk.input(Input::Received(&bytes));
+        let closed = desk.events().pop();
+        assert!(
+            matches!(closed, Some(Event::Closed { .. })),
+            "twice at once: {closed:?}"
+        );
     }
+}
+
+#[test]
+fn a_good_connection_that_is_lost_is_made_again_at_once() {
+    let mut desk = Desk::open(&options(), 5);
+    desk.pass(1_000);
+    desk.input(Input::Disconnected);
+    assert_eq!(desk.connects, ["a:1", "a:1"]);
 }
 
 /// A frame of zeros.
