@@ -141,6 +141,7 @@ impl CoreThread {
         self.put_out(now);
         self.ports.lanes.wake();
         self.flush_sockets(now);
+        self.report_drained();
         core_has_more || self.has_work()
     }
 
@@ -216,6 +217,10 @@ impl CoreThread {
             self.core.drain(now);
             self.drain = Drain::Asked;
         }
+    }
+
+    /// Tells the node once that nobody is left. Asked at the end of a turn: nothing becomes so between turns.
+    fn report_drained(&mut self) {
         if self.drain == Drain::Asked && self.core.is_drained() && self.connections.len() == 0 {
             self.drain = Drain::Done;
             self.ports.report(Report::Drained);

@@ -165,3 +165,14 @@ fn a_node_that_is_dropped_closes_its_log_and_frees_its_directory() {
     );
     assert_eq!(outcome(directory.path()), Outcome::Clean);
 }
+
+#[test]
+fn a_node_without_clients_stops_without_waiting_for_any() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // Waited for, the drain would outlast every test run.
+    let settings = support::config(directory.path(), &[("shutdown.drain", "10m")]);
+    let node = Node::start(settings).expect("a node");
+    drop(Client::welcomed(node.address(), "ann"));
+    node.stop().expect("a graceful stop");
+    assert_eq!(outcome(directory.path()), Outcome::Clean);
+}

@@ -46,6 +46,7 @@ fn a_thousand_subscribers_see_every_seq_exactly_once() {
     for reader in &mut readers {
         assert!(reader.round_trip().is_empty());
     }
+    drop((writer, readers));
     broker.stop();
 }
 
@@ -71,5 +72,6 @@ fn a_subscriber_that_does_not_read_hurts_nobody_and_gets_everything_later() {
     }
     let records = slow.records(PUBLISHES as usize, Some(slow_link));
     assert!(records.iter().zip(2..).all(expected));
+    drop((slow, quick, writer));
     broker.stop();
 }

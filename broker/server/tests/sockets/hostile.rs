@@ -203,6 +203,7 @@ fn before_welcome_anything_unlawful_ends_the_connection_with_goaway() {
         );
         witness.round_trip();
     }
+    drop(witness);
     broker.stop();
 }
 
@@ -233,6 +234,7 @@ fn after_welcome_a_lawful_length_never_ends_the_connection() {
         witness.round_trip();
     }
     assert_eq!(client.publish_acked("lobby", 1, b"alive"), 1);
+    drop((witness, client));
     broker.stop();
 }
 
@@ -291,6 +293,7 @@ fn a_client_that_dribbles_single_bytes_is_understood() {
         client.send(&[byte]);
     }
     assert_eq!(client.acks(1), [(1, 1)]);
+    drop(client);
     broker.stop();
 }
 

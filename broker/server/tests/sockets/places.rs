@@ -24,6 +24,7 @@ fn beyond_the_most_connections_a_client_waits_until_another_leaves() {
         fourth.expect("WELCOME").decode(),
         ServerFrame::Welcome(_)
     ));
+    drop((clients, fourth));
     broker.stop();
 }
 
@@ -47,6 +48,7 @@ fn beyond_the_most_connections_of_an_address_a_client_is_told() {
     assert!(goaway.retry_after_ms > 0);
     drop(first);
     second.round_trip();
+    drop((second, third));
     broker.stop();
 }
 

@@ -34,6 +34,7 @@ fn a_publish_is_acked_delivered_and_read_from_history() {
         writer.history("lobby", FetchRange::After(antiphon_protocol::Seq(3)), 4),
         expected[3..7]
     );
+    drop((reader, writer));
     broker.stop();
 }
 
@@ -51,6 +52,7 @@ fn rooms_of_every_partition_are_reached_from_every_core() {
         let all = clients[0].history(&room, FetchRange::Latest, 100);
         assert_eq!(all.len(), 4, "{room}");
     }
+    drop(clients);
     broker.stop();
 }
 
@@ -80,6 +82,7 @@ fn pipelined_publishes_keep_their_order_and_are_all_acked() {
         record.0 == number && record.1 == number.to_le_bytes()
     };
     assert!(records.iter().zip(1..).all(is_expected));
+    drop((writer, reader));
     broker.stop();
 }
 
@@ -119,6 +122,7 @@ fn what_was_acked_is_there_after_a_restart_and_a_retry_is_a_duplicate() {
     let entries: Vec<_> = puback.entries().collect();
     assert_eq!((entries[0].seq.0, entries[0].duplicate), (50, true));
     assert_eq!(again.publish_acked("lobby", 51, b"new"), 51);
+    drop((writer, reader, again));
     broker.stop();
 }
 
@@ -150,5 +154,6 @@ fn history_older_than_the_hot_tail_comes_from_the_log() {
             .len(),
         2
     );
+    drop((writer, reader));
     broker.stop();
 }
