@@ -144,6 +144,8 @@ pub struct CoreStats {
     pub home: crate::home::HomeStats,
     /// Messages that wait for full lanes, now.
     pub lane_waiting: u64,
+    /// Deliveries that a full lane turned into dirty entries.
+    pub deliveries_dirtied: u64,
 }
 
 /// One core: its connections and the partitions at home on it.
@@ -330,6 +332,7 @@ impl Core {
             edge: self.edge.stats(),
             home: self.home.stats(),
             lane_waiting: self.lanes.waiting() as u64,
+            deliveries_dirtied: self.lanes.dirtied(),
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Lanes {
     local: VecDeque<Message>,
     /// Where to look first for the next message, so that no destination is preferred.
     turn: usize,
+    /// Deliveries that became dirty entries.
+    dirtied: u64,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +43,7 @@ impl Lanes {
             lanes: (0..cores).map(|_| Lane::default()).collect(),
             local: VecDeque::new(),
             turn: 0,
+            dirtied: 0,
         }
     }
 
@@ -52,7 +55,7 @@ impl Lanes {
         }
         let lane = &mut self.lanes[usize::from(to.0)];
         if lane.blocked {
-            lane.keep(message);
+            self.dirtied += u64::from(lane.keep(message));
         } else {
             lane.queue.push_back(message);
         }
@@ -95,9 +98,8 @@ impl Lanes {
         );
         lane.blocked = true;
         let waiting = core::mem::take(&mut lane.queue);
-        lane.keep(message);
-        for message in waiting {
-            lane.keep(message);
+        for message in core::iter::once(message).chain(waiting) {
+            self.dirtied += u64::from(lane.keep(message));
         }
         self.turn = (self.turn + 1) % self.lanes.len();
     }
@@ -123,6 +125,11 @@ impl Lanes {
                 .any(|lane| !lane.blocked && !lane.queue.is_empty())
     }
 
+    /// Deliveries that became dirty entries, ever.
+    pub(crate) fn dirtied(&self) -> u64 {
+        self.dirtied
+    }
+
     /// Messages and dirty entries that wait for blocked lanes.
     pub(crate) fn waiting(&self) -> usize {
         self.lanes
@@ -133,8 +140,8 @@ impl Lanes {
 }
 
 impl Lane {
-    /// Keeps a message for a blocked lane.
-    fn keep(&mut self, message: Message) {
+    /// Keeps a message for a blocked lane. `true`: a delivery was dropped.
+    fn keep(&mut self, message: Message) -> bool {
         match message {
             Message::ToEdge(
                 ToEdge::Deliver(Deliver {
@@ -146,8 +153,12 @@ impl Lane {
             ) => {
                 let entry = self.dirty.entry(room).or_insert(apply_end);
                 *entry = apply_end.max(*entry);
+                true
             }
-            message => self.queue.push_back(message),
+            message => {
+                self.queue.push_back(message);
+                false
+            }
         }
     }
 }

@@ -22,6 +22,8 @@ mod home;
 mod lanes;
 mod map;
 mod read;
+#[cfg(test)]
+mod world;
 
 pub use crate::core::{
     ConnId, Core, CoreConfig, CoreEvent, CoreId, CoreStats, Flow, HashState, Now, Output,

@@ -110,7 +110,7 @@ impl Outbox {
         write(&mut self.tail);
         debug_assert!(
             self.tail.len() >= before,
-            "INV-EDGE-2: a frame writer only appends"
+            "INV-EDGE-17: a frame writer only appends"
         );
         self.bytes += self.tail.len() - before;
     }

@@ -7,8 +7,6 @@ mod hostile;
 mod liveness;
 mod publish;
 mod subscribe;
-mod toy_home;
-mod world;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -350,3 +350,33 @@ fn answers_to_a_connection_that_is_gone_go_nowhere() {
             .any(|output| matches!(output, Output::Flush(conn) if *conn == ann))
     );
 }
+
+#[test]
+fn nobody_overtakes_a_parked_batch_by_naming_the_room_otherwise() {
+    let mut bench = Bench::new();
+    let (ann, channel) = full(&mut bench);
+    let frame = bench.publish_frame(ann, 65, R, 65, b"x");
+    let _ = bench.feed(ann, &frame);
+    bench.turn();
+    let room = RoomKey::Id(RoomId(9));
+    let frame = bench.publish_frame(ann, 66, RoomRef::Id(RoomId(9)), 66, b"x");
+    let _ = bench.feed(ann, &frame);
+    bench.turn();
+    let _ = channel.take();
+    let namespace = antiphon_protocol::Namespace(0);
+    let opened = crate::lane::ChannelOpened {
+        namespace,
+        room,
+        channel: alloc::sync::Arc::clone(&channel),
+    };
+    bench.handle(ToEdge::ChannelOpened(opened));
+    let order = |bench: &mut Bench| {
+        bench.sleep(5);
+        drained(&channel)
+            .iter()
+            .map(|batch| batch.publishes[0].request.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(order(&mut bench), (2..=65).collect::<Vec<_>>());
+    assert_eq!(order(&mut bench), [66]);
+}

@@ -1,0 +1,523 @@
+//! Two whole cores in memory, with lanes that refuse, sockets that are slow and a log that takes its time.
+//!
+//! Every client checks what it gets; in the end every publish is acked once, stands in its room once, and every listener has heard all.
+
+mod client;
+mod log;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use antiphon_log::Persisted;
+use antiphon_protocol::{NodeId, Timestamp, next_frame};
+
+use self::client::Client;
+use self::log::Log;
+use crate::channel::Exchange;
+use crate::core::{ConnId, Core, CoreConfig, CoreId, Flow, HashState, Now, Output};
+use crate::home::Recovering;
+use crate::lane::Message;
+use crate::limits::Limits;
+use crate::map::SlotMap;
+use crate::read::ReadJob;
+
+const CORES: u16 = 2;
+const ROOMS: [&str; 4] = ["tea", "coffee", "milk", "mate"];
+
+/// A seeded source of choices.
+#[derive(Debug)]
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (((self.0 >> 33) as usize) * end) >> 31
+    }
+
+    fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+}
+
+#[derive(Debug)]
+struct World {
+    cores: Vec<Core>,
+    /// [from][to], bounded by `lane_places`.
+    lanes: Vec<Vec<VecDeque<Message>>>,
+    lane_places: usize,
+    refused: BTreeSet<(usize, usize)>,
+    log: Log,
+    jobs: VecDeque<ReadJob>,
+    clients: Vec<Client>,
+    /// Whose outbox has bytes.
+    flushes: BTreeSet<(usize, ConnId)>,
+    closing: BTreeSet<(usize, ConnId)>,
+    conns: u32,
+    now: Now,
+    dice: Dice,
+}
+
+impl World {
+    fn new(seed: u64, clients: usize, lane_places: usize, limits: &Limits) -> World {
+        let exchange = Exchange::new(CORES);
+        let map = SlotMap::even(8, CORES);
+        let now = Now {
+            mono_ms: 5_000,
+            wall: Timestamp(1_800_000_000_000),
+        };
+        let mut seeds = Recovering::new(8, 1).into_seeds();
+        let mut cores = Vec::new();
+        for core in 0..CORES {
+            let config = CoreConfig {
+                node: NodeId(1),
+                core: CoreId(core),
+                cores: CORES,
+                partitions: 8,
+                seed: seed + u64::from(core),
+                limits: limits.clone(),
+                map: map.clone(),
+                hash: HashState::fixed(),
+            };
+            let mine = seeds
+                .extract_if(.., |seed| {
+                    map.home_of_group(seed.group()) == Some(CoreId(core))
+                })
+                .collect();
+            cores.push(Core::new(
+                config,
+                alloc::sync::Arc::clone(&exchange),
+                mine,
+                now,
+            ));
+        }
+        let lanes = (0..CORES)
+            .map(|_| (0..CORES).map(|_| VecDeque::new()).collect())
+            .collect();
+        let mut world = World {
+            cores,
+            lanes,
+            lane_places,
+            refused: BTreeSet::new(),
+            log: Log::new(),
+            jobs: VecDeque::new(),
+            clients: Vec::new(),
+            flushes: BTreeSet::new(),
+            closing: BTreeSet::new(),
+            conns: 0,
+            now,
+            dice: Dice(seed),
+        };
+        for number in 0..clients {
+            let (core, conn) = world.accept();
+            world
+                .clients
+                .push(Client::new(&std::format!("user{number}"), core, conn));
+        }
+        world
+    }
+
+    fn accept(&mut self) -> (usize, ConnId) {
+        let core = self.dice.below(CORES as usize);
+        let conn = ConnId {
+            slot: self.conns,
+            generation: 1,
+        };
+        self.conns += 1;
+        self.cores[core].connected(conn, self.now);
+        (core, conn)
+    }
+
+    /// One turn of one core: whatever came in the meantime is handled, what it puts out is put where it belongs.
+    fn turn(&mut self, core: usize) -> bool {
+        let more = self.cores[core].turn(self.now);
+        self.poll(core);
+        more
+    }
+
+    fn poll(&mut self, core: usize) {
+        while let Some(output) = self.cores[core].poll() {
+            match output {
+                Output::Flush(conn) => {
+                    self.flushes.insert((core, conn));
+                }
+                Output::Close(conn) => {
+                    self.closing.insert((core, conn));
+                }
+                Output::Resume(conn) => {
+                    let client = self
+                        .clients
+                        .iter_mut()
+                        .find(|client| client.core == core && client.conn == conn);
+                    if let Some(client) = client {
+                        client.is_paused = false;
+                    }
+                }
+                Output::Lane { to, message } => self.pass(core, usize::from(to.0), message),
+                Output::Append(append) => self.log.append(append),
+                Output::Read(job) => self.jobs.push_back(job),
+                Output::Wake(_) | Output::Checkpoint(_) | Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn pass(&mut self, from: usize, to: usize, message: Message) {
+        if self.lanes[from][to].len() >= self.lane_places {
+            self.refused.insert((from, to));
+            self.cores[from].lane_refused(CoreId(to as u16), message);
+        } else {
+            self.lanes[from][to].push_back(message);
+        }
+    }
+
+    /// Takes up to `count` messages out of a lane.
+    fn receive(&mut self, from: usize, to: usize, count: usize) {
+        for _ in 0..count {
+            let Some(message) = self.lanes[from][to].pop_front() else {
+                break;
+            };
+            self.cores[to].lane(CoreId(from as u16), message, self.now);
+        }
+        if self.lanes[from][to].len() < self.lane_places && self.refused.remove(&(from, to)) {
+            self.cores[from].lane_open(CoreId(to as u16), self.now);
+            self.poll(from);
+        }
+    }
+
+    /// The socket takes up to `count` bytes of one connection.
+    fn flush(&mut self, core: usize, conn: ConnId, count: usize) {
+        let client = self
+            .clients
+            .iter_mut()
+            .find(|client| client.core == core && client.conn == conn && client.is_connected);
+        let Some(outbox) = self.cores[core].outbox(conn) else {
+            self.flushes.remove(&(core, conn));
+            return;
+        };
+        let bytes: Vec<u8> = outbox.chunks().flatten().copied().take(count).collect();
+        outbox.advance(bytes.len());
+        let is_empty = outbox.is_empty();
+        if let Some(client) = client {
+            client.socket.extend(&bytes);
+        }
+        if !bytes.is_empty() {
+            self.cores[core].sent(conn, self.now);
+        }
+        if is_empty {
+            self.flushes.remove(&(core, conn));
+            if self.closing.remove(&(core, conn)) {
+                self.hang_up(core, conn);
+            }
+        }
+        self.poll(core);
+    }
+
+    fn hang_up(&mut self, core: usize, conn: ConnId) {
+        self.cores[core].disconnected(conn);
+        if let Some(client) = self
+            .clients
+            .iter_mut()
+            .find(|client| client.core == core && client.conn == conn)
+        {
+            client.is_connected = false;
+        }
+    }
+
+    /// The server reads up to `count` frames of a client.
+    fn read(&mut self, number: usize, count: usize) {
+        for _ in 0..count {
+            let client = &mut self.clients[number];
+            if client.is_paused || !client.is_connected {
+                return;
+            }
+            let Some(bytes) = client.to_send.pop_front() else {
+                return;
+            };
+            let (core, conn) = (client.core, client.conn);
+            let frame = next_frame(&bytes, self.cores[core].len_max(conn))
+                .unwrap()
+                .unwrap();
+            if self.cores[core].frame(conn, frame, self.now) == Flow::Pause {
+                self.clients[number].is_paused = true;
+            }
+            self.cores[core].received(conn, bytes.len(), false, self.now);
+        }
+    }
+
+    fn persist(&mut self, count: usize) {
+        let reports = self.log.persist(count);
+        let sync_end = self.log.sync_end();
+        let mut by_core: BTreeMap<usize, Vec<Persisted>> = BTreeMap::new();
+        for report in reports {
+            by_core
+                .entry(((report.group.0 - 1) % u32::from(CORES)) as usize)
+                .or_default()
+                .push(report);
+        }
+        for core in 0..CORES as usize {
+            let reports = by_core.remove(&core).unwrap_or_default();
+            self.cores[core].persisted(&reports, sync_end, self.now);
+        }
+    }
+
+    fn answer_read(&mut self) {
+        if let Some(job) = self.jobs.pop_front() {
+            let answer = self.log.read(&job);
+            self.cores[usize::from(job.reply_to.0)].read_done(answer, self.now);
+        }
+    }
+
+    fn pass_time(&mut self, ms: u64) {
+        self.now.mono_ms += ms;
+        self.now.wall.0 += ms;
+        for core in 0..CORES as usize {
+            if self.cores[core]
+                .next_deadline()
+                .is_some_and(|at| at <= self.now.mono_ms)
+            {
+                self.cores[core].tick(self.now);
+            }
+        }
+    }
+
+    /// One random thing happens.
+    fn step(&mut self) {
+        let number = self.dice.below(self.clients.len());
+        let room = ROOMS[self.dice.below(ROOMS.len())];
+        match self.dice.below(24) {
+            0..=2 => {
+                for _ in 0..=self.dice.below(6) {
+                    let bytes = if self.dice.one_in(20) {
+                        30_000
+                    } else {
+                        self.dice.below(300)
+                    };
+                    self.clients[number].publish(room, bytes);
+                }
+            }
+            3 => {
+                let last = if self.dice.one_in(2) {
+                    None
+                } else {
+                    Some(self.dice.below(40) as u64)
+                };
+                self.clients[number].subscribe(room, last);
+            }
+            4 if self.dice.one_in(3) => self.clients[number].unsubscribe(room),
+            5 if self.dice.one_in(2) => {
+                let limit = 1 + self.dice.below(200) as u32;
+                self.clients[number].fetch(room, limit);
+            }
+            6 if self.dice.one_in(6) => self.reconnect(number),
+            7..=9 => {
+                let count = 1 + self.dice.below(20);
+                self.read(number, count);
+            }
+            10..=12 => {
+                if let Some(&(core, conn)) = self
+                    .flushes
+                    .iter()
+                    .nth(self.dice.below(self.flushes.len().max(1)))
+                {
+                    let count = 1 + self.dice.below(40_000);
+                    self.flush(core, conn, count);
+                }
+            }
+            13..=14 => {
+                let count = 1 + self.dice.below(60_000);
+                self.clients[number].receive(count);
+            }
+            15..=16 => {
+                let (from, count) = (self.dice.below(2), 1 + self.dice.below(4));
+                self.receive(from, 1 - from, count);
+            }
+            17..=18 => {
+                let count = 1 + self.dice.below(5);
+                self.persist(count);
+            }
+            19 => self.answer_read(),
+            20 => {
+                let ms = self.dice.below(12) as u64;
+                self.pass_time(ms);
+            }
+            _ => {
+                let core = self.dice.below(2);
+                self.turn(core);
+            }
+        }
+    }
+
+    fn reconnect(&mut self, number: usize) {
+        let (core, conn) = (self.clients[number].core, self.clients[number].conn);
+        // Half of the time the server has not noticed yet.
+        if self.dice.one_in(2) {
+            self.hang_up(core, conn);
+            self.flushes.remove(&(core, conn));
+            self.closing.remove(&(core, conn));
+        }
+        let (core, conn) = self.accept();
+        self.clients[number].reconnect(core, conn);
+    }
+
+    /// Everything goes on until nothing moves.
+    fn settle(&mut self) {
+        for _ in 0..3_000 {
+            for number in 0..self.clients.len() {
+                if !self.clients[number].is_connected {
+                    let (core, conn) = self.accept();
+                    self.clients[number].reconnect(core, conn);
+                }
+                self.read(number, usize::MAX);
+            }
+            for core in 0..CORES as usize {
+                self.turn(core);
+                self.receive(core, 1 - core, usize::MAX);
+                while !self.jobs.is_empty() {
+                    self.answer_read();
+                }
+            }
+            self.persist(usize::MAX);
+            for (core, conn) in self.flushes.clone() {
+                self.flush(core, conn, usize::MAX);
+            }
+            self.clients
+                .iter_mut()
+                .for_each(|client| client.receive(usize::MAX));
+            self.pass_time(1);
+            let is_quiet = self.log.is_idle()
+                && self
+                    .clients
+                    .iter()
+                    .all(|client| client.is_settled() && client.unanswered() == 0)
+                && self
+                    .cores
+                    .iter()
+                    .all(|core| core.next_deadline() != Some(0))
+                && self.lanes.iter().flatten().all(VecDeque::is_empty)
+                && self.flushes.is_empty();
+            if is_quiet && self.everybody_heard_all() {
+                return;
+            }
+        }
+        let states: Vec<_> = self
+            .clients
+            .iter()
+            .map(|client| {
+                (
+                    client.is_settled(),
+                    client.unanswered(),
+                    client.is_paused,
+                    client.to_send.len(),
+                )
+            })
+            .collect();
+        panic!(
+            "does not settle: clients {states:?}, stats {:?}",
+            self.cores.iter().map(Core::stats).collect::<Vec<_>>()
+        );
+    }
+
+    fn everybody_heard_all(&self) -> bool {
+        let rooms = self.log.rooms();
+        let end_of = |room| rooms.get(&room).map_or(1, |bodies| bodies.len() as u64 + 1);
+        self.clients
+            .iter()
+            .all(|client| client.heard().all(|(room, next)| next.0 == end_of(room)))
+    }
+
+    /// What must hold once everything is settled.
+    fn check(&self) {
+        let rooms = self.log.rooms();
+        let mut acked = 0;
+        for client in &self.clients {
+            for (room, seq, body) in client.acks() {
+                let places: Vec<usize> = (0..rooms[&room].len())
+                    .filter(|&at| rooms[&room][at] == body.as_bytes())
+                    .collect();
+                assert_eq!(places.len(), 1, "{body} is there once");
+                assert!(
+                    seq.0 == 0 || places[0] as u64 + 1 == seq.0,
+                    "{body} is where its ack says"
+                );
+                acked += 1;
+            }
+        }
+        assert_eq!(
+            rooms.values().map(Vec::len).sum::<usize>(),
+            acked,
+            "nothing else is there"
+        );
+    }
+}
+
+fn run(
+    seed: u64,
+    steps: usize,
+    clients: usize,
+    lane_places: usize,
+    limits: &Limits,
+) -> (u64, Vec<crate::core::CoreStats>) {
+    let mut world = World::new(seed, clients, lane_places, limits);
+    world.settle();
+    for _ in 0..steps {
+        world.step();
+    }
+    world.settle();
+    world.check();
+    // Nobody speaks any more: whoever is told of nothing new must still hear all that was.
+    for client in &mut world.clients {
+        ROOMS
+            .iter()
+            .for_each(|room| client.subscribe(room, Some(30)));
+    }
+    world.settle();
+    (
+        world.clients.iter().map(|client| client.records).sum(),
+        world.cores.iter().map(Core::stats).collect(),
+    )
+}
+
+#[test]
+fn every_listener_hears_every_seq_once_and_every_publish_stands_once() {
+    let (mut heard, mut behind, mut dirty) = (0, 0, 0);
+    for seed in 0..10 {
+        let places = 1 + (seed as usize % 5);
+        let (records, stats) = run(seed, 2_500, 6, places, &Limits::default());
+        heard += records;
+        behind += stats
+            .iter()
+            .map(|stats| stats.edge.turned_behind)
+            .sum::<u64>();
+        dirty += stats
+            .iter()
+            .map(|stats| stats.deliveries_dirtied)
+            .sum::<u64>();
+    }
+    assert!(heard > 5_000, "{heard}");
+    assert!(
+        behind > 100 && dirty > 100,
+        "the world is rough: {behind} turned behind, {dirty} dirtied"
+    );
+}
+
+#[test]
+fn tight_limits_stop_nobody_for_ever() {
+    let limits = Limits {
+        in_flight_max: 4,
+        requests_max: 2,
+        ..Limits::default()
+    };
+    for seed in 100..105 {
+        let _ = run(seed, 2_000, 5, 2, &limits);
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_world() {
+    assert_eq!(
+        run(7, 1_500, 6, 2, &Limits::default()),
+        run(7, 1_500, 6, 2, &Limits::default())
+    );
+}
