@@ -26,6 +26,9 @@ pub(crate) struct Connection {
     _place: Place,
 }
 
+// An idle connection costs this and its core state's share, and no buffer.
+const _: () = assert!(size_of::<Slot>() <= 96, "a place in the slab is small");
+
 /// What reading waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reading {

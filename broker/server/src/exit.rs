@@ -6,7 +6,7 @@
 //! | 1 | did not start | tell a person |
 //! | 2 | the configuration is wrong | tell a person |
 //! | 70 | a bug: a core, log or reader thread panicked; no END mark | start again, report |
-//! | 74 | the log failed: a write or sync; no END mark | look at the disk first |
+//! | 74 | the log failed: a write, a sync, or a read under a map; no END mark | look at the disk first |
 //! | 130 | stopped at once by a second signal; no END mark | - |
 //!
 //! 70 and 74 are `EX_SOFTWARE` and `EX_IOERR` of BSD's sysexits.
@@ -23,3 +23,9 @@ pub const PANIC: u8 = 70;
 pub const STORAGE: u8 = 74;
 /// A second signal came.
 pub const AT_ONCE: u8 = 130;
+
+// A read error under a map ends the process from within a signal handler of the disk crate.
+const _: () = assert!(
+    antiphon_disk::SIGBUS_EXIT_STATUS == STORAGE as i32,
+    "one code for a failed disk"
+);

@@ -10,6 +10,8 @@
 
 use antiphon_protocol::{BrokenStream, RawFrame, needed, next_frame};
 
+use crate::limits::INPUT_SCARCE_HELD_BYTES;
+
 /// Who takes a connection's frames.
 pub(crate) trait FrameSink {
     /// The longest frame that is lawful now; asked before every frame, because a frame may change it.
@@ -58,6 +60,12 @@ impl Input {
     /// Whether a frame has started and is not used up.
     pub(crate) fn is_partial(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// Whether it holds much and will not give it back soon: what to stop when memory is scarce.
+    pub(crate) fn hoards(&self) -> bool {
+        let missing = needed(&self.held).saturating_sub(self.held.len());
+        self.capacity() > INPUT_SCARCE_HELD_BYTES && missing > INPUT_SCARCE_HELD_BYTES
     }
 
     /// Frees what is held.

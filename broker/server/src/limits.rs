@@ -11,13 +11,9 @@ pub(crate) const READ_TURN_BYTES_MAX: usize = 128 * 1024;
 /// Frames that one connection may bring in per turn; reached: it is queued again behind the others.
 pub(crate) const READ_TURN_FRAMES_MAX: u32 = 512;
 
-/// Bytes of partial and paused input that all connections of one core may hold together.
-///
-/// Reached: connections that hold more than [`INPUT_SCARCE_HELD_BYTES`] are not read, the others in small steps. Who holds it
-/// with a started frame must finish it within the protocol's deadline or is closed, so room comes back by itself.
-pub(crate) const INPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// While input memory is scarce, who holds more bytes than this is not read.
+/// While the input of all connections of a core is at its limit (`connections.input_bytes_max`), who holds more bytes than
+/// this, and whose frame misses more than this, is not read, but for one at a time. So the limit is exceeded by at most one
+/// frame and, per connection, this and [`INPUT_SCARCE_READ_BYTES`].
 pub(crate) const INPUT_SCARCE_HELD_BYTES: usize = 16 * 1024;
 
 /// While input memory is scarce, the most bytes of one read.

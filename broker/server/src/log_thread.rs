@@ -143,6 +143,15 @@ where
     }
 }
 
+impl<D: Disk> SegmentThread<D> {
+    /// Waits until the segment that is being made is done.
+    fn end(self) {
+        drop(self.makers);
+        // A panic there has ended the process already.
+        let _ = self.thread.join();
+    }
+}
+
 impl<D> LogThread<D>
 where
     D: Disk + Clone + Send + 'static,
@@ -296,10 +305,7 @@ where
             disk,
             ..
         } = self;
-        let SegmentThread { makers, thread } = maker;
-        drop(makers);
-        // A panic there has ended the process already.
-        let _ = thread.join();
+        maker.end();
         match log.close() {
             Ok(_) => tracing::info!("log_closed"),
             Err(error) => tell_failure(&error, explain(&disk), &reports),
@@ -308,6 +314,10 @@ where
 
     fn fail(self, error: &LogError) {
         tell_failure(error, self.told(), &self.reports);
+        // Cores find nobody who listens, and the maker nobody to give a segment to. It is waited for all the same: nothing
+        // writes into the directory once the node has let go of it.
+        drop(self.jobs);
+        self.maker.end();
     }
 
     fn told(&self) -> Option<String> {

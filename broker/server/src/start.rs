@@ -166,6 +166,8 @@ fn start_threads(
 
     let sleepers: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.sleeper)).collect();
     let lanes = Lanes::between(&sleepers, LANE_MESSAGES_MAX);
+    let input_bytes_max = config.connections.input_bytes_max.bytes();
+    let input_bytes_max = usize::try_from(input_bytes_max).unwrap_or(usize::MAX);
     let pins = Pins::new(config.threads.pin);
     let mut seeds = deal(seeds, &common.map);
     for ((seat, lanes), number) in seats.into_iter().zip(lanes).zip(0_u16..) {
@@ -187,6 +189,7 @@ fn start_threads(
             readers: read_port.clone(),
             phase: Arc::clone(&common.phase),
             reports: common.reports.clone(),
+            input_bytes_max,
         };
         let sleeper = Arc::clone(&seat.sleeper);
         let thread = CoreThread::new(me, core, seat.poll, seat.sleeper, common.clock, ports);

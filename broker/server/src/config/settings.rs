@@ -80,6 +80,9 @@ pub struct Connections {
     pub max: Count<0, 1_000_000>,
     /// Connections at a time from one address; 0 (no limit of its own)..=1,000,000. Default 0.
     pub per_address_max: Count<0, 1_000_000>,
+    /// Memory for started frames and for input of paused connections, per core thread, 1 MiB..=64 GiB. Default 256 MiB.
+    /// Beyond it, connections that hold much of it are not read until there is room again.
+    pub input_bytes_max: Size<{ 1 << 20 }, { 64 << 30 }>,
 }
 
 /// What one client may do: told to it in WELCOME.
@@ -184,6 +187,7 @@ impl Default for Connections {
         Self {
             max: Count::fixed(0),
             per_address_max: Count::fixed(0),
+            input_bytes_max: Size::fixed(256 << 20),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use ports::{Persistence, Ports};
 use crate::acceptor::Accepted;
 use crate::clock::Clock;
 use crate::connections::{Connection, Connections, Reading, Writing, id_of, token_of};
-use crate::limits::{EVENTS_MAX, INPUT_BYTES_MAX, READ_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::{EVENTS_MAX, READ_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::node::Report;
 use crate::phase::Phase;
 use crate::wake::Sleeper;
@@ -59,8 +59,10 @@ struct Queues {
     flush: VecDeque<ConnId>,
     /// Being closed, with the time at which patience ends; ascending.
     closing: VecDeque<(u64, ConnId)>,
-    /// Not read because all connections together hold too much input.
-    starved: Vec<ConnId>,
+    /// Not read because all connections together hold too much input; the first is next.
+    starved: VecDeque<ConnId>,
+    /// The one that is read to the end of its frame even so.
+    favoured: Option<ConnId>,
 }
 
 /// Buffers that all connections share, one after the other.
@@ -96,7 +98,7 @@ impl CoreThread {
             read: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             send: Vec::with_capacity(SEND_BUFFER_BYTES),
             held_bytes: 0,
-            held_bytes_max: INPUT_BYTES_MAX,
+            held_bytes_max: ports.input_bytes_max,
         };
         Self {
             me,
@@ -178,8 +180,9 @@ impl CoreThread {
         ))
     }
 
-    fn has_work(&self) -> bool {
-        self.owes_turn || !self.queues.read.is_empty() || !self.queues.flush.is_empty()
+    fn has_work(&mut self) -> bool {
+        let has_queued = !self.queues.read.is_empty() || !self.queues.flush.is_empty();
+        self.owes_turn || has_queued || self.can_feed_starved()
     }
 
     fn on_event(&mut self, event: &Event) {

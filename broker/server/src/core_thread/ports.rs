@@ -38,6 +38,8 @@ pub(crate) struct Ports {
     pub(crate) phase: Arc<PhaseCell>,
     /// To the node.
     pub(crate) reports: Sender<Report>,
+    /// Memory that all connections of this core may hold input in, in bytes.
+    pub(crate) input_bytes_max: usize,
 }
 
 /// What one flush of the log made durable for one core.

@@ -8,9 +8,7 @@ use antiphon_protocol::{BrokenStream, RawFrame};
 use crate::connections::{Reading, Stage};
 use crate::core_thread::CoreThread;
 use crate::input::{FrameSink, Next, Parsed};
-use crate::limits::{
-    INPUT_SCARCE_HELD_BYTES, INPUT_SCARCE_READ_BYTES, READ_TURN_BYTES_MAX, READ_TURN_FRAMES_MAX,
-};
+use crate::limits::{INPUT_SCARCE_READ_BYTES, READ_TURN_BYTES_MAX, READ_TURN_FRAMES_MAX};
 
 /// How a connection's turn of reading ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,17 +52,41 @@ impl FrameSink for Session<'_> {
 impl CoreThread {
     /// Reads every socket that was queued before this call, once.
     pub(super) fn read_sockets(&mut self, now: Now) {
-        if self.buffers.held_bytes < self.buffers.held_bytes_max {
-            for id in self.queues.starved.drain(..) {
-                self.queues.read.push_back(id);
-            }
-        }
+        self.feed_starved();
         for _ in 0..self.queues.read.len() {
             let Some(id) = self.queues.read.pop_front() else {
                 break;
             };
             self.read_socket(id, now);
         }
+    }
+
+    /// Lets starved connections go on: all of them once there is room, one of them if there is none, so that somebody always
+    /// gets to the end of a frame and gives its memory back. One that takes too long is closed by its frame's deadline.
+    fn feed_starved(&mut self) {
+        if !self.can_feed_starved() {
+            return;
+        }
+        if self.buffers.held_bytes < self.buffers.held_bytes_max {
+            self.queues.favoured = None;
+            self.queues.read.extend(self.queues.starved.drain(..));
+        } else {
+            self.queues.favoured = self.queues.starved.pop_front();
+            self.queues.read.extend(self.queues.favoured);
+        }
+    }
+
+    /// Whether somebody starves and could go on.
+    pub(super) fn can_feed_starved(&mut self) -> bool {
+        if self.queues.starved.is_empty() {
+            return false;
+        }
+        let favoured = self
+            .queues
+            .favoured
+            .and_then(|id| self.connections.by_id(id));
+        let has_favoured = favoured.is_some_and(|connection| connection.input.hoards());
+        self.buffers.held_bytes < self.buffers.held_bytes_max || !has_favoured
     }
 
     /// Goes on with a connection that was paused: what was read already first, then the socket, whether an event came or not.
@@ -102,7 +124,7 @@ impl CoreThread {
             Outcome::Empty => connection.reading = Reading::Waiting,
             Outcome::Again => self.queues.read.push_back(id),
             Outcome::Paused => connection.reading = Reading::Paused,
-            Outcome::Starved => self.queues.starved.push(id),
+            Outcome::Starved => self.queues.starved.push_back(id),
             Outcome::Ended => self.remove(id),
         }
     }
@@ -123,8 +145,9 @@ impl CoreThread {
         {
             return outcome;
         }
-        let is_scarce = self.buffers.held_bytes >= self.buffers.held_bytes_max;
-        if is_scarce && connection.input.capacity() > INPUT_SCARCE_HELD_BYTES {
+        let is_scarce = self.buffers.held_bytes >= self.buffers.held_bytes_max
+            && self.queues.favoured != Some(id);
+        if is_scarce && connection.input.hoards() {
             return Outcome::Starved;
         }
         let buffer_bytes = if is_scarce {

@@ -330,3 +330,44 @@ fn announced_lengths_cost_no_memory_until_the_bytes_come() {
         STRANGERS + USERS
     );
 }
+
+#[test]
+fn who_hoards_started_frames_starves_alone_and_gets_on_when_there_is_room() {
+    let broker = Broker::start_with(&[
+        ("threads.cores", "1"),
+        ("connections.input_bytes_max", "1MiB"),
+    ]);
+    let mut witness = broker.client("witness");
+    let mut hoarders: Vec<Client> = (0..6)
+        .map(|number| broker.client(&format!("h{number}")))
+        .collect();
+    let body = vec![4; 200 * 1024];
+    let publishes: Vec<Vec<u8>> = hoarders
+        .iter_mut()
+        .map(|hoarder| {
+            let mut bytes = Vec::new();
+            hoarder.encode_publish("lobby", 1, &body, &mut bytes);
+            bytes
+        })
+        .collect();
+    // 1.2 MB of started frames: the last ones are not read to their end.
+    for (hoarder, bytes) in hoarders.iter_mut().zip(&publishes) {
+        hoarder.send(&bytes[..bytes.len() - 1]);
+    }
+    for number in 1..=20 {
+        assert_eq!(
+            witness.publish_acked("other", number, b"small frames pass"),
+            number
+        );
+    }
+    for (hoarder, bytes) in hoarders.iter_mut().zip(&publishes) {
+        hoarder.send(&bytes[bytes.len() - 1..]);
+    }
+    let seqs: std::collections::BTreeSet<u64> = hoarders
+        .iter_mut()
+        .map(|hoarder| hoarder.acks(1)[0].1)
+        .collect();
+    assert!(seqs.into_iter().eq(1..=6));
+    drop((witness, hoarders));
+    broker.stop();
+}
