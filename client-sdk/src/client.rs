@@ -8,6 +8,7 @@ use antiphon_protocol::{Device, Producer, ProducerSeq, RoomName};
 use crate::driver::{self, Handle};
 use crate::error::{ClientError, Misuse, PublishError};
 use crate::history::{History, HistoryRange};
+use crate::losses::Losses;
 use crate::message::{Message, Receipt};
 use crate::options::ClientOptions;
 use crate::pending::Pending;
@@ -147,6 +148,12 @@ impl Client {
     pub fn producer_seq(&self, room: &str) -> Result<ProducerSeq, ClientError> {
         let room = room_name(room)?;
         driver::producer_seq(&self.handle, room)
+    }
+
+    /// How many connections this client has lost so far, and how much was unacked on them.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.handle.shared.losses()
     }
 
     /// The device number, drawn by the broker if none was given.

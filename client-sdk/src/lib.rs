@@ -42,6 +42,7 @@ mod fake_broker;
 mod headers;
 mod history;
 mod limits;
+mod losses;
 mod message;
 mod options;
 mod pending;
@@ -60,6 +61,7 @@ pub use crate::error::{
 };
 pub use crate::headers::Headers;
 pub use crate::history::{History, HistoryRange};
+pub use crate::losses::Losses;
 pub use crate::message::{Message, Receipt};
 pub use crate::options::ClientOptions;
 pub use crate::pending::Pending;

@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::driver::completion::Completion;
 use crate::error::{ClientError, PublishError};
+use crate::losses::Losses;
 use crate::options::{Bounds, ClientOptions};
 use crate::session::{Command, Ticket, Welcomed};
 
@@ -31,6 +32,7 @@ struct Inbox {
     held_messages: u32,
     held_bytes: u64,
     welcomed: Option<Welcomed>,
+    losses: Losses,
     end: End,
 }
 
@@ -167,6 +169,14 @@ impl Shared {
     /// What the broker told in its last greeting; `None` before the first.
     pub(crate) fn welcomed(&self) -> Option<Welcomed> {
         self.inbox.lock().welcomed.clone()
+    }
+
+    pub(crate) fn losses(&self) -> Losses {
+        self.inbox.lock().losses
+    }
+
+    pub(crate) fn set_losses(&self, losses: Losses) {
+        self.inbox.lock().losses = losses;
     }
 
     pub(crate) fn set_welcomed(&self, welcomed: Welcomed) {

@@ -11,6 +11,7 @@ use crate::driver::transport::{Attempt, Transport};
 use crate::driver::waiter::Waiter;
 use crate::error::ClientError;
 use crate::limits::READ_BUFFER_BYTES;
+use crate::losses::Losses;
 use crate::session::{Command, Event, Input, Mono, Output, Session};
 
 /// The waker's token; sockets count up from here, so that news of an older one is not mistaken.
@@ -29,6 +30,8 @@ pub(crate) struct Driver {
     opening: Arc<Waiter<Result<(), ClientError>>>,
     started: Instant,
     buffer: Vec<u8>,
+    /// As told to the application.
+    losses: Losses,
     is_over: bool,
 }
 
@@ -49,6 +52,7 @@ impl Driver {
             opening,
             started: Instant::now(),
             buffer: vec![0; READ_BUFFER_BYTES],
+            losses: Losses::default(),
             is_over: false,
         }
     }
@@ -115,6 +119,11 @@ impl Driver {
                 Output::Disconnect => self.transport = Transport::Down,
                 Output::Event(event) => self.on_session_event(event),
             }
+        }
+        let losses = self.session.losses();
+        if losses != self.losses {
+            self.losses = losses;
+            self.shared.set_losses(losses);
         }
     }
 

@@ -146,6 +146,8 @@ impl Session {
         match &self.state {
             State::Open(open) => {
                 let is_stable = now.since(open.since) >= STABLE_MS;
+                self.losses.connections += 1;
+                self.losses.unacked += u64::from(self.outbox.in_flight());
                 self.drop_connection(now);
                 self.come_back(reason, retry_after_ms, is_stable, now);
             }

@@ -30,6 +30,7 @@ pub(crate) use output::{Event, Output, Welcomed};
 
 use crate::error::{ClientError, Misuse};
 use crate::limits::{CLIENT_NAME_BYTES, UNSENT_BYTES};
+use crate::losses::Losses;
 use crate::options::ClientOptions;
 use context::Context;
 use endpoints::Endpoints;
@@ -60,6 +61,7 @@ pub(crate) struct Session {
     sent: usize,
     outputs: VecDeque<Output>,
     is_closing: bool,
+    losses: Losses,
 }
 
 /// What HELLO tells of us.
@@ -130,6 +132,7 @@ impl Session {
             sent: 0,
             outputs: VecDeque::new(),
             is_closing: false,
+            losses: Losses::default(),
         })
     }
 
@@ -180,6 +183,11 @@ impl Session {
             open.on_sent(now);
         }
         self.pump(now);
+    }
+
+    /// Connections lost so far.
+    pub(crate) fn losses(&self) -> Losses {
+        self.losses
     }
 
     /// When the session wants a `Tick` at the latest.
