@@ -1,1 +1,19 @@
-//! See docs/architecture.md.
+//! A small harness for tests of the whole system: real processes, real sockets, a real disk, and `kill -9`.
+//!
+//! | file | what it gives |
+//! |---|---|
+//! | `binary` | the path of the `antiphon` binary, built if need be |
+//! | `broker` | a broker in its own process: start, kill, stop |
+//! | `port` | a port that no outgoing connection takes meanwhile |
+//! | `command` | the `antiphon` command, run to its end |
+//! | `chat` | a chat file by rooms, and how two of them differ |
+//! | `world` | broker, command and folder, for one test |
+//! | `kill_replay` | replay a file while the broker is killed again and again, then compare |
+
+pub mod binary;
+pub mod broker;
+pub mod chat;
+pub mod command;
+pub mod kill_replay;
+pub mod port;
+pub mod world;
