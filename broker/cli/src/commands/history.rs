@@ -1,0 +1,74 @@
+//! `antiphon history ROOM`: the room's last records, oldest first.
+
+use antiphon_client::{Client, HistoryRange, Seq};
+use clap::Args;
+
+use crate::connection::Target;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::limits::FETCH_RECORDS;
+use crate::output::Output;
+use crate::record_line::{print_gap, print_record};
+
+#[derive(Args, Debug)]
+pub(crate) struct History {
+    /// The room.
+    room: String,
+    /// How many records.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    last: u64,
+}
+
+impl History {
+    pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
+        let client = target.connect("history")?;
+        let interrupt = Interrupt::install()?;
+        let limit = u32::try_from(self.last)
+            .unwrap_or(u32::MAX)
+            .min(FETCH_RECORDS);
+        let latest = client.history(&self.room, HistoryRange::Latest, limit);
+        let latest = latest.map_err(|error| target.failure(&error))?;
+        if self.last <= u64::from(limit) {
+            return print(output, &self.room, &latest);
+        }
+        let end = latest.head_seq;
+        let after = Seq(end.0.saturating_sub(self.last));
+        each_page(&client, target, &self.room, after, end, |page| {
+            interrupt.check()?;
+            print(output, &self.room, page)
+        })
+    }
+}
+
+/// Reads a room in pages, from behind `after` up to and with `end`.
+pub(crate) fn each_page(
+    client: &Client,
+    target: &Target,
+    room: &str,
+    mut after: Seq,
+    end: Seq,
+    mut take: impl FnMut(&antiphon_client::History) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    while after < end {
+        let left = u32::try_from(end.0 - after.0).unwrap_or(u32::MAX);
+        let page = client.history(room, HistoryRange::After(after), left.min(FETCH_RECORDS));
+        let page = page.map_err(|error| target.failure(&error))?;
+        let Some(last) = page.last_seq() else { break };
+        assert!(last > after, "INV-CLI-4: every page moves on");
+        take(&page)?;
+        after = last;
+    }
+    Ok(())
+}
+
+/// Prints records and gaps in their order.
+fn print(output: &mut Output, room: &str, page: &antiphon_client::History) -> Result<(), Failure> {
+    let mut gaps = page.gaps.iter().peekable();
+    for record in &page.records {
+        while let Some(gap) = gaps.next_if(|gap| gap.from < record.seq) {
+            print_gap(output, room, gap)?;
+        }
+        print_record(output, room, record)?;
+    }
+    gaps.try_for_each(|gap| print_gap(output, room, gap))
+}

@@ -1,0 +1,13 @@
+//! One file a command: its arguments, and what it does.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod export;
+pub(crate) mod history;
+pub(crate) mod log;
+pub(crate) mod ping;
+pub(crate) mod publish;
+pub(crate) mod replay;
+pub(crate) mod serve;
+pub(crate) mod settings;
+pub(crate) mod subscribe;

@@ -1,0 +1,229 @@
+//! `antiphon replay FILE`: publishes a chat file, exactly once however often it is interrupted or repeated.
+//!
+//! ```text
+//! source ──line──> schedule ──due──> pool ──publish──> broker
+//!  reads FILE       a room's order     one connection     │
+//!                       ^              per user           │
+//!                       └───────── acked ─────────────────┘
+//! state: FILE.replay-state, the producer id of each user, on disk before the user's first publish
+//! ```
+
+mod pace;
+mod pool;
+mod report;
+mod schedule;
+mod source;
+mod state;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use antiphon_client::{Pending, Timestamp};
+use clap::Args;
+
+use crate::chat_line::ChatLine;
+use crate::commands::replay::pace::Pace;
+use crate::commands::replay::pool::{Door, Pool};
+use crate::commands::replay::report::Report;
+use crate::commands::replay::schedule::{RoomKey, Schedule, UserKey};
+use crate::commands::replay::source::{Lines, survey};
+use crate::commands::replay::state::ReplayState;
+use crate::connection::Target;
+use crate::failure::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::limits::{REPLAY_CONNECTIONS, REPLAY_LULL, REPLAY_PATIENCE, REPLAY_WINDOW_LINES};
+use crate::output::Output;
+
+#[derive(Args, Debug)]
+pub(crate) struct Replay {
+    /// NDJSON with at, room, user, text; gzip is fine. FILE.replay-state is kept beside it.
+    file: PathBuf,
+    /// Connections open at once; each user has one, idle ones are closed for others.
+    #[arg(long, default_value_t = REPLAY_CONNECTIONS, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+    /// Keep the pace of the file's times, N times as fast; without it as fast as the broker acks.
+    #[arg(long, value_name = "N", value_parser = speed)]
+    speed: Option<f64>,
+}
+
+impl Replay {
+    pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
+        let interrupt = Interrupt::install()?;
+        let lines = Lines::open(&self.file)?;
+        let mut state = ReplayState::open(&self.file)?;
+        state.check_age(now())?;
+        let survey = survey(&self.file, state.extent(), &interrupt)?;
+        if !survey.begins_as_known {
+            return Err(Failure::failed(format_args!(
+                "{} is not the file that {} belongs to: it has changed since, and not only grown",
+                self.file.display(),
+                state.path().display()
+            ))
+            .next("restore the file; or give the changed one another name, and all of it is published as new messages"));
+        }
+        state.set_extent(survey.extent)?;
+        let run = Run {
+            lines,
+            next_line: None,
+            is_read: false,
+            pace: Pace::new(self.speed, Instant::now()),
+            schedule: Schedule::default(),
+            pool: Pool::new(target, &mut state, self.connections),
+            flights: VecDeque::new(),
+            report: Report::new(output.is_json(), survey.lines),
+            last_ack: Instant::now(),
+        };
+        run.go(&interrupt)?.finish(output)
+    }
+}
+
+/// A replay under way.
+struct Run<'a> {
+    lines: Lines,
+    /// Read, and not yet due.
+    next_line: Option<ChatLine>,
+    /// The file's end was reached.
+    is_read: bool,
+    pace: Pace,
+    schedule: Schedule,
+    pool: Pool<'a>,
+    flights: VecDeque<Flight>,
+    report: Report,
+    last_ack: Instant,
+}
+
+/// A publish without an ack.
+struct Flight {
+    user: UserKey,
+    room: RoomKey,
+    pending: Pending,
+}
+
+impl Run<'_> {
+    fn go(mut self, interrupt: &Interrupt) -> Result<Report, Failure> {
+        while !self.is_done() {
+            let moved = interrupt.check().and_then(|()| self.step());
+            match moved {
+                Ok(true) => {}
+                Ok(false) => thread::sleep(REPLAY_LULL),
+                Err(failure) => {
+                    self.report.stopped();
+                    return Err(failure);
+                }
+            }
+        }
+        self.report.tell();
+        Ok(self.report)
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_read && self.next_line.is_none() && self.schedule.open_lines() == 0
+    }
+
+    /// Does what can be done now; `false`: nothing could.
+    fn step(&mut self) -> Result<bool, Failure> {
+        let has_read = self.read()?;
+        let has_sent = self.send()?;
+        let has_settled = self.settle()?;
+        self.report.lost(self.pool.take_losses());
+        self.report.tell();
+        let has_moved = has_read || has_sent || has_settled;
+        if has_sent || has_settled || self.schedule.open_lines() == 0 {
+            self.last_ack = Instant::now();
+        } else if self.last_ack.elapsed() > REPLAY_PATIENCE {
+            return Err(Failure::new(
+                Exit::Unreachable,
+                format_args!("nothing was acked for {} s", REPLAY_PATIENCE.as_secs()),
+            )
+            .next(
+                "see whether the broker runs with `antiphon ping`, then run the same command again",
+            ));
+        }
+        Ok(has_moved)
+    }
+
+    /// Takes lines from the file as long as they are due and the window has places.
+    fn read(&mut self) -> Result<bool, Failure> {
+        let now = Instant::now();
+        let mut has_read = false;
+        while self.schedule.open_lines() < REPLAY_WINDOW_LINES {
+            if self.next_line.is_none() && !self.is_read {
+                match self.lines.next_line()? {
+                    Some(line) => self.next_line = line.chat,
+                    None => self.is_read = true,
+                }
+            }
+            match self
+                .next_line
+                .take_if(|line| self.pace.is_due(line.at, now))
+            {
+                Some(line) => self.schedule.offer(line),
+                None if self.next_line.is_some() || self.is_read => break,
+                // An empty line.
+                None => {}
+            }
+            has_read = true;
+        }
+        Ok(has_read)
+    }
+
+    /// Publishes what may go now.
+    fn send(&mut self) -> Result<bool, Failure> {
+        let mut has_sent = false;
+        while let Some(user) = self.schedule.next_user() {
+            if let Door::Closed = self.pool.admit(user, self.schedule.user_name(user))? {
+                break;
+            }
+            let Some(due) = self.schedule.poll() else {
+                break;
+            };
+            let room = due.room;
+            let pending = self.pool.publish(due, self.schedule.room_name(room))?;
+            self.flights.push_back(Flight {
+                user,
+                room,
+                pending,
+            });
+            has_sent = true;
+        }
+        Ok(has_sent)
+    }
+
+    /// Takes the acks that have come.
+    fn settle(&mut self) -> Result<bool, Failure> {
+        let flying = self.flights.len();
+        for _ in 0..flying {
+            let Some(mut flight) = self.flights.pop_front() else {
+                break;
+            };
+            match flight.pending.try_receipt() {
+                None => self.flights.push_back(flight),
+                Some(Ok(receipt)) => {
+                    self.report.acked(receipt.duplicate);
+                    self.pool.acked(flight.user);
+                    self.schedule.acked(flight.room);
+                }
+                Some(Err(error)) => return Err(self.pool.failure(&error)),
+            }
+        }
+        Ok(self.flights.len() < flying)
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if speed.is_finite() && speed > 0.0 {
+        Ok(speed)
+    } else {
+        Err("a speed is more than 0, such as 60".into())
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,109 @@
+//! Which broker to talk to, and what its refusals mean for a command.
+
+use antiphon_client::{
+    Client, ClientError, ClientOptions, PublishError, SubscribeError, Violation,
+};
+
+use crate::failure::{Exit, Failure};
+use crate::limits::ANSWER_DEADLINE;
+
+const CLIENT_NAME: &str = concat!("antiphon-cli/", env!("CARGO_PKG_VERSION"));
+
+/// What to try when the broker refused and no better advice is known.
+const REFUSED_NEXT: &str = "the broker is alive and means it; its log may say more";
+
+const DIVERGED_NEXT: &str =
+    "this is another history than the one you read before: begin again without --after";
+
+/// The broker named by `--addr`.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    addr: String,
+}
+
+impl Target {
+    pub(crate) fn new(addr: String) -> Self {
+        Self { addr }
+    }
+
+    /// Options for a client that acts as `user`.
+    pub(crate) fn options(&self, user: &str) -> ClientOptions {
+        ClientOptions::new(self.addr.clone())
+            .user(user)
+            .client_name(CLIENT_NAME)
+            .request_deadline(ANSWER_DEADLINE)
+    }
+
+    /// Connects once; a broker that is not there is told at once.
+    pub(crate) fn connect(&self, user: &str) -> Result<Client, Failure> {
+        Client::connect(self.options(user)).map_err(|error| self.failure(&error))
+    }
+
+    /// What a failed operation means for the command.
+    pub(crate) fn failure(&self, error: &ClientError) -> Failure {
+        let addr = &self.addr;
+        match error {
+            ClientError::Misuse(misuse) => Failure::usage(misuse),
+            ClientError::Connect { kind, .. } => Failure::new(
+                Exit::Unreachable,
+                format_args!("no broker answers at {addr}: {kind}"),
+            )
+            .next("start one with `antiphon serve`, or name another with --addr HOST:PORT"),
+            ClientError::Timeout | ClientError::Disconnected | ClientError::Closed => Failure::new(
+                Exit::Unreachable,
+                format_args!("the broker at {addr} does not answer any more: {error}"),
+            )
+            .next("see whether it still runs with `antiphon ping`"),
+            ClientError::Protocol(
+                Violation::NoWelcome | Violation::BrokenStream | Violation::BadFrame(_),
+            ) => Failure::new(
+                Exit::Unreachable,
+                format_args!("what answers at {addr} is no Antiphon broker: {error}"),
+            )
+            .next("check the port: a broker listens on 7411 unless told otherwise"),
+            ClientError::Diverged { .. } => Failure::new(Exit::Refused, error).next(DIVERGED_NEXT),
+            ClientError::ProducerRefused | ClientError::Ended(_) => {
+                Failure::new(Exit::Refused, error).next(REFUSED_NEXT)
+            }
+            ClientError::Goaway { .. } | ClientError::Rejected(_) => {
+                Failure::new(Exit::Refused, error).next(REFUSED_NEXT)
+            }
+            ClientError::HistoryTooLarge { .. } => {
+                Failure::failed(error).next("ask for fewer records")
+            }
+            _ => Failure::failed(error),
+        }
+    }
+
+    /// What a failed publish means for the command.
+    pub(crate) fn publish_failure(&self, error: &PublishError) -> Failure {
+        match error {
+            PublishError::Misuse(misuse) => Failure::usage(misuse),
+            PublishError::TooLarge { .. } => {
+                Failure::new(Exit::Refused, error).next("send it in smaller pieces")
+            }
+            PublishError::Closed(reason) => self.failure(reason),
+            PublishError::Backpressure | PublishError::Timeout => {
+                Failure::new(Exit::Unreachable, format_args!("not published: {error}")).next(
+                    "see whether the broker still runs with `antiphon ping`, then publish again",
+                )
+            }
+            PublishError::Unknown(_) => Failure::new(Exit::Unreachable, error).next(
+                "look with `antiphon history ROOM` whether it arrived before you publish it again",
+            ),
+            _ => Failure::new(Exit::Refused, error).next(REFUSED_NEXT),
+        }
+    }
+
+    /// What the end of a subscription means for the command.
+    pub(crate) fn subscribe_failure(&self, error: &SubscribeError) -> Failure {
+        match error {
+            SubscribeError::Closed(reason) => self.failure(reason),
+            SubscribeError::Diverged { .. } => {
+                Failure::new(Exit::Refused, error).next(DIVERGED_NEXT)
+            }
+            SubscribeError::Protocol(_) => Failure::failed(error),
+            _ => Failure::new(Exit::Refused, error).next(REFUSED_NEXT),
+        }
+    }
+}

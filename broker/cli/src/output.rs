@@ -1,0 +1,129 @@
+//! Data for stdout, notes for stderr.
+//!
+//! stdout carries nothing but what was asked for, so that it can be piped. When it is a terminal, control characters in names and
+//! bodies are shown as escapes: a chat message must not move the cursor or retitle the window. A pipe gets the bytes as they are.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// The standard output of one command.
+pub(crate) struct Output {
+    out: BufWriter<Stdout>,
+    /// `--json`: one JSON object a line instead of text for people.
+    as_json: bool,
+    /// stdout is a terminal: escape what could steer it.
+    is_terminal: bool,
+}
+
+impl Output {
+    pub(crate) fn new(as_json: bool) -> Self {
+        let stdout = io::stdout();
+        let is_terminal = stdout.is_terminal();
+        Self {
+            out: BufWriter::new(stdout),
+            as_json,
+            is_terminal,
+        }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.as_json
+    }
+
+    /// Writes one line of text for people.
+    pub(crate) fn line(&mut self, line: impl fmt::Display) -> Result<(), Failure> {
+        writeln!(self.out, "{line}").map_err(written)
+    }
+
+    /// Writes one JSON object and a newline.
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer(&mut self.out, object).map_err(|error| written(error.into()))?;
+        self.out.write_all(b"\n").map_err(written)
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes).map_err(written)
+    }
+
+    /// Bytes from a name or a body, fit for where stdout leads.
+    pub(crate) fn shown<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
+        let text = String::from_utf8_lossy(bytes);
+        if self.is_terminal {
+            escaped(text)
+        } else {
+            text
+        }
+    }
+
+    /// Hands everything written so far to the reader.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(written)
+    }
+}
+
+/// A reader that went away (`antiphon sub room | head -1`) is a quiet end; any other trouble is a failure.
+fn written(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::output_closed();
+    }
+    Failure::failed(format_args!("cannot write to stdout: {error}"))
+}
+
+/// Writes a line for people to stderr; a closed stderr is nobody's problem.
+pub(crate) fn note(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Replaces each control character by an escape that a terminal shows and does not obey.
+pub(crate) fn escaped(text: Cow<'_, str>) -> Cow<'_, str> {
+    if !text.chars().any(steers_a_terminal) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers_a_terminal(c) {
+            // Writing to a String cannot fail.
+            let _ = write!(shown, "{}", c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// C0, DEL, C1, and the characters that reorder text, which make a line read as something that it is not.
+fn steers_a_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(
+            escaped("red \u{1b}[31m\u{7}\r\n".into()),
+            "red \\u{1b}[31m\\u{7}\\r\\n"
+        );
+        assert_eq!(
+            escaped("\u{9b}2J \u{202e}gpj".into()),
+            "\\u{9b}2J \\u{202e}gpj"
+        );
+    }
+
+    #[test]
+    fn plain_text_of_any_script_is_left_alone() {
+        assert!(matches!(
+            escaped("grüezi, 你好 \u{1f600}".into()),
+            Cow::Borrowed("grüezi, 你好 \u{1f600}")
+        ));
+    }
+}

@@ -1,0 +1,113 @@
+//! `serve` and `log`: a data directory through a broker's life.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use antiphon_tests::broker::{BrokerProcess, SMALL};
+use antiphon_tests::command::Antiphon;
+use antiphon_tests::world::World;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_antiphon");
+
+fn log(action: &str, data: &Path) -> antiphon_tests::command::Ran {
+    let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    Antiphon::new(BINARY, nobody)
+        .run(["log", action, data.to_str().unwrap()])
+        .unwrap()
+}
+
+#[test]
+fn a_stopped_broker_leaves_a_clean_log_and_a_killed_one_a_whole_log() {
+    let world = World::new(BINARY);
+    world
+        .antiphon
+        .run_with(["pub", "lobby"], b"1\n2\n3\n")
+        .unwrap();
+    let folder = world.stop();
+    let data = folder.path().join("data");
+    let clean = log("verify", &data);
+    assert_eq!(clean.code, Some(0), "{clean:?}");
+    assert!(
+        clean.stdout.starts_with("clean: 3 records in 1 rooms"),
+        "{clean:?}"
+    );
+
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let broker = BrokerProcess::start(Path::new(BINARY), &data, anywhere, &SMALL).unwrap();
+    let antiphon = Antiphon::new(BINARY, broker.address());
+    assert_eq!(antiphon.run(["pub", "lobby", "4"]).unwrap().stdout, "4\n");
+    broker.kill().unwrap();
+    let killed = log("verify", &data);
+    assert_eq!(killed.code, Some(0), "{killed:?}");
+    assert!(
+        killed.stdout.contains(": 4 records in 1 rooms"),
+        "{killed:?}"
+    );
+}
+
+#[test]
+fn a_directory_in_use_is_refused_to_a_second_broker_and_open_to_the_tools() {
+    let world = World::new(BINARY);
+    world.ok(&["pub", "lobby", "hello"]);
+    let second = world.ran(&["serve", "--listen", "127.0.0.1:0", "--data", &world.data()]);
+    assert_eq!(
+        (second.code, second.stdout.as_str()),
+        (Some(1), ""),
+        "{second:?}"
+    );
+    assert!(second.stderr.contains("in use"), "{second:?}");
+    let listed = world.ok(&["log", "ls", &world.data()]);
+    assert!(listed.contains("active"), "{listed}");
+    let dumped = world.ok(&["log", "dump", &world.data(), "--bodies"]);
+    assert!(
+        dumped.contains("\"lobby\"") && dumped.contains("hello"),
+        "{dumped}"
+    );
+    world.ok(&["log", "verify", &world.data()]);
+}
+
+#[test]
+fn a_flipped_byte_below_the_log_end_is_damage_with_code_5() {
+    let world = World::new(BINARY);
+    world
+        .antiphon
+        .run_with(
+            ["pub", "lobby"],
+            b"a message whose byte will be flipped\nand a later one\n",
+        )
+        .unwrap();
+    let folder = world.stop();
+    let data = folder.path().join("data");
+    let segment = fs::read_dir(data.join("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .min()
+        .unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let body = b"whose byte will be flipped";
+    let at = bytes
+        .windows(body.len())
+        .position(|window| window == body)
+        .unwrap();
+    bytes[at] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let damaged = log("verify", &data);
+    assert_eq!(damaged.code, Some(5), "{damaged:?}");
+    assert!(damaged.stdout.starts_with("damaged: "), "{damaged:?}");
+    assert!(damaged.stderr.contains("next: "), "{damaged:?}");
+}
+
+#[test]
+fn a_folder_that_is_no_data_directory_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    for action in ["ls", "dump", "verify"] {
+        let ran = log(action, folder.path());
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+    }
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "looking changes nothing"
+    );
+}
