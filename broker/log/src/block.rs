@@ -261,6 +261,22 @@ pub fn decode_block(
     }
 }
 
+/// The block at `at`, which [`decode_block`] has found valid before; `None` if it does not even have a block's shape.
+pub(crate) fn known_block(segment: &[u8], at: LogPosition) -> Option<Block<'_>> {
+    let bytes = head_bytes(segment, at.offset())?;
+    let kind = BlockKind::from_wire(bytes[4], bytes[5])?;
+    let len = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let start = at.offset() as usize + BLOCK_HEAD_BYTES as usize;
+    let payload = segment.get(start..)?.get(..len as usize)?;
+    let end = LogPosition::new(at.segment(), at.offset() + block_bytes(len));
+    Some(Block {
+        head: decode_fields(bytes, kind, len),
+        payload,
+        at,
+        end,
+    })
+}
+
 fn decode_fields(bytes: &[u8; BLOCK_HEAD_BYTES as usize], kind: BlockKind, len: u32) -> BlockHead {
     BlockHead {
         kind,

@@ -10,7 +10,7 @@ use crate::block::{BlockSeed, decode_block};
 use crate::disk_trait::{Disk, DiskError, DiskErrorKind};
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
-use crate::layout::{Layout, Piece, SegmentFile, lay_out};
+use crate::layout::{Layout, SegmentFile, is_blank, lay_out};
 use crate::limits::{READ_PAGE_BYTES, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES};
 use crate::recover::{Finding, Recover};
 use crate::scan::Scan;
@@ -178,32 +178,10 @@ fn read_segment<D: Disk, R: Recover>(
     recorded_end: Option<u32>,
     scan: &mut Scan<'_, R>,
 ) -> Result<Layout, LogError> {
-    let segment = loaded.segment;
     loaded.tell_findings(scan);
-    let layout = lay_out(&loaded.segment_file(recorded_end))?;
-    for piece in &layout.pieces {
-        match piece {
-            Piece::Blocks { from, end } => {
-                let mut at = LogPosition::new(segment, *from);
-                while at.offset() < *end {
-                    let Ok(block) = decode_block(&loaded.bytes, at, loaded.seed) else {
-                        break;
-                    };
-                    scan.block(&block)?;
-                    at = block.end;
-                }
-            }
-            Piece::Damage { from, end, only } => {
-                scan.damage(
-                    (
-                        LogPosition::new(segment, *from),
-                        LogPosition::new(segment, *end),
-                    ),
-                    *only,
-                );
-            }
-        }
-    }
+    let file = loaded.segment_file(recorded_end);
+    let layout = lay_out(&file)?;
+    layout.read(&file, scan)?;
     Ok(layout)
 }
 
@@ -340,7 +318,7 @@ impl<D: Disk> Loaded<D> {
             .bytes
             .get(SEGMENT_HEADER_BYTES as usize..)
             .unwrap_or_default();
-        is_whole && !self.slots.is_damaged && blocks.iter().all(|byte| *byte == 0)
+        is_whole && !self.slots.is_damaged && is_blank(blocks)
     }
 
     fn is_short(&self) -> bool {

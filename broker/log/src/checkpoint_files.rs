@@ -101,7 +101,7 @@ impl<D: Disk> Log<D> {
     /// newest are removed.
     ///
     /// # Errors
-    /// `Full`: not final, the log goes on with the checkpoints that it has. Anything else is.
+    /// `Full` before anything was synced: not final, the log goes on with the checkpoints that it has. Anything else is.
     ///
     /// # Panics
     /// If `index` is not durable in this log: a checkpoint holds only what was applied.
@@ -135,7 +135,8 @@ impl<D: Disk> Log<D> {
             });
         }
         if let Err(error) = self.write_aside(group, index, &file) {
-            let is_full = error.kind == DiskErrorKind::Full && error.op != DiskOp::Sync;
+            let is_full = error.kind == DiskErrorKind::Full
+                && matches!(error.op, DiskOp::Create | DiskOp::Write);
             self.is_failed = !is_full;
             return Err(error.into());
         }

@@ -5,10 +5,14 @@
 
 use alloc::vec::Vec;
 
-use crate::block::{BlockError, BlockHead, BlockKind, BlockSeed, block_bytes, decode_block};
+use crate::block::{
+    BlockError, BlockHead, BlockKind, BlockSeed, block_bytes, decode_block, known_block,
+};
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
 use crate::limits::{BLOCK_ALIGN, SEGMENT_HEADER_BYTES};
+use crate::recover::Recover;
+use crate::scan::Scan;
 
 /// The file of one segment.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +62,33 @@ impl Layout {
             .any(|piece| matches!(piece, Piece::Damage { .. }))
     }
 
+    /// Gives blocks and damaged stretches, in order, to `scan`.
+    pub(crate) fn read<R: Recover>(
+        &self,
+        file: &SegmentFile<'_>,
+        scan: &mut Scan<'_, R>,
+    ) -> Result<(), LogError> {
+        let position = |offset| LogPosition::new(file.segment, offset);
+        for piece in &self.pieces {
+            match *piece {
+                Piece::Blocks { from, end } => {
+                    let mut at = position(from);
+                    while at.offset() < end {
+                        let Some(block) = known_block(file.bytes, at) else {
+                            break;
+                        };
+                        scan.block(&block)?;
+                        at = block.end;
+                    }
+                }
+                Piece::Damage { from, end, only } => {
+                    scan.damage((position(from), position(end)), only)
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn has_blocks(&self) -> bool {
         self.pieces
             .iter()
@@ -91,7 +122,7 @@ pub(crate) fn lay_out(file: &SegmentFile<'_>) -> Result<Layout, LogError> {
     }
     let end = walk.end();
     let tail = file.bytes.get(end as usize..).unwrap_or_default();
-    let is_tail_blank = tail.iter().all(|byte| *byte == 0);
+    let is_tail_blank = is_blank(tail);
     let is_closed = walk.closed_end == Some(end);
     Ok(Layout {
         end,
@@ -132,11 +163,12 @@ impl Walk {
                     });
                 }
                 Err(error) => {
-                    let end = next_block(bytes, file, at).unwrap_or(limit);
+                    let next = next_block(bytes, file, at);
+                    let end = next.unwrap_or(limit);
                     self.pieces.push(Piece::Damage {
                         from: at,
                         end,
-                        only: only_block(error, at, end),
+                        only: only_block(error, at, next),
                     });
                     at = end;
                 }
@@ -190,10 +222,9 @@ impl Walk {
             |piece: &Piece| matches!(piece, Piece::Damage { from, .. } if *from >= marked);
         if let Some(first) = self.pieces.iter().position(is_tear) {
             self.pieces.truncate(first);
-        } else if let Some(Piece::Damage { from, end, only }) = self.pieces.last_mut() {
+        } else if let Some(Piece::Damage { end, .. }) = self.pieces.last_mut() {
             // It runs to the end of the file, but only what lies below the mark is known to have been there.
             *end = marked;
-            *only = only.filter(|head| *from + block_bytes(head.len) == marked);
         }
         self.damage_up_to(marked);
         if (file.bytes.len() as u64) < u64::from(file.declared_bytes) {
@@ -204,23 +235,36 @@ impl Walk {
 
 /// The next offset behind `at` at which a valid block (or one of a newer version) stands.
 fn next_block(bytes: &[u8], file: &SegmentFile<'_>, at: u32) -> Option<u32> {
-    let starts = (at + BLOCK_ALIGN..bytes.len() as u32).step_by(BLOCK_ALIGN as usize);
-    starts.into_iter().find(|start| {
-        // The kind of no block is zero: most of what is tried is a blank tail.
-        bytes
-            .get(*start as usize + 4)
-            .is_some_and(|kind| *kind != 0)
-            && matches!(
-                decode_block(bytes, LogPosition::new(file.segment, *start), file.seed),
-                Ok(_) | Err(BlockError::UnknownKind { .. })
-            )
-    })
+    let mut start = at + BLOCK_ALIGN;
+    while (start as usize) < bytes.len() {
+        let ahead = &bytes[start as usize..bytes.len().min(start as usize + ZEROS.len())];
+        // Most of what is tried is a blank tail, and no block starts with 8 zeros.
+        if is_blank(ahead) {
+            start += ahead.len().next_multiple_of(BLOCK_ALIGN as usize) as u32;
+            continue;
+        }
+        let decoded = decode_block(bytes, LogPosition::new(file.segment, start), file.seed);
+        if matches!(decoded, Ok(_) | Err(BlockError::UnknownKind { .. })) {
+            return Some(start);
+        }
+        start += BLOCK_ALIGN;
+    }
+    None
 }
 
-/// The head of the damaged block at `from`, if it can be trusted and the block fills the stretch.
-fn only_block(error: BlockError, from: u32, end: u32) -> Option<BlockHead> {
+static ZEROS: [u8; 512] = [0; 512];
+
+/// Whether all of it is zero.
+pub(crate) fn is_blank(bytes: &[u8]) -> bool {
+    bytes
+        .chunks(ZEROS.len())
+        .all(|chunk| *chunk == ZEROS[..chunk.len()])
+}
+
+/// The head of the damaged block at `from`, if it can be trusted and a valid block follows where it ends.
+fn only_block(error: BlockError, from: u32, next: Option<u32>) -> Option<BlockHead> {
     match error {
-        BlockError::Payload(head) if from + block_bytes(head.len) == end => Some(head),
+        BlockError::Payload(head) if Some(from + block_bytes(head.len)) == next => Some(head),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::active::ActiveSegment;
 use crate::chain::{Chain, LastSegment, read_chain};
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint_files::{CheckpointFiles, read_checkpoint};
+use crate::checkpoint_files::{CHECKPOINT_FOLDER, CheckpointFiles, read_checkpoint};
 use crate::disk_trait::Disk;
 use crate::error::LogError;
 use crate::group::GroupState;
@@ -16,6 +16,7 @@ use crate::maker::{PreparedSegment, make_segment};
 use crate::queue::Queue;
 use crate::recover::{Finding, Findings, Outcome, Recover, Recovery};
 use crate::scan::{Accepted, Scan};
+use crate::segment::LOG_FOLDER;
 use crate::settings::LogSettings;
 
 impl<D: Disk> Log<D> {
@@ -29,6 +30,9 @@ impl<D: Disk> Log<D> {
         recover: &mut impl Recover,
     ) -> Result<(Log<D>, Recovery), LogError> {
         settings.check()?;
+        // A killed process may have left names that only look durable; a segment that is written to must be.
+        disk.sync_directory(LOG_FOLDER)?;
+        disk.sync_directory(CHECKPOINT_FOLDER)?;
         let mut findings = Findings::default();
         let checkpoints = CheckpointFiles::list(&disk)?;
         let (accepted, checkpoint_bytes) =

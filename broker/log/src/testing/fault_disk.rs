@@ -9,7 +9,9 @@ use core::cell::RefCell;
 use super::inode::{Inode, Survival};
 use super::random::Random;
 use crate::disk_trait::{Disk, DiskError, DiskErrorKind, DiskOp};
+use crate::limits::SECTOR_BYTES;
 
+const SECTOR: usize = SECTOR_BYTES as usize;
 /// Pages of this size fail to be read together.
 const PAGE: u64 = 4_096;
 
@@ -366,9 +368,10 @@ impl Disk for FaultDisk {
                 return Err(error(DiskErrorKind::Io));
             }
             Fate::Fails(kind) => {
-                world
-                    .inode(file)
-                    .write(offset as usize, &bytes[..bytes.len() / 2]);
+                // Some whole sectors of it.
+                let end = (offset as usize + bytes.len() / 2) / SECTOR * SECTOR;
+                let written = end.saturating_sub(offset as usize).min(bytes.len());
+                world.inode(file).write(offset as usize, &bytes[..written]);
                 return Err(error(kind));
             }
         }

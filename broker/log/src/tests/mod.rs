@@ -1,6 +1,11 @@
 //! The log as a whole, on a disk that fails on demand.
 
+mod ahead;
 mod basic;
+mod crash;
+mod damage;
+mod failures;
+mod script;
 
 use alloc::vec::Vec;
 
