@@ -42,8 +42,8 @@ pub(crate) enum LogJob<D: Disk> {
 /// A core's way to the log thread. Never blocks.
 ///
 /// Order is kept: while something waits here, everything else queues behind it. What can wait is bounded by the core's own
-/// admission: a partition admits publishes only while what is not yet synced fits its budget, and has one ready under way
-/// per turn. The log thread drains all its jobs before each sync and wakes the core after it, so the next offer comes in time.
+/// admission: a partition admits publishes only while what is not yet synced fits its budget of bytes, and makes at most
+/// one ready per turn. The log thread drains all its jobs before each sync and wakes the core after it, so the next offer comes in time.
 pub(crate) struct LogPort<D: Disk> {
     jobs: Sender<LogJob<D>>,
     waiting: VecDeque<LogJob<D>>,

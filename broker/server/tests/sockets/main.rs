@@ -1,6 +1,7 @@
 //! A whole node over real sockets and a real disk: what a client sees, what a hostile one cannot do, and how it ends.
 
 mod child;
+mod crowd;
 mod ending;
 mod fanout;
 mod hostile;

@@ -1,6 +1,6 @@
 //! The spine: a message goes in, is acked, delivered, read from history, and is there after a restart.
 
-use antiphon_protocol::{FetchRange, ServerFrame, Start};
+use antiphon_protocol::{FetchRange, Seq, ServerFrame, Start};
 
 use crate::support::{BEGINNING, Broker};
 
@@ -31,7 +31,7 @@ fn a_publish_is_acked_delivered_and_read_from_history() {
         expected[15..]
     );
     assert_eq!(
-        writer.history("lobby", FetchRange::After(antiphon_protocol::Seq(3)), 4),
+        writer.history("lobby", FetchRange::After(Seq(3)), 4),
         expected[3..7]
     );
     drop((reader, writer));
@@ -127,8 +127,8 @@ fn what_was_acked_is_there_after_a_restart_and_a_retry_is_a_duplicate() {
 }
 
 #[test]
-fn history_older_than_the_hot_tail_comes_from_the_log() {
-    // 40 MiB of records: more than a partition keeps in memory, and several segments.
+fn history_older_than_the_hot_tail_comes_from_the_log_before_and_after_a_restart() {
+    // 40 MiB of records: more than a partition keeps in memory, several segments and several checkpoints.
     const PUBLISHES: u64 = 400;
     let body = vec![5; 100 * 1024];
     let broker = Broker::start_with(&[("data.partitions", "1")]);
@@ -139,21 +139,23 @@ fn history_older_than_the_hot_tail_comes_from_the_log() {
             writer.acks(50);
         }
     }
-    let mut reader = broker.client("bob");
-    let subscribed = reader.subscribe("lobby", BEGINNING);
-    let records = reader.records(PUBLISHES as usize, Some(subscribed.link));
-    assert!(
-        records
-            .iter()
-            .zip(1..)
-            .all(|((seq, bytes), number)| *seq == number && *bytes == body)
-    );
+    let read_all = |broker: &Broker| {
+        let mut reader = broker.client("bob");
+        let subscribed = reader.subscribe("lobby", BEGINNING);
+        let records = reader.records(PUBLISHES as usize, Some(subscribed.link));
+        let is_expected =
+            |(record, number): (&(u64, Vec<u8>), u64)| record.0 == number && record.1 == body;
+        assert!(records.iter().zip(1..).all(is_expected));
+        let before = reader.history("lobby", FetchRange::Before(Seq(4)), 2);
+        assert!(before.iter().map(|(seq, _)| *seq).eq([2, 3]));
+    };
+    read_all(&broker);
+    drop(writer);
+    let broker = Broker::start_in(broker.stop(), &[]);
+    read_all(&broker);
     assert_eq!(
-        reader
-            .history("lobby", FetchRange::Before(antiphon_protocol::Seq(4)), 2)
-            .len(),
-        2
+        broker.client("cid").publish_acked("lobby", 1, b"goes on"),
+        PUBLISHES + 1
     );
-    drop((writer, reader));
     broker.stop();
 }
