@@ -2,6 +2,8 @@
 //!
 //! What an operator may change lies in [`Limits`]; the constants are relations that the code relies on.
 
+use antiphon_protocol::limits;
+
 // ---- border between edge and home ------------------------------------------------------------------------------------------------------------
 
 /// Batches a room channel holds. Full: the publishing connection is not read for at most [`CHANNEL_WAIT_MS`].
@@ -26,6 +28,12 @@ pub const UNSENT_BYTES_MAX: u32 = 256 * 1024;
 
 /// Bytes in an outbox up to which live deliveries are queued. A delivery that does not fit makes the subscriber a reader behind.
 pub const OUTBOX_BYTES_MAX: u32 = 256 * 1024;
+
+/// Write buffers kept for outboxes that have something to say again: 256 of at most 4 KiB.
+pub const SPARE_BUFFERS_MAX: usize = 256;
+
+/// A write buffer larger than this is freed, in bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 4 * 1024;
 
 /// A reader behind is refilled while its outbox holds less than this, in bytes.
 pub const REFILL_BELOW_BYTES: u32 = 128 * 1024;
@@ -56,9 +64,6 @@ pub const CHANNELS_MAX: usize = 65_536;
 
 /// A channel unused for so long is let go, in ms.
 pub const CHANNEL_IDLE_MS: u64 = 60_000;
-
-/// Producers may be this old when named in HELLO, in ms.
-pub const PRODUCER_AGE_MAX_MS: u64 = 7 * 24 * 3_600 * 1_000;
 
 /// While drained, publishes under way may take this long to be answered before GOAWAY goes out, in ms.
 pub const DRAIN_WAIT_MS: u64 = 2_000;
@@ -106,18 +111,18 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            frame_bytes_max: 1024 * 1024,
-            body_bytes_max: 256 * 1024,
-            headers_bytes_max: 4_096,
-            in_flight_max: 1_024,
-            subscriptions_max: 16_384,
-            requests_max: 64,
-            fetch_records_max: 10_000,
-            keepalive_ms: 5_000,
+            frame_bytes_max: limits::FRAME_BYTES_MAX,
+            body_bytes_max: limits::BODY_BYTES_MAX,
+            headers_bytes_max: limits::HEADERS_BYTES_MAX,
+            in_flight_max: limits::IN_FLIGHT_MAX,
+            subscriptions_max: limits::SUBSCRIPTIONS_MAX,
+            requests_max: limits::REQUESTS_MAX,
+            fetch_records_max: limits::FETCH_RECORDS_MAX,
+            keepalive_ms: limits::KEEPALIVE_MS,
             keepalive_range_ms: (1_000, 60_000),
-            handshake_ms: 5_000,
-            frame_ms: 10_000,
-            frame_bytes_per_second: 1_024,
+            handshake_ms: limits::HANDSHAKE_MS_MAX,
+            frame_ms: limits::FRAME_MS_MAX,
+            frame_bytes_per_second: limits::FRAME_BYTES_PER_SECOND_MIN as u64,
             drain_spread_ms: 5_000,
         }
     }

@@ -93,7 +93,15 @@ impl Batches {
         bytes: usize,
     ) -> &mut Draft {
         let key = (conn.slot, channel);
-        let growing = self.growing.get(&key).copied();
+        // Mostly a connection goes on with the room that it was at.
+        let newest = self
+            .drafts
+            .last()
+            .filter(|draft| draft.conn == conn && draft.channel == channel);
+        let growing = match newest {
+            Some(_) => Some(self.drafts.len() - 1),
+            None => self.growing.get(&key).copied(),
+        };
         let fitting = growing.filter(|&at| {
             let draft = &self.drafts[at];
             draft.conn == conn

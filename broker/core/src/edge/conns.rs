@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::outbox::Outbox;
 use super::session::{Open, Session};
 use crate::core::ConnId;
-use crate::limits::OUTBOX_BYTES_MAX;
+use crate::limits::{OUTBOX_BYTES_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX};
 
 /// One connection. What most of 100,000 idle connections never need is behind the session's box.
 #[derive(Debug)]
@@ -20,9 +20,9 @@ pub(super) struct Conn {
     pub(super) flush_due: bool,
     /// The driver was told to pause and not yet to resume.
     pub(super) is_paused: bool,
-    /// A frame came since `received` was called last.
-    pub(super) frame_seen: bool,
-    /// Since when a started frame is not whole, in ms; 0: none is started.
+    /// Largest run of records that may be delivered live without a look at each; 0: the session is not open.
+    pub(super) live_bytes_max: u32,
+    /// Since when a started frame is not whole, in ms; 0: none is known to be started.
     pub(super) frame_since_ms: u64,
     /// How much of it arrived since.
     pub(super) frame_bytes: u64,
@@ -39,6 +39,8 @@ pub(super) struct Conns {
     count: usize,
     /// Whose outboxes have new bytes in this turn.
     flushes: Vec<ConnId>,
+    /// Write buffers that no outbox uses now. <= SPARE_BUFFERS_MAX
+    spare: Vec<Vec<u8>>,
 }
 
 impl Conns {
@@ -104,17 +106,56 @@ impl Conns {
 
     /// Appends a control frame to the outbox; nothing happens if the connection is gone.
     pub(super) fn write(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+        self.lend(id);
         if let Some(conn) = self.get_mut(id) {
             conn.outbox.write(write);
             self.mark(id);
         }
     }
 
-    /// Adds an entry to the connection's PUBACK of this turn.
-    pub(super) fn puback(&mut self, id: ConnId, entry: &PubackEntry) {
-        if let Some(conn) = self.get_mut(id) {
+    /// Takes an ack into account: an open session's count of publishes falls, and its PUBACK of this turn grows. `None`: there is no such session;
+    /// `Some(true)`: the count may be what the connection waits for.
+    pub(super) fn ack(&mut self, id: ConnId, entry: Option<&PubackEntry>) -> Option<bool> {
+        self.lend(id);
+        let conn = self.get_mut(id)?;
+        let Session::Open(open) = &mut conn.session else {
+            return None;
+        };
+        assert!(
+            open.in_flight > 0,
+            "INV-EDGE-7: a publish was answered twice"
+        );
+        open.in_flight -= 1;
+        let may_ease = conn.is_paused || open.is_leaving;
+        if let Some(entry) = entry {
             conn.outbox.puback(entry);
-            self.mark(id);
+            if !conn.flush_due {
+                conn.flush_due = true;
+                self.flushes.push(id);
+            }
+        }
+        Some(may_ease)
+    }
+
+    /// Lends the outbox a buffer if it has none: no allocation per turn for who says something every turn.
+    fn lend(&mut self, id: ConnId) {
+        if let Some(Some(conn)) = self.table.get_mut(id.slot as usize)
+            && conn.id == id
+            && conn.outbox.needs_buffer()
+            && let Some(buffer) = self.spare.pop()
+        {
+            conn.outbox.lend(buffer);
+        }
+    }
+
+    /// Takes the memory of an empty outbox back.
+    pub(super) fn release(&mut self, id: ConnId) {
+        let Some(mut buffer) = self.get_mut(id).and_then(|conn| conn.outbox.release()) else {
+            return;
+        };
+        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
+            buffer.clear();
+            self.spare.push(buffer);
         }
     }
 
@@ -132,7 +173,7 @@ impl Conns {
         let Some(conn) = self.table[slot as usize].as_mut() else {
             return Offer::Behind;
         };
-        if conn.session.frame_fits(bytes.len()) {
+        if bytes.len() <= conn.live_bytes_max as usize {
             if !conn.outbox.offer(bytes, OUTBOX_BYTES_MAX as usize) {
                 return Offer::Behind;
             }

@@ -35,6 +35,7 @@ impl Edge {
         }
         let session = mem::replace(&mut entry.session, Session::Closing { deadline_ms });
         entry.is_paused = true;
+        entry.live_bytes_max = 0;
         let goaway = Goaway {
             code,
             class,

@@ -14,7 +14,7 @@ use antiphon_protocol::{Code, Seq};
 use bytes::Bytes;
 
 use super::Edge;
-use super::conns::Offer;
+use super::conns::{Conns, Offer};
 use super::records;
 use super::rooms::{Live, SubState};
 use crate::core::ConnId;
@@ -154,54 +154,56 @@ impl Edge {
                 fanout.left = Some(left);
                 return false;
             }
-            self.fanouts.budget -= 1;
-            left -= 1;
-            let entry = self.rooms.room(fanout.room).live[left];
-            if entry.next < fanout.next {
-                self.deliver_to(fanout, left, entry);
+            let from = left.saturating_sub(self.fanouts.budget);
+            let stretch = &mut self.rooms.room_mut(fanout.room).live[from..left];
+            let walked = walk_stretch(&mut self.conns, stretch, fanout);
+            self.stats.deliveries += walked.queued;
+            self.fanouts.budget -= walked.seen;
+            left -= walked.seen;
+            if let Some(entry) = walked.odd {
+                self.deliver_odd(fanout, left, entry);
             }
         }
         true
     }
 
-    /// Delivers to the live subscriber at `at`, or turns it behind.
-    #[inline]
-    fn deliver_to(&mut self, fanout: &Fanout, at: usize, entry: Live) {
-        if entry.next < fanout.first {
-            return self.turn_behind(entry);
-        }
-        let offer = if entry.next == fanout.first {
-            self.conns.offer_live(entry.slot, &fanout.records)
+    /// Delivers to a live subscriber at `at` who needs a closer look.
+    #[cold]
+    fn deliver_odd(&mut self, fanout: &Fanout, at: usize, entry: Live) {
+        let rest = if entry.next < fanout.first {
+            None
         } else {
-            // It has the beginning already.
-            match records::from_seq(&fanout.records, fanout.first, entry.next) {
-                Some(rest) => self.conns.offer_live(entry.slot, &rest),
-                None => Offer::Behind,
-            }
+            records::from_seq(&fanout.records, fanout.first, entry.next)
         };
-        match offer {
+        let Some(rest) = rest else {
+            return self.turn_behind(entry);
+        };
+        match self.conns.offer_live(entry.slot, &rest) {
             Offer::Queued => {
                 self.rooms.room_mut(fanout.room).live[at].next = fanout.next;
                 self.stats.deliveries += 1;
             }
             Offer::Behind => self.turn_behind(entry),
-            Offer::MayNotFit(conn) => self.deliver_small(fanout, at, entry, conn),
+            Offer::MayNotFit(conn) => self.deliver_small(fanout, at, entry, conn, &rest),
         }
     }
 
     /// Delivers to a client whose frames must be small: record by record.
-    #[cold]
-    fn deliver_small(&mut self, fanout: &Fanout, at: usize, entry: Live, conn: ConnId) {
-        let Some(rest) = records::from_seq(&fanout.records, fanout.first, entry.next) else {
-            return self.turn_behind(entry);
-        };
+    fn deliver_small(
+        &mut self,
+        fanout: &Fanout,
+        at: usize,
+        entry: Live,
+        conn: ConnId,
+        rest: &Bytes,
+    ) {
         let has_room = self.conns.get(conn).is_some_and(|conn| {
             conn.outbox.is_empty() || conn.outbox.len() + rest.len() <= OUTBOX_BYTES_MAX as usize
         });
         if !has_room {
             return self.turn_behind(entry);
         }
-        if self.push_fitting(conn, &rest) {
+        if self.push_fitting(conn, rest) {
             self.rooms.room_mut(fanout.room).live[at].next = fanout.next;
             self.stats.deliveries += 1;
         } else {
@@ -218,4 +220,39 @@ impl Edge {
         self.want_tail(entry.sub);
         self.stats.turned_behind += 1;
     }
+}
+
+/// How far a stretch of a room's list was walked.
+#[derive(Debug)]
+struct Walked {
+    /// Entries looked at, from the end.
+    seen: usize,
+    /// Deliveries queued.
+    queued: u64,
+    /// The last one seen needs a closer look.
+    odd: Option<Live>,
+}
+
+/// Delivers to a stretch of live subscribers, from its end, until one of them is no plain case. The hot spot of a fan-out.
+fn walk_stretch(conns: &mut Conns, stretch: &mut [Live], fanout: &Fanout) -> Walked {
+    let mut walked = Walked {
+        seen: 0,
+        queued: 0,
+        odd: None,
+    };
+    for entry in stretch.iter_mut().rev() {
+        walked.seen += 1;
+        if entry.next >= fanout.next {
+            continue;
+        }
+        if entry.next != fanout.first
+            || conns.offer_live(entry.slot, &fanout.records) != Offer::Queued
+        {
+            walked.odd = Some(*entry);
+            break;
+        }
+        entry.next = fanout.next;
+        walked.queued += 1;
+    }
+    walked
 }

@@ -127,6 +127,7 @@ impl Edge {
         };
         self.producers.insert(open.producer, conn.slot);
         if let Some(entry) = self.conns.get_mut(conn) {
+            entry.live_bytes_max = open.frame_bytes_max;
             entry.session = Session::Open(Box::new(open));
         }
         self.stats.sessions_opened += 1;

@@ -33,8 +33,7 @@ impl Edge {
             return;
         };
         entry.heard_ms = now_ms;
-        let is_new = entry.frame_since_ms == 0 || entry.frame_seen;
-        entry.frame_seen = false;
+        let is_new = entry.frame_since_ms == 0;
         if !partial || entry.is_paused {
             entry.frame_since_ms = 0;
         } else if is_new {

@@ -181,7 +181,7 @@ impl Edge {
             outbox: Outbox::new(),
             flush_due: false,
             is_paused: false,
-            frame_seen: false,
+            live_bytes_max: 0,
             frame_since_ms: 0,
             frame_bytes: 0,
             heard_ms: now_ms,
@@ -203,7 +203,7 @@ impl Edge {
         let Some(entry) = self.conns.get_mut(conn) else {
             return Flow::Pause;
         };
-        entry.frame_seen = true;
+        entry.frame_since_ms = 0;
         match entry.session {
             Session::Closing { .. } => return Flow::Pause,
             Session::AwaitHello { .. } => self.hello(conn, frame),
@@ -278,7 +278,7 @@ impl Edge {
             return;
         };
         entry.told_ms = now_ms;
-        entry.outbox.release();
+        self.conns.release(conn);
         self.ease(conn);
         self.queue_pulls(conn);
         self.pull();
@@ -307,33 +307,32 @@ impl Edge {
 
     fn acks(&mut self, acks: &[Ack]) {
         for ack in acks {
-            if self.conns.open(ack.conn).is_none() {
-                continue;
+            let Ack {
+                conn,
+                request,
+                room: room_id,
+                producer_seq,
+                seq,
+                link,
+                time,
+                duplicate,
+                quiet,
+            } = *ack;
+            let entry = PubackEntry {
+                request,
+                room_id,
+                producer_seq,
+                seq,
+                link,
+                time,
+                duplicate,
+            };
+            if let Some(may_ease) = self.conns.ack(conn, Some(&entry).filter(|_| !quiet)) {
+                self.stats.acks += u64::from(!quiet);
+                if may_ease {
+                    self.ease(conn);
+                }
             }
-            if !ack.quiet {
-                let Ack {
-                    request,
-                    room: room_id,
-                    producer_seq,
-                    seq,
-                    link,
-                    time,
-                    duplicate,
-                    ..
-                } = *ack;
-                let entry = PubackEntry {
-                    request,
-                    room_id,
-                    producer_seq,
-                    seq,
-                    link,
-                    time,
-                    duplicate,
-                };
-                self.conns.puback(ack.conn, &entry);
-                self.stats.acks += 1;
-            }
-            self.publish_answered(ack.conn);
         }
     }
 

@@ -13,7 +13,9 @@ use bytes::Bytes;
 /// Queued output of one connection, in order.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Before the tail; no piece is empty.
+    /// The first piece; empty: there is none. It saves the queue's memory for the many that get one delivery a turn.
+    front: Bytes,
+    /// Further pieces; none is empty. Not empty only if `front` is not.
     pieces: VecDeque<Bytes>,
     /// Frames written in place, behind the pieces.
     tail: Vec<u8>,
@@ -29,6 +31,7 @@ impl Outbox {
     /// An empty outbox.
     pub const fn new() -> Outbox {
         Outbox {
+            front: Bytes::new(),
             pieces: VecDeque::new(),
             tail: Vec::new(),
             tail_sent: 0,
@@ -49,8 +52,13 @@ impl Outbox {
 
     /// What is to be sent, in order; no chunk is empty.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        let tail = Some(&self.tail[self.tail_sent..]).filter(|tail| !tail.is_empty());
-        self.pieces.iter().map(Bytes::as_ref).chain(tail)
+        let filled = |chunk: &&[u8]| !chunk.is_empty();
+        let front = Some(&self.front[..]).filter(filled);
+        let tail = Some(&self.tail[self.tail_sent..]).filter(filled);
+        front
+            .into_iter()
+            .chain(self.pieces.iter().map(Bytes::as_ref))
+            .chain(tail)
     }
 
     /// The first `count` bytes were sent.
@@ -66,16 +74,16 @@ impl Outbox {
         self.bytes -= count;
         let mut left = count;
         while left > 0 {
-            let Some(piece) = self.pieces.front_mut() else {
+            if self.front.is_empty() {
                 self.tail_sent += left;
                 break;
-            };
-            if piece.len() > left {
-                let _ = piece.split_to(left);
+            }
+            if self.front.len() > left {
+                let _ = self.front.split_to(left);
                 return;
             }
-            left -= piece.len();
-            self.pieces.pop_front();
+            left -= self.front.len();
+            self.front = self.pieces.pop_front().unwrap_or_default();
         }
         if self.bytes == 0 {
             self.tail.clear();
@@ -90,7 +98,7 @@ impl Outbox {
         }
         self.seal_tail();
         self.bytes += bytes.len();
-        self.pieces.push_back(bytes);
+        self.append(bytes);
     }
 
     /// Queues shared bytes if the outbox then holds at most `bytes_max`, or held nothing before.
@@ -136,11 +144,27 @@ impl Outbox {
         *self = Outbox::new();
     }
 
-    /// Gives the memory of an empty outbox back.
-    pub(crate) fn release(&mut self) {
-        if self.bytes == 0 {
-            *self = Outbox::new();
+    /// Whether a frame that is written now would need new memory.
+    pub(crate) fn needs_buffer(&self) -> bool {
+        self.tail.capacity() == 0
+    }
+
+    /// Writes into `buffer` from now on. Only if [`Outbox::needs_buffer`].
+    pub(crate) fn lend(&mut self, buffer: Vec<u8>) {
+        debug_assert!(
+            self.needs_buffer() && buffer.is_empty(),
+            "INV-EDGE-18: a buffer is lent to who has none"
+        );
+        self.tail = buffer;
+    }
+
+    /// Gives the memory of an empty outbox back; the write buffer can be lent to another one.
+    pub(crate) fn release(&mut self) -> Option<Vec<u8>> {
+        if self.bytes != 0 {
+            return None;
         }
+        let buffer = mem::take(self).tail;
+        (buffer.capacity() > 0).then_some(buffer)
     }
 
     /// Turns the tail into a piece, so that something can follow it.
@@ -155,6 +179,14 @@ impl Outbox {
             let _ = piece.split_to(sent);
         }
         if !piece.is_empty() {
+            self.append(piece);
+        }
+    }
+
+    fn append(&mut self, piece: Bytes) {
+        if self.front.is_empty() {
+            self.front = piece;
+        } else {
             self.pieces.push_back(piece);
         }
     }
@@ -229,7 +261,8 @@ mod tests {
         outbox.write(|out| out.extend_from_slice(&[0; 1_000]));
         outbox.push(Bytes::from_static(b"x"));
         outbox.advance(1_001);
-        outbox.release();
+        let buffer = outbox.release();
+        assert!(buffer.is_none(), "the tail became a piece");
         assert_eq!(outbox.tail.capacity(), 0);
         assert_eq!(outbox.pieces.capacity(), 0);
     }

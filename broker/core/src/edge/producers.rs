@@ -3,10 +3,10 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use antiphon_protocol::limits::PRODUCER_AGE_MS_MAX;
 use antiphon_protocol::{Producer, Timestamp};
 
 use super::random::Random;
-use crate::limits::PRODUCER_AGE_MAX_MS;
 
 /// The producers in use on this core.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Producers {
 
 /// Whether a session may still go on with its producer. One from the future was given by a clock that was wrong: it would never grow old.
 pub(super) fn is_alive(producer: Producer, now: Timestamp) -> bool {
-    producer.birth().0.abs_diff(now.0) < PRODUCER_AGE_MAX_MS
+    producer.birth().0.abs_diff(now.0) < PRODUCER_AGE_MS_MAX
 }
 
 #[cfg(test)]
@@ -58,14 +58,14 @@ mod tests {
     fn a_producer_lives_for_seven_days() {
         let aged = |ms| Producer::new(Timestamp(NOW.0 - ms), 5);
         assert!(is_alive(aged(0), NOW));
-        assert!(is_alive(aged(PRODUCER_AGE_MAX_MS - 1), NOW));
-        assert!(!is_alive(aged(PRODUCER_AGE_MAX_MS), NOW));
+        assert!(is_alive(aged(PRODUCER_AGE_MS_MAX - 1), NOW));
+        assert!(!is_alive(aged(PRODUCER_AGE_MS_MAX), NOW));
         assert!(
             is_alive(Producer::new(Timestamp(NOW.0 + 1_000), 5), NOW),
             "clocks of two nodes differ"
         );
         assert!(!is_alive(
-            Producer::new(Timestamp(NOW.0 + PRODUCER_AGE_MAX_MS), 5),
+            Producer::new(Timestamp(NOW.0 + PRODUCER_AGE_MS_MAX), 5),
             NOW
         ));
     }

@@ -98,12 +98,6 @@ impl Session {
             Session::AwaitHello { .. } | Session::Closing { .. } => HANDSHAKE_BYTES_MAX,
         }
     }
-
-    /// Whether a frame within so many bytes is lawful for the client.
-    #[inline]
-    pub(super) fn frame_fits(&self, bytes: usize) -> bool {
-        matches!(self, Session::Open(open) if bytes <= open.frame_bytes_max as usize)
-    }
 }
 
 impl Open {

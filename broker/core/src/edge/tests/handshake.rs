@@ -1,6 +1,7 @@
 use alloc::vec::Vec;
 use std::mem::size_of;
 
+use antiphon_protocol::limits::PRODUCER_AGE_MS_MAX;
 use antiphon_protocol::{
     Code, Hello, Namespace, Ping, Producer, RequestId, ServerFrame, Timestamp, UserName, Welcome,
     next_frame,
@@ -11,7 +12,6 @@ use crate::core::{CoreId, Flow, Output};
 use crate::edge::conns::Conn;
 use crate::edge::session::Open;
 use crate::lane::{Claim, Message, Replace};
-use crate::limits::PRODUCER_AGE_MAX_MS;
 
 fn welcome(bytes: &[u8]) -> Welcome<'_> {
     let frame = next_frame(bytes, u32::MAX).unwrap().unwrap();
@@ -105,7 +105,7 @@ fn a_second_hello_is_a_bad_state() {
 
 #[test]
 fn a_hello_that_cannot_be_served_ends_with_goaway() {
-    let old = Some(Producer::new(Timestamp(WALL - PRODUCER_AGE_MAX_MS), 1));
+    let old = Some(Producer::new(Timestamp(WALL - PRODUCER_AGE_MS_MAX), 1));
     let cases = [
         (
             Hello {

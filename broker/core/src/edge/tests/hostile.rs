@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use std::string::String;
 
 use antiphon_protocol::{Hello, Ping, RequestId, RoomRef, Start};
+use proptest::prelude::*;
 
 use super::{Bench, subscribe_frame};
 use crate::core::Flow;
@@ -255,4 +256,68 @@ fn bytes_dribbled_one_by_one_are_understood_and_own_nothing_here() {
         said.extend(bench.said(conn));
     }
     assert_eq!(said, ["WELCOME 1 ann", "PONG 2 nonce 8"]);
+}
+
+/// A client's frame with some bytes changed, or no frame at all.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let lawful = (0..6u8, any::<u8>()).prop_map(|(which, id)| {
+        let id = u64::from(id);
+        let mut out = Vec::new();
+        match which {
+            0 => out = hello_with(|_| {}),
+            1 => Ping { nonce: id }.encode(RequestId(id), &mut out),
+            2 => out = subscribe_frame(id, RoomRef::Name("room"), Start::Last(id)),
+            3 => out = super::unsubscribe_frame(id, RoomRef::Name("room")),
+            4 => out = framed(18, id, &[0; 40]),
+            _ => out = framed(10, id, &[1; 60]),
+        }
+        out
+    });
+    let changed = (
+        lawful.clone(),
+        proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+    )
+        .prop_map(|(mut bytes, changes)| {
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                // The length and the reserved bytes stay: what is broken there ends the connection at once.
+                if !(0..4).contains(&at) && !(6..8).contains(&at) {
+                    bytes[at] = byte;
+                }
+            }
+            bytes
+        });
+    let random = (
+        any::<u8>(),
+        any::<u8>(),
+        proptest::collection::vec(any::<u8>(), 0..80),
+    )
+        .prop_map(|(kind, id, body)| framed(kind, u64::from(id), &body));
+    prop_oneof![1 => lawful, 3 => changed, 1 => random]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_in_any_state_are_answered_and_hurt_nobody_else(frames in proptest::collection::vec(noise(), 1..40), is_open in any::<bool>()) {
+        let mut bench = Bench::new();
+        let bystander = bench.open(0, "bob");
+        let conn = if is_open { bench.open(1, "ann") } else { bench.connect(1) };
+        let mut said = Vec::new();
+        for bytes in &frames {
+            let _ = bench.feed(conn, bytes);
+            said.extend(bench.said(conn));
+        }
+        let is_closed = !bench.closes().is_empty();
+        if is_open {
+            prop_assert!(!is_closed, "a lawful length never ends a session: {said:?}");
+        }
+        let goaways = said.iter().filter(|line| line.starts_with("GOAWAY")).count();
+        prop_assert_eq!(goaways, usize::from(is_closed), "{:?}", said);
+        prop_assert_eq!(bench.said(bystander), [""; 0]);
+        bench.edge.disconnected(conn);
+        let stats = bench.edge.stats();
+        prop_assert_eq!((stats.connections, stats.subscriptions, stats.rooms), (1, 0, 0));
+    }
 }

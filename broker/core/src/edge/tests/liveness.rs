@@ -171,3 +171,26 @@ fn a_client_names_its_keepalive() {
     bench.sleep(1_000 + LATE_MS);
     assert_eq!(bench.said(conn), ["PING"]);
 }
+
+#[test]
+fn a_frame_taken_later_than_its_bytes_came_is_whole() {
+    let mut bench = Bench::new();
+    let conn = bench.connect(0);
+    bench.hello(
+        conn,
+        &Hello {
+            keepalive_ms: 60_000,
+            ..Hello::new("ann")
+        },
+    );
+    let _ = bench.take(conn);
+    // The driver's budget ended in the middle of a read: it held frames back and takes them in the next turn without reading.
+    bench.edge.received(conn, 100, true);
+    let bytes = ping();
+    let frame = antiphon_protocol::next_frame(&bytes, 8_192)
+        .unwrap()
+        .unwrap();
+    let _ = bench.edge.frame(conn, frame);
+    bench.sleep(30_000);
+    assert!(bench.closes().is_empty());
+}
