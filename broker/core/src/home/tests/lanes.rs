@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use antiphon_protocol::{Link, Namespace, Producer, RequestId, RoomId, Seq, UserName};
 use proptest::prelude::*;
 
+use super::toy_log::TestLog;
 use super::world::{World, checked, conn, named, producer, settings};
 use crate::core::CoreId;
 use crate::home::settings::HomeSettings;

@@ -4,6 +4,7 @@ mod exactly_once;
 mod lanes;
 mod publishing;
 mod reading;
+mod real_log;
 mod restart;
 mod toy_log;
 mod world;

@@ -4,9 +4,13 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use antiphon_log::GroupId;
-use antiphon_protocol::{Code, Link, ProducerSeq, RequestId, RoomId, Seq};
+use antiphon_protocol::{
+    Code, Link, Namespace, ProducerSeq, RequestId, RoomId, RoomName, Seq, Slot,
+};
 use proptest::prelude::*;
 
+use super::real_log::RealLog;
+use super::toy_log::{TestLog, ToyLog};
 use super::world::{Say, Told, World, checked, named, producer, settings};
 use crate::home::settings::HomeSettings;
 use crate::lane::{Start, ToEdge};
@@ -33,6 +37,8 @@ enum Step {
     Read,
     /// The process dies and starts anew.
     Restart,
+    /// The disk's power goes some calls from now; only of a real log.
+    PowerCut { calls: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -43,8 +49,33 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (1..4_usize, prop::option::of(1..4_u32)).prop_map(|(count, group)| Step::Persist { count, group }),
         2 => Just(Step::Read),
         1 => Just(Step::Restart),
+        1 => (1..12_u64).prop_map(|calls| Step::PowerCut { calls }),
     ];
     prop::collection::vec(step, 1..60)
+}
+
+/// A log whose power can go.
+trait Breaks {
+    fn crash_in(&self, calls: u64);
+    fn is_dead(&self) -> bool;
+}
+
+impl Breaks for ToyLog {
+    fn crash_in(&self, _calls: u64) {}
+
+    fn is_dead(&self) -> bool {
+        false
+    }
+}
+
+impl Breaks for RealLog {
+    fn crash_in(&self, calls: u64) {
+        RealLog::crash_in(self, calls);
+    }
+
+    fn is_dead(&self) -> bool {
+        RealLog::is_dead(self)
+    }
 }
 
 /// What a writer has published to one room.
@@ -71,7 +102,13 @@ fn sender(writer: usize) -> &'static str {
 }
 
 impl Clients {
-    fn publish(&mut self, world: &mut World, writer: usize, room: usize, from: usize) {
+    fn publish(
+        &mut self,
+        world: &mut World<impl TestLog>,
+        writer: usize,
+        room: usize,
+        from: usize,
+    ) {
         let state = self.writers.entry((writer, room)).or_default();
         let number = producer(u32::try_from(writer).expect("small"));
         let says: Vec<Say<'_>> = state.bodies[from..]
@@ -93,7 +130,7 @@ impl Clients {
         state.asked.extend(requests.into_iter().zip(seqs));
     }
 
-    fn step(&mut self, mut world: World, step: &Step) -> World {
+    fn step<L: TestLog + Breaks>(&mut self, mut world: World<L>, step: &Step) -> World<L> {
         match step {
             Step::Publish {
                 writer,
@@ -117,22 +154,30 @@ impl Clients {
             Step::Read => {
                 world.read_one();
             }
-            Step::Restart => {
-                world = world.restart();
-                world.settle();
-                for room in ROOMS {
-                    world.subscribe(named(room), Start::Live, 1);
-                }
-                self.writers
-                    .values_mut()
-                    .for_each(|state| state.asked.clear());
-            }
+            Step::Restart => world = self.restart(world),
+            Step::PowerCut { calls } => world.log.crash_in(*calls),
         }
         self.hear(&mut world);
+        if world.log.is_dead() {
+            self.restart(world)
+        } else {
+            world
+        }
+    }
+
+    fn restart<L: TestLog>(&mut self, world: World<L>) -> World<L> {
+        let mut world = world.restart();
+        world.settle();
+        for room in ROOMS {
+            world.subscribe(named(room), Start::Live, 1);
+        }
+        self.writers
+            .values_mut()
+            .for_each(|state| state.asked.clear());
         world
     }
 
-    fn resend(&mut self, world: &mut World, writer: usize, room: usize) {
+    fn resend(&mut self, world: &mut World<impl TestLog>, writer: usize, room: usize) {
         let state = self.writers.entry((writer, room)).or_default();
         let from = (0..state.bodies.len())
             .find(|at| !state.acked.contains_key(&(*at as u64 + 1)))
@@ -141,7 +186,7 @@ impl Clients {
     }
 
     /// Takes what the edges were sent.
-    fn hear(&mut self, world: &mut World) {
+    fn hear(&mut self, world: &mut World<impl TestLog>) {
         for message in world.taken() {
             match message {
                 ToEdge::Acks(acks) => {
@@ -207,7 +252,7 @@ impl Clients {
     }
 
     /// Everything is published to the end and read back.
-    fn conclude(&mut self, mut world: World) {
+    fn conclude(&mut self, mut world: World<impl TestLog>) {
         world.settle();
         self.hear(&mut world);
         for _ in 0..3 {
@@ -262,22 +307,73 @@ impl Clients {
     }
 }
 
+fn all_is_kept<L: TestLog + Breaks>(mut world: World<L>, steps: &[Step]) {
+    let mut clients = Clients::default();
+    for room in ROOMS {
+        world.subscribe(named(room), Start::Live, 1);
+    }
+    for step in steps {
+        world = clients.step(world, step);
+    }
+    // No more power cuts.
+    world = clients.restart(world);
+    clients.conclude(world);
+}
+
+fn small_settings(has_checkpoints: bool, is_small: bool) -> HomeSettings {
+    let checkpoint_bytes_min = if has_checkpoints { 500 } else { u64::MAX };
+    let hot_bytes = if is_small { 2_000 } else { 1024 * 1024 };
+    HomeSettings {
+        checkpoint_bytes_min,
+        hot_bytes,
+        ..settings(3)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
     fn all_acked_is_present_exactly_once_after_any_crashes(steps in steps(), has_checkpoints: bool, is_small: bool) {
-        let checkpoint_bytes_min = if has_checkpoints { 500 } else { u64::MAX };
-        let hot_bytes = if is_small { 2_000 } else { 1024 * 1024 };
-        let mut world = World::with(HomeSettings { checkpoint_bytes_min, hot_bytes, ..settings(3) });
-        let mut clients = Clients::default();
-        for room in ROOMS {
-            world.subscribe(named(room), Start::Live, 1);
-        }
-        for step in &steps {
-            world = clients.step(world, step);
-        }
-        clients.conclude(world);
+        all_is_kept(World::with(small_settings(has_checkpoints, is_small)), &steps);
     }
+
+    #[test]
+    fn all_acked_is_present_exactly_once_on_the_real_log(steps in steps(), has_checkpoints: bool, is_small: bool, losses: u32) {
+        let log = RealLog::new(16 * 1024, u64::from(losses));
+        all_is_kept(World::on(small_settings(has_checkpoints, is_small), log), &steps);
+    }
+}
+
+/// Two rooms in the two partitions of a small world.
+fn two_partitions() -> (&'static str, &'static str) {
+    let partition = |name| Slot::of(Namespace(0), &RoomName::try_from(name).expect("lawful")).0 % 2;
+    let other = ROOMS
+        .into_iter()
+        .find(|room| partition(*room) != partition(ROOMS[0]));
+    (ROOMS[0], other.expect("the rooms spread"))
+}
+
+#[test]
+fn a_partition_that_writes_little_is_checkpointed_before_its_entries_lie_four_segments_back() {
+    let mut world = World::on(settings(2), RealLog::new(8 * 1024, 1));
+    let (quiet, busy) = two_partitions();
+    let request = world.say(quiet, producer(1), 1, b"once");
+    world.settle();
+    let room = world.ack(request).room;
+    let mut seq = 0;
+    while world.log.segments() < 12 {
+        seq += 1;
+        world.say(busy, producer(2), seq, &[7; 700]);
+        world.settle();
+    }
+    assert!(
+        world.home.stats().checkpoints >= 2,
+        "{:?}",
+        world.home.stats()
+    );
+    let mut world = world.restart();
+    world.settle();
+    assert_eq!(world.history(room).len(), 1);
 }
 
 #[test]

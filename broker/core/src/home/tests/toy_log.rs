@@ -14,6 +14,24 @@ use crate::home::Recovering;
 use crate::home::records::{cut, link_at};
 use crate::read::{CheckpointJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords};
 
+/// What a world needs of a log.
+pub(super) trait TestLog {
+    /// Takes an append; nothing is persisted.
+    fn submit(&mut self, append: Append);
+    /// Whether something waits to be persisted, and can be.
+    fn has_queued(&self) -> bool;
+    /// Persists the oldest `count` appends of `group`, or of all groups, as far as the log can choose, and reports once per group.
+    fn persist(&mut self, count: usize, group: Option<GroupId>) -> Vec<Persisted>;
+    /// Everything below is durable.
+    fn sync_end(&self) -> LogPosition;
+    /// Takes a checkpoint.
+    fn checkpoint(&mut self, job: CheckpointJob);
+    /// Loses what was not persisted, opens what is left, and tells it.
+    fn reopen(&mut self, recovering: &mut Recovering);
+    /// Does a reader thread's work.
+    fn read(&self, job: &ReadJob) -> ReadAnswer;
+}
+
 /// What a group has on disk.
 #[derive(Clone, Debug, Default)]
 struct Durable {
@@ -39,34 +57,6 @@ impl ToyLog {
             blocks: BTreeMap::new(),
             end: 4_096,
         }
-    }
-
-    pub(super) fn sync_end(&self) -> LogPosition {
-        LogPosition::new(SegmentId(1), self.end)
-    }
-
-    /// Persists the oldest `count` appends of `group`, or of all groups, and reports once per group.
-    pub(super) fn persist(&mut self, count: usize, group: Option<GroupId>) -> Vec<Persisted> {
-        let mut reports: BTreeMap<GroupId, Persisted> = BTreeMap::new();
-        let mut left = VecDeque::new();
-        let mut taken = 0;
-        for append in core::mem::take(&mut self.queued) {
-            if taken >= count || group.is_some_and(|group| group != append.group) {
-                left.push_back(append);
-                continue;
-            }
-            taken += 1;
-            let report = reports.entry(append.group).or_insert(Persisted {
-                group: append.group,
-                ready: 0,
-                positions: Vec::new(),
-            });
-            assert!(append.ready > report.ready, "readies are queued in order");
-            report.ready = append.ready;
-            self.write(append, &mut report.positions);
-        }
-        self.queued = left;
-        reports.into_values().collect()
     }
 
     fn write(&mut self, append: Append, positions: &mut Vec<(Index, LogPosition)>) {
@@ -101,20 +91,10 @@ impl ToyLog {
         }
     }
 
-    pub(super) fn checkpoint(&mut self, job: CheckpointJob) {
-        let durable = self.durable.entry(job.group).or_default();
-        durable.checkpoint = Some(job);
-    }
-
     pub(super) fn has_checkpoint(&self) -> bool {
         self.durable
             .values()
             .any(|durable| durable.checkpoint.is_some())
-    }
-
-    /// Loses what was not persisted.
-    pub(super) fn crash(&mut self) {
-        self.queued.clear();
     }
 
     /// A block rots: reads of it fail.
@@ -127,7 +107,7 @@ impl ToyLog {
     }
 
     /// What opening the log tells.
-    pub(super) fn recover(&self, recovering: &mut Recovering) {
+    fn recover(&self, recovering: &mut Recovering) {
         for (group, durable) in &self.durable {
             let checkpoint = durable.checkpoint.as_ref().is_some_and(|job| {
                 let checkpoint = Checkpoint {
@@ -192,17 +172,6 @@ impl ToyLog {
         }
     }
 
-    /// Does a reader thread's work.
-    pub(super) fn read(&self, job: &ReadJob) -> ReadAnswer {
-        let result = self.read_records(job);
-        ReadAnswer {
-            purpose: job.purpose,
-            room: job.room,
-            from: job.from,
-            result,
-        }
-    }
-
     fn read_records(&self, job: &ReadJob) -> Result<ReadRecords, ReadFailure> {
         assert!(
             job.located
@@ -247,5 +216,62 @@ impl ToyLog {
             link_before: link_before.expect("known"),
             records: Bytes::from(records),
         })
+    }
+}
+
+impl TestLog for ToyLog {
+    fn submit(&mut self, append: Append) {
+        self.queued.push_back(append);
+    }
+
+    fn has_queued(&self) -> bool {
+        !self.queued.is_empty()
+    }
+
+    fn persist(&mut self, count: usize, group: Option<GroupId>) -> Vec<Persisted> {
+        let mut reports: BTreeMap<GroupId, Persisted> = BTreeMap::new();
+        let mut left = VecDeque::new();
+        let mut taken = 0;
+        for append in core::mem::take(&mut self.queued) {
+            if taken >= count || group.is_some_and(|group| group != append.group) {
+                left.push_back(append);
+                continue;
+            }
+            taken += 1;
+            let report = reports.entry(append.group).or_insert(Persisted {
+                group: append.group,
+                ready: 0,
+                positions: Vec::new(),
+            });
+            assert!(append.ready > report.ready, "readies are queued in order");
+            report.ready = append.ready;
+            self.write(append, &mut report.positions);
+        }
+        self.queued = left;
+        reports.into_values().collect()
+    }
+
+    fn sync_end(&self) -> LogPosition {
+        LogPosition::new(SegmentId(1), self.end)
+    }
+
+    fn checkpoint(&mut self, job: CheckpointJob) {
+        let durable = self.durable.entry(job.group).or_default();
+        durable.checkpoint = Some(job);
+    }
+
+    fn reopen(&mut self, recovering: &mut Recovering) {
+        self.queued.clear();
+        self.recover(recovering);
+    }
+
+    fn read(&self, job: &ReadJob) -> ReadAnswer {
+        let result = self.read_records(job);
+        ReadAnswer {
+            purpose: job.purpose,
+            room: job.room,
+            from: job.from,
+            result,
+        }
     }
 }

@@ -25,7 +25,7 @@ use crate::limits::Limits;
 use crate::map::SlotMap;
 use crate::read::ReadJob;
 
-use super::toy_log::ToyLog;
+use super::toy_log::{TestLog, ToyLog};
 
 pub(super) const START_MS: u64 = 1_800_000_000_000;
 pub(super) const EDGE: CoreId = CoreId(0);
@@ -42,10 +42,10 @@ pub(super) struct Say<'a> {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct World<L = ToyLog> {
     pub(super) home: Home,
     pub(super) exchange: Arc<Exchange>,
-    pub(super) log: ToyLog,
+    pub(super) log: L,
     pub(super) jobs: VecDeque<ReadJob>,
     pub(super) sent: Vec<(CoreId, ToEdge)>,
     pub(super) events: Vec<CoreEvent>,
@@ -90,19 +90,25 @@ impl World {
     }
 
     pub(super) fn with(settings: HomeSettings) -> World {
-        let log = ToyLog::new();
+        World::on(settings, ToyLog::new())
+    }
+}
+
+impl<L: TestLog> World<L> {
+    /// A world on an empty log.
+    pub(super) fn on(settings: HomeSettings, log: L) -> World<L> {
         let mut world = World::started(settings, log);
         world.settle();
         world
     }
 
-    fn started(settings: HomeSettings, log: ToyLog) -> World {
+    fn started(settings: HomeSettings, mut log: L) -> World<L> {
         let now = Now {
             mono_ms: 0,
             wall: Timestamp(START_MS),
         };
         let mut recovering = Recovering::new(settings.map.partitions(), 3);
-        log.recover(&mut recovering);
+        log.reopen(&mut recovering);
         let seeds: Vec<PartitionSeed> = recovering.into_seeds();
         // More edges than the one core that has partitions here.
         let exchange = Exchange::new(1);
@@ -122,15 +128,14 @@ impl World {
     }
 
     /// Stops without notice; what was persisted is recovered. Nothing is persisted afterwards yet.
-    pub(super) fn restart(self) -> World {
+    pub(super) fn restart(self) -> World<L> {
         let World {
-            mut log,
+            log,
             settings,
             now,
             requests,
             ..
         } = self;
-        log.crash();
         let mut world = World::started(settings, log);
         world.now = now;
         world.requests = requests;
@@ -158,7 +163,7 @@ impl World {
                 to,
                 message: Message::ToEdge(message),
             } => self.sent.push((to, message)),
-            Output::Append(append) => self.log.queued.push_back(append),
+            Output::Append(append) => self.log.submit(append),
             Output::Checkpoint(job) => self.log.checkpoint(job),
             Output::Read(job) => self.jobs.push_back(job),
             Output::Event(event) => self.events.push(event),
@@ -188,7 +193,7 @@ impl World {
     pub(super) fn settle(&mut self) {
         loop {
             self.run();
-            if !self.log.queued.is_empty() {
+            if self.log.has_queued() {
                 self.persist(usize::MAX, None);
             } else if self.read_one().is_none() {
                 break;
