@@ -280,6 +280,18 @@ impl Home {
         }
     }
 
+    /// Makes the library panic in one group.
+    #[cfg(test)]
+    fn break_library(&mut self, group: antiphon_log::GroupId) {
+        for partition in self
+            .partitions
+            .iter_mut()
+            .filter(|partition| partition.group() == group)
+        {
+            partition.break_library();
+        }
+    }
+
     /// Calls a partition at home here, with the desk.
     fn with(&mut self, number: u16, now: Now, call: impl FnOnce(&mut Partition, &mut Turn<'_>)) {
         let Home {

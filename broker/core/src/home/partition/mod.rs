@@ -195,6 +195,14 @@ impl Partition {
         matches!(&self.role, Role::Running(replica) if replica.needs_ticks())
     }
 
+    /// Makes the library panic.
+    #[cfg(test)]
+    pub(crate) fn break_library(&mut self) {
+        if let Role::Running(replica) = &mut self.role {
+            replica.break_library();
+        }
+    }
+
     /// Raft's clock ticks.
     pub(crate) fn tick(&mut self) {
         if let Role::Running(replica) = &mut self.role {

@@ -278,6 +278,12 @@ impl Replica {
         })
     }
 
+    /// Makes the library panic.
+    #[cfg(test)]
+    pub(crate) fn break_library(&mut self) {
+        let _ = self.call(|node| node.advance_apply_to(u64::MAX));
+    }
+
     /// Every call into the library that may panic or change term or role.
     fn call<R>(&mut self, call: impl FnOnce(&mut RawNode<PartitionStorage>) -> R) -> Option<R> {
         let node = self.node.as_mut()?;

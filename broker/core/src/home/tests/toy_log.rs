@@ -1,11 +1,11 @@
 //! A log in memory: appends wait until they are persisted; a crash keeps what was.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use antiphon_log::{
-    Append, Checkpoint, Entry, GroupId, GroupRecovery, HardState, Index, Item, Items, LogPosition,
-    Persisted, Recover, RecoveredEntry, SegmentId, TermRun,
+    Append, Checkpoint, Entry, GroupDamage, GroupId, GroupRecovery, HardState, Index, Item, Items,
+    LogPosition, Persisted, Recover, RecoveredEntry, SegmentId, TermRun,
 };
 use antiphon_protocol::Seq;
 use bytes::Bytes;
@@ -47,6 +47,10 @@ pub(super) struct ToyLog {
     durable: BTreeMap<GroupId, Durable>,
     blocks: BTreeMap<LogPosition, Bytes>,
     end: u32,
+    /// First index lost, per group: what the log will say when it is opened.
+    holes: BTreeMap<GroupId, Index>,
+    /// Entries that nothing is told of, though a checkpoint covers them.
+    untold: BTreeSet<LogPosition>,
 }
 
 impl ToyLog {
@@ -56,6 +60,8 @@ impl ToyLog {
             durable: BTreeMap::new(),
             blocks: BTreeMap::new(),
             end: 4_096,
+            holes: BTreeMap::new(),
+            untold: BTreeSet::new(),
         }
     }
 
@@ -102,6 +108,29 @@ impl ToyLog {
         self.blocks.remove(&at);
     }
 
+    /// The group has lost everything from `hole` on.
+    pub(super) fn damage(&mut self, group: GroupId, hole: Index) {
+        self.holes.insert(group, hole);
+    }
+
+    /// Opening will not tell of this entry.
+    pub(super) fn hide(&mut self, at: LogPosition) {
+        self.untold.insert(at);
+    }
+
+    /// The payload at a position becomes another one.
+    pub(super) fn replace(&mut self, at: LogPosition, payload: &'static [u8]) {
+        for (entry, place) in self
+            .durable
+            .values_mut()
+            .flat_map(|durable| &mut durable.entries)
+        {
+            if *place == at {
+                entry.payload = Bytes::from_static(payload);
+            }
+        }
+    }
+
     pub(super) fn positions(&self) -> Vec<LogPosition> {
         self.blocks.keys().copied().collect()
     }
@@ -122,7 +151,11 @@ impl ToyLog {
             let commit = durable.hard_state.commit;
             let mut terms: Vec<TermRun> = Vec::new();
             let mut unsettled = Vec::new();
+            let hole = self.holes.get(group).copied();
             for (entry, at) in &durable.entries {
+                if self.untold.contains(at) || hole.is_some_and(|hole| entry.index >= hole) {
+                    continue;
+                }
                 if terms.last().is_none_or(|run| run.term != entry.term) {
                     terms.push(TermRun {
                         first: entry.index,
@@ -159,6 +192,15 @@ impl ToyLog {
                 .as_ref()
                 .filter(|_| checkpoint)
                 .map(|job| (job.index, job.term));
+            let last = hole.map_or(last, Index::before);
+            let (from, end) = (LogPosition::ZERO, LogPosition::ZERO);
+            let damage = hole.map(|hole| GroupDamage {
+                hole: Some(hole),
+                seen_again: None,
+                hard_state_lost: false,
+                from,
+                end,
+            });
             let end = GroupRecovery {
                 hard_state: durable.hard_state,
                 first: Index(1),
@@ -166,7 +208,7 @@ impl ToyLog {
                 terms,
                 checkpoint,
                 unsettled,
-                damage: None,
+                damage,
             };
             recovering.group(*group, end);
         }
