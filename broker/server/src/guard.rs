@@ -5,7 +5,7 @@
 //! was acked is on disk; the next start recovers it as after a crash.
 
 use std::any::Any;
-use std::io;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{Builder, JoinHandle};
 
@@ -28,7 +28,9 @@ pub(crate) fn spawn(
 fn end_of_process(thread: &str, panic: &(dyn Any + Send)) -> ! {
     let told = message(panic);
     tracing::error!(thread, told, "thread_panicked");
-    eprintln!(
+    // Not `eprintln`: it panics itself when nobody holds the other end of stderr any more.
+    let _ = writeln!(
+        io::stderr(),
         "antiphon: thread {thread} panicked: {told}. This is a bug. Acked records are safe; start again."
     );
     // Not `std::process::exit`: other threads still run, and no handler of theirs may write anything now.

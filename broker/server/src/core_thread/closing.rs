@@ -35,7 +35,7 @@ impl CoreThread {
     }
 
     /// All is sent: shuts our side and waits for the peer's end.
-    pub(super) fn linger(&mut self, id: ConnId, _now: Now) {
+    pub(super) fn linger(&mut self, id: ConnId) {
         let Some(connection) = self.connections.by_id(id) else {
             return;
         };

@@ -70,10 +70,10 @@ impl CoreThread {
             self.core.sent(id, now);
             self.owes_turn = true;
         }
-        self.after_send(id, sent, now);
+        self.after_send(id, sent);
     }
 
-    fn after_send(&mut self, id: ConnId, sent: Sent, now: Now) {
+    fn after_send(&mut self, id: ConnId, sent: Sent) {
         let Some(connection) = self.connections.by_id(id) else {
             return;
         };
@@ -86,7 +86,7 @@ impl CoreThread {
         match sent {
             Sent::All => {
                 self.watch_writable(id, false);
-                self.linger_if_closing(id, now);
+                self.linger_if_closing(id);
             }
             Sent::Budget => {
                 connection.writing = Writing::Queued;
@@ -126,14 +126,13 @@ impl CoreThread {
     }
 
     /// Goes on with closing once the last output is out.
-    fn linger_if_closing(&mut self, id: ConnId, now: Now) {
+    fn linger_if_closing(&mut self, id: ConnId) {
         let is_closing = self
             .connections
             .by_id(id)
             .is_some_and(|connection| connection.stage == Stage::Closing);
-        let is_empty = self.core.outbox(id).is_none_or(|outbox| outbox.is_empty());
-        if is_closing && is_empty {
-            self.linger(id, now);
+        if is_closing && self.core.outbox(id).is_none_or(|outbox| outbox.is_empty()) {
+            self.linger(id);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod child;
 mod crowd;
+mod damage;
 mod ending;
 mod fanout;
 mod hostile;
