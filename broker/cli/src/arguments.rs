@@ -20,7 +20,7 @@ Exit codes:
 
 /// Antiphon: a chat broker. Rooms are durable, ordered, and every message in them counts once.
 #[derive(Debug, Parser)]
-#[command(name = "antiphon", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "antiphon", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// The broker to talk to, as HOST:PORT.
     #[arg(

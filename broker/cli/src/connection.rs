@@ -1,7 +1,7 @@
 //! Which broker to talk to, and what its refusals mean for a command.
 
 use antiphon_client::{
-    Client, ClientError, ClientOptions, PublishError, SubscribeError, Violation,
+    Client, ClientError, ClientOptions, Code, PublishError, Rejection, SubscribeError, Violation,
 };
 
 use crate::failure::{Exit, Failure};
@@ -62,10 +62,13 @@ impl Target {
             )
             .next("check the port: a broker listens on 7411 unless told otherwise"),
             ClientError::Diverged { .. } => Failure::new(Exit::Refused, error).next(DIVERGED_NEXT),
+            ClientError::Rejected(rejection) => rejected(rejection),
+            ClientError::Goaway { code, text, .. } => Failure::new(
+                Exit::Refused,
+                format_args!("the broker ended the connection: {}", told(*code, text)),
+            )
+            .next(REFUSED_NEXT),
             ClientError::ProducerRefused | ClientError::Ended(_) => {
-                Failure::new(Exit::Refused, error).next(REFUSED_NEXT)
-            }
-            ClientError::Goaway { .. } | ClientError::Rejected(_) => {
                 Failure::new(Exit::Refused, error).next(REFUSED_NEXT)
             }
             ClientError::HistoryTooLarge { .. } => {
@@ -91,6 +94,7 @@ impl Target {
             PublishError::Unknown(_) => Failure::new(Exit::Unreachable, error).next(
                 "look with `antiphon history ROOM` whether it arrived before you publish it again",
             ),
+            PublishError::Rejected(rejection) => rejected(rejection),
             _ => Failure::new(Exit::Refused, error).next(REFUSED_NEXT),
         }
     }
@@ -103,7 +107,27 @@ impl Target {
                 Failure::new(Exit::Refused, error).next(DIVERGED_NEXT)
             }
             SubscribeError::Protocol(_) => Failure::failed(error),
+            SubscribeError::Rejected(rejection) => rejected(rejection),
             _ => Failure::new(Exit::Refused, error).next(REFUSED_NEXT),
         }
+    }
+}
+
+/// What a refused request means.
+fn rejected(rejection: &Rejection) -> Failure {
+    if rejection.code == Code::NOT_FOUND {
+        return Failure::new(Exit::Refused, "the broker knows no such room")
+            .next("a room comes into being with its first message: antiphon pub ROOM TEXT");
+    }
+    let told = told(rejection.code, &rejection.text);
+    Failure::new(Exit::Refused, format_args!("the broker refused: {told}")).next(REFUSED_NEXT)
+}
+
+/// A code, and the text that came with it, if any did.
+fn told(code: Code, text: &str) -> String {
+    if text.is_empty() {
+        code.to_string()
+    } else {
+        format!("{code}, {text}")
     }
 }

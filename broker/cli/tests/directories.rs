@@ -111,3 +111,28 @@ fn a_folder_that_is_no_data_directory_is_wrong_usage() {
         "looking changes nothing"
     );
 }
+
+#[test]
+fn export_takes_the_names_of_all_rooms_from_the_default_directory_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("antiphon-data");
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let broker = BrokerProcess::start(Path::new(BINARY), &data, anywhere, &SMALL).unwrap();
+    let antiphon = Antiphon::new(BINARY, broker.address());
+    for room in ["one", "two", "three"] {
+        antiphon.run(["pub", room, "hello"]).unwrap();
+    }
+    let output = antiphon
+        .command(["export"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let exported = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(exported.lines().count(), 3, "{exported}");
+    for room in ["one", "two", "three"] {
+        assert!(
+            exported.contains(&format!("\"room\":\"{room}\"")),
+            "{exported}"
+        );
+    }
+}

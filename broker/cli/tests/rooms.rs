@@ -128,6 +128,7 @@ fn an_unknown_room_has_no_history_and_is_waited_for_by_sub() {
     let world = world();
     let ran = world.ran(&["history", "nowhere"]);
     assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(ran.stderr.contains("no such room"), "{ran:?}");
     let mut sub = world
         .antiphon
         .spawn(["--json", "sub", "nowhere", "--last", "5", "--count", "1"])
