@@ -8,12 +8,12 @@ use antiphon_protocol::{Code, RequestId};
 
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreId, Now, Output};
-use crate::home::reads::Reading;
+use crate::home::reads::{Reading, Sought};
 use crate::home::settings::HomeSettings;
 use crate::home::state::Effects;
 use crate::home::stats::HomeStats;
 use crate::lane::{Ack, Grant, Message, Refused, Reject, ToEdge};
-use crate::read::HomeRead;
+use crate::read::{HomeRead, ReadJob, ReadPurpose};
 
 /// One turn of a partition: the time, what is fixed, and the desk.
 #[derive(Debug)]
@@ -26,6 +26,42 @@ pub(crate) struct Turn<'a> {
     pub(crate) exchange: &'a Exchange,
     /// Shared with the other partitions of this core.
     pub(crate) desk: &'a mut Desk,
+}
+
+impl Turn<'_> {
+    /// Asks a reader thread for records that go straight to an edge.
+    pub(crate) fn read_for_edge(&mut self, edge: CoreId, purpose: ReadPurpose, sought: Sought) {
+        self.put_read(edge, purpose, sought);
+    }
+
+    /// Asks a reader thread for records that home itself needs.
+    pub(crate) fn read_for_home(&mut self, reading: Reading, sought: Sought) -> HomeRead {
+        let read = self.desk.expect_read(reading);
+        self.put_read(self.settings.core, ReadPurpose::Home(read), sought);
+        read
+    }
+
+    fn put_read(&mut self, reply_to: CoreId, purpose: ReadPurpose, sought: Sought) {
+        let Sought {
+            room,
+            from,
+            until,
+            bytes_max,
+            located,
+        } = sought;
+        self.desk.stats.reads_cold += 1;
+        let below = self.desk.sync_end;
+        self.desk.put(Output::Read(ReadJob {
+            reply_to,
+            purpose,
+            room,
+            from,
+            until,
+            bytes_max,
+            located,
+            below,
+        }));
+    }
 }
 
 /// Who asked: where an answer goes.
@@ -139,7 +175,7 @@ impl Desk {
     }
 
     /// Numbers a read whose answer comes back to home.
-    pub(crate) fn expect_read(&mut self, reading: Reading) -> HomeRead {
+    fn expect_read(&mut self, reading: Reading) -> HomeRead {
         self.read_newest = HomeRead(self.read_newest.0 + 1);
         self.reads.insert(self.read_newest, reading);
         self.read_newest

@@ -168,7 +168,7 @@ impl Home {
                 subscribe,
                 next,
             } => partition.position_read(turn, edge, &subscribe, room, next, result),
-            Purpose::Window(key) => partition.window_read(turn, &key, result),
+            Purpose::Window => partition.window_read(turn, read, from, result),
             Purpose::Gap {
                 edge,
                 from: missing,

@@ -1,7 +1,9 @@
 //! Reads of home itself that reader threads answer.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
+use antiphon_log::Located;
 use antiphon_protocol::{Producer, RoomId, Seq, UserName};
 
 use crate::core::CoreId;
@@ -38,7 +40,7 @@ pub(crate) enum Purpose {
         reader: GapReader,
     },
     /// Retries of a producer wait for its window.
-    Window(WindowKey),
+    Window,
 }
 
 /// Who met a gap.
@@ -52,3 +54,18 @@ pub(crate) enum GapReader {
 
 /// Whose window.
 pub(crate) type WindowKey = (RoomId, Producer, UserName);
+
+/// Records that a reader thread is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Sought {
+    /// The room.
+    pub(crate) room: RoomId,
+    /// First seq wanted.
+    pub(crate) from: Seq,
+    /// Seq behind the last one wanted.
+    pub(crate) until: Seq,
+    /// Most bytes wanted; one record may exceed it.
+    pub(crate) bytes_max: u32,
+    /// The blocks that hold them.
+    pub(crate) located: Vec<Located>,
+}

@@ -10,16 +10,15 @@ use antiphon_protocol::RecordKind;
 use antiphon_protocol::{Code, Link, ProducerSeq, RoomId, Seq, Timestamp, publish_digest};
 
 use crate::channel::{PublishBatch, PublishRequest};
-use crate::core::Output;
 use crate::home::desk::{Asker, Turn};
 use crate::home::limits::{LOOK_BACK_SEQS, LOOK_UP_BYTES_MAX, WINDOWS_MAX};
 use crate::home::partition::Partition;
 use crate::home::partition::slicing::Found;
-use crate::home::reads::{Purpose, Reading, WindowKey};
+use crate::home::reads::{Purpose, Reading, Sought, WindowKey};
 use crate::home::state::ProducerState;
 use crate::home::window::Window;
 use crate::lane::{Ack, Refused};
-use crate::read::{ReadFailure, ReadJob, ReadPurpose, ReadRecords};
+use crate::read::{HomeRead, ReadFailure, ReadRecords};
 
 /// A retry that waits for its producer's window.
 #[derive(Clone, Copy, Debug)]
@@ -46,10 +45,15 @@ pub(super) struct Duplicates {
     /// Resolved, oldest first.
     windows: VecDeque<(WindowKey, Window)>,
     /// Each waits for one read; bounded by the publishes in flight of all connections.
-    resolving: Vec<Resolving>,
+    resolving: Vec<(HomeRead, Resolving)>,
 }
 
 impl Duplicates {
+    /// No retry waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.resolving.is_empty()
+    }
+
     fn find(&self, key: &WindowKey) -> Option<&Window> {
         self.windows
             .iter()
@@ -103,13 +107,15 @@ impl Partition {
             return answer(turn, room, &retry, None);
         }
         let key = (room, publish.producer, batch.sender.clone());
-        if let Some(resolving) = self
+        let fits = |resolving: &Resolving| {
+            resolving.key == key && resolving.window.covers(retry.producer_seq)
+        };
+        let resolving = self
             .duplicates
             .resolving
             .iter_mut()
-            .find(|resolving| resolving.key == key)
-            && resolving.window.covers(retry.producer_seq)
-        {
+            .map(|(_, resolving)| resolving);
+        if let Some(resolving) = resolving.into_iter().find(|resolving| fits(resolving)) {
             resolving.want = resolving.want.min(retry.producer_seq);
             resolving.retries.push(retry);
             return;
@@ -166,61 +172,39 @@ impl Partition {
 
     /// Asks a reader thread for the record `hop` and some before it, where the producer's earlier ones probably are.
     fn look_up(&mut self, turn: &mut Turn<'_>, resolving: Resolving, hop: Seq) {
-        let room = resolving.key.0;
         let early = Seq(hop.0.saturating_sub(LOOK_BACK_SEQS).max(1));
-        let (from, located) = match self.find_records(room, early, hop.next(), LOOK_UP_BYTES_MAX) {
-            Found::Cold(located) => (early, located),
-            _ => match self.find_records(room, hop, hop.next(), LOOK_UP_BYTES_MAX) {
-                Found::Cold(located) => (hop, located),
-                _ => return self.resolved(turn, resolving),
-            },
-        };
-        self.ask(turn, resolving, from, hop, located);
+        match self.find_records(resolving.key.0, early, hop.next(), LOOK_UP_BYTES_MAX) {
+            Found::Cold(sought) => self.ask(turn, resolving, sought),
+            _ => self.look_at(turn, resolving, hop, early),
+        }
     }
 
-    fn ask(
-        &mut self,
-        turn: &mut Turn<'_>,
-        resolving: Resolving,
-        from: Seq,
-        hop: Seq,
-        located: Vec<antiphon_log::Located>,
-    ) {
-        turn.desk.stats.reads_cold += 1;
-        let purpose = Purpose::Window(resolving.key.clone());
-        let read = turn.desk.expect_read(Reading {
+    fn ask(&mut self, turn: &mut Turn<'_>, resolving: Resolving, sought: Sought) {
+        let reading = Reading {
             partition: self.number,
-            purpose,
-        });
-        turn.desk.put(Output::Read(ReadJob {
-            reply_to: turn.settings.core,
-            purpose: ReadPurpose::Home(read),
-            room: resolving.key.0,
-            from,
-            until: hop.next(),
-            bytes_max: LOOK_UP_BYTES_MAX,
-            located,
-            below: turn.desk.sync_end,
-        }));
-        self.duplicates.resolving.push(resolving);
+            purpose: Purpose::Window,
+        };
+        let read = turn.read_for_home(reading, sought);
+        self.duplicates.resolving.push((read, resolving));
     }
 
-    /// A reader thread has answered a look-up.
+    /// A reader thread has answered a look-up that started at `from`.
     pub(crate) fn window_read(
         &mut self,
         turn: &mut Turn<'_>,
-        key: &WindowKey,
+        read: HomeRead,
+        from: Seq,
         result: Result<ReadRecords, ReadFailure>,
     ) {
         let Some(at) = self
             .duplicates
             .resolving
             .iter()
-            .position(|resolving| resolving.key == *key)
+            .position(|(number, _)| *number == read)
         else {
             return;
         };
-        let mut resolving = self.duplicates.resolving.remove(at);
+        let (_, mut resolving) = self.duplicates.resolving.remove(at);
         let depth_max = depth_max(turn);
         let before = resolving.window.next_hop(resolving.want, depth_max);
         match result {
@@ -232,29 +216,27 @@ impl Partition {
                 {
                     resolving.window.end();
                 }
-                let after = resolving.window.next_hop(resolving.want, depth_max);
-                match after {
-                    // The slice was full before it came to the record sought: exactly that one next.
-                    Some(hop) if after == before => self.look_at(turn, resolving, hop, read.first),
-                    _ => self.resolve(turn, resolving),
-                }
             }
             Err(ReadFailure::Busy) => {
                 for retry in &resolving.retries {
                     turn.desk
                         .refuse(retry.asker, Refused::Publish, Code::UNAVAILABLE, 0);
                 }
+                return;
             }
-            Err(ReadFailure::Damaged | ReadFailure::Gone) => {
-                resolving.window.end();
-                self.resolved(turn, resolving);
-            }
+            Err(ReadFailure::Damaged | ReadFailure::Gone) => {}
+        }
+        match resolving.window.next_hop(resolving.want, depth_max) {
+            // The slice was full, or unreadable, before it came to the record sought: exactly that one next.
+            Some(hop) if before == Some(hop) => self.look_at(turn, resolving, hop, from),
+            _ => self.resolve(turn, resolving),
         }
     }
 
+    /// Asks a reader thread for exactly the record `hop`, unless that was `tried`.
     fn look_at(&mut self, turn: &mut Turn<'_>, mut resolving: Resolving, hop: Seq, tried: Seq) {
         match self.find_records(resolving.key.0, hop, hop.next(), 1) {
-            Found::Cold(located) if tried != hop => self.ask(turn, resolving, hop, hop, located),
+            Found::Cold(sought) if tried != hop => self.ask(turn, resolving, sought),
             Found::Hot(_) => self.resolve(turn, resolving),
             _ => {
                 resolving.window.end();

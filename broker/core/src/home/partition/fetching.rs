@@ -5,15 +5,15 @@ use alloc::boxed::Box;
 use antiphon_protocol::{Code, Link, RoomId, Seq};
 use bytes::Bytes;
 
-use crate::core::{CoreId, Output};
+use crate::core::CoreId;
 use crate::home::desk::{Asker, Turn};
 use crate::home::limits::SLICE_BYTES_MAX;
 use crate::home::partition::Partition;
-use crate::home::partition::slicing::Found;
+use crate::home::partition::slicing::{Found, HotSlice};
 use crate::home::reads::GapReader;
 use crate::home::state::head_at_start;
 use crate::lane::{Fetch, FetchRange, Gap, Head, Page, Refused, ToEdge};
-use crate::read::{PageRoute, ReadJob, ReadPurpose};
+use crate::read::{PageRoute, ReadPurpose};
 
 impl Partition {
     /// A client reads history.
@@ -35,57 +35,65 @@ impl Partition {
             head,
             self.first_kept(room),
         );
-        if from >= until {
-            let link = self.hot_link(room, from.previous()).unwrap_or(head.link);
-            return self.page(
-                turn,
-                edge,
-                &fetch,
-                Content {
-                    room,
-                    gap: None,
-                    first: from,
-                    next: from,
-                    until: from,
-                    link,
-                    records: Bytes::new(),
-                },
-            );
+        if from < until {
+            return self.fetch_records(turn, edge, fetch, room, from, until);
         }
+        let link = self.hot_link(room, from.previous()).unwrap_or(head.link);
+        let nothing = Content {
+            room,
+            gap: None,
+            first: from,
+            next: from,
+            until: from,
+            link,
+            records: Bytes::new(),
+        };
+        self.page(turn, edge, &fetch, nothing);
+    }
+
+    fn fetch_records(
+        &mut self,
+        turn: &mut Turn<'_>,
+        edge: CoreId,
+        fetch: Fetch,
+        room: RoomId,
+        from: Seq,
+        until: Seq,
+    ) {
         let bytes_max = fetch.bytes_max.min(SLICE_BYTES_MAX);
         match self.find_records(room, from, until, bytes_max) {
-            Found::Hot(hot) => {
+            Found::Hot(HotSlice {
+                next,
+                link_before: link,
+                records,
+            }) => {
                 turn.desk.stats.reads_hot += 1;
-                let content = Content {
-                    room,
-                    gap: None,
-                    first: from,
-                    next: hot.next,
-                    until,
-                    link: hot.link_before,
-                    records: hot.records,
-                };
-                self.page(turn, edge, &fetch, content);
+                self.page(
+                    turn,
+                    edge,
+                    &fetch,
+                    Content {
+                        room,
+                        gap: None,
+                        first: from,
+                        next,
+                        until,
+                        link,
+                        records,
+                    },
+                );
             }
-            Found::Cold(located) => {
-                turn.desk.stats.reads_cold += 1;
+            Found::Cold(sought) => {
+                let head = self.state.room(room).map_or(Seq(0), |room| room.head.seq);
+                let first_kept = self.first_kept(room);
                 let route = PageRoute {
                     conn: fetch.conn,
                     ticket: fetch.ticket,
                     until,
-                    head: head.seq,
-                    first_kept: self.first_kept(room),
+                    head,
+                    first_kept,
                 };
-                turn.desk.put(Output::Read(ReadJob {
-                    reply_to: edge,
-                    purpose: ReadPurpose::Page(route),
-                    room,
-                    from,
-                    until,
-                    bytes_max,
-                    located,
-                    below: turn.desk.sync_end,
-                }));
+                turn.read_for_edge(edge, ReadPurpose::Page(route), sought);
             }
             Found::Missing(Some(readable)) if readable < until => {
                 self.read_gap(

@@ -176,6 +176,7 @@ impl Partition {
             && self.held.is_empty()
             && self.ready.is_empty()
             && self.waiting.is_empty()
+            && self.duplicates.is_idle()
     }
 
     /// A channel of a room of this partition is ready.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::home::limits::LOCATED_MAX;
 use crate::home::partition::Partition;
+use crate::home::reads::Sought;
 use crate::home::records::{Cut, cut, link_at};
 use crate::home::state::head_at_start;
 
@@ -16,8 +17,8 @@ use crate::home::state::head_at_start;
 pub(super) enum Found {
     /// In memory: here they are.
     Hot(HotSlice),
-    /// In the log only, in these blocks; the first one holds the first record sought.
-    Cold(Vec<Located>),
+    /// In the log only: ask a reader thread.
+    Cold(Sought),
     /// The first record sought cannot be read; this is the next one that can, if any.
     Missing(Option<Seq>),
 }
@@ -77,7 +78,13 @@ impl Partition {
             }
             cold.push(block);
         }
-        Found::Cold(cold)
+        Found::Cold(Sought {
+            room,
+            from,
+            until,
+            bytes_max,
+            located: cold,
+        })
     }
 
     fn hot_slice(

@@ -236,8 +236,9 @@ impl Partition {
                 }
                 Verdict::Wait(by) => self.park(draft, by, channel, batch, publish),
                 Verdict::Duplicate(state) => {
-                    // A committed producer implies a committed room.
-                    let Some((room, _)) = run.at else { continue };
+                    let (room, _) = run
+                        .at
+                        .expect("INV-HOME-36: a committed producer has a committed room");
                     self.duplicate(turn, room, state, batch, publish);
                 }
             }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use antiphon_protocol::{Code, Link, Namespace, ProducerSeq, RoomId, Seq};
 
-use crate::core::{CoreId, Output};
+use crate::core::CoreId;
 use crate::home::desk::{Asker, Turn};
 use crate::home::partition::Partition;
 use crate::home::partition::slicing::Found;
@@ -14,7 +14,7 @@ use crate::home::state::Named;
 use crate::lane::{
     ChannelOpened, Head, Refused, RoomKey, Start, Subscribe, Subscribed, ToEdge, Unsubscribe,
 };
-use crate::read::{ReadFailure, ReadJob, ReadPurpose, ReadRecords};
+use crate::read::{ReadFailure, ReadRecords};
 
 impl Partition {
     /// The committed room that a key names, if it lies in the namespace.
@@ -155,41 +155,35 @@ impl Partition {
         room: RoomId,
         next: Seq,
     ) {
-        let before = next.previous();
-        let found = match self.find_records(room, before, next, 1) {
-            Found::Cold(located) => Some((before, located)),
-            _ => match self.find_records(room, next, next.next(), 1) {
-                Found::Cold(located) => Some((next, located)),
-                _ => None,
-            },
-        };
-        let Some((from, located)) = found else {
-            let readable = self
-                .index
-                .locate(room, next)
-                .next()
-                .map_or(0, |located| located.first.0);
-            return refuse(turn, edge, &subscribe, Code::DAMAGED, readable);
-        };
-        turn.desk.stats.reads_cold += 1;
-        let read = turn.desk.expect_read(Reading {
-            partition: self.number,
-            purpose: Purpose::Position {
+        let mut found = self.find_records(room, next.previous(), next, 1);
+        if matches!(found, Found::Missing(_)) {
+            found = self.find_records(room, next, next.next(), 1);
+        }
+        match found {
+            Found::Cold(sought) => {
+                let purpose = Purpose::Position {
+                    edge,
+                    subscribe,
+                    next,
+                };
+                turn.read_for_home(
+                    Reading {
+                        partition: self.number,
+                        purpose,
+                    },
+                    sought,
+                );
+            }
+            // Only the record behind the lost one: `hot_link` looked for the one before.
+            Found::Hot(hot) => self.grant(turn, edge, &subscribe, room, next, hot.link_before),
+            Found::Missing(readable) => refuse(
+                turn,
                 edge,
-                subscribe,
-                next,
-            },
-        });
-        turn.desk.put(Output::Read(ReadJob {
-            reply_to: turn.settings.core,
-            purpose: ReadPurpose::Home(read),
-            room,
-            from,
-            until: from.next(),
-            bytes_max: 1,
-            located,
-            below: turn.desk.sync_end,
-        }));
+                &subscribe,
+                Code::DAMAGED,
+                readable.map_or(0, |seq| seq.0),
+            ),
+        }
     }
 
     /// A reader thread has read the record at a subscriber's position.

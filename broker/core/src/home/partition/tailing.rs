@@ -3,79 +3,75 @@
 use antiphon_protocol::{Code, GapReason, RoomId, Seq};
 use bytes::Bytes;
 
-use crate::core::{CoreId, Output};
+use crate::core::CoreId;
 use crate::home::desk::Turn;
 use crate::home::limits::SLICE_BYTES_MAX;
 use crate::home::partition::Partition;
-use crate::home::partition::slicing::Found;
+use crate::home::partition::slicing::{Found, HotSlice};
 use crate::home::reads::{GapReader, Purpose, Reading};
-use crate::lane::{Gap, Slice, Tail, ToEdge};
-use crate::read::{ReadJob, ReadPurpose, SliceRoute};
+use crate::lane::{Gap, Head, Slice, Tail, ToEdge};
+use crate::read::{ReadPurpose, SliceRoute};
 
 impl Partition {
     /// A subscriber that is behind asks for what follows.
     pub(super) fn tail(&mut self, turn: &mut Turn<'_>, edge: CoreId, tail: Tail) {
-        let fail = |code| ToEdge::TailFailed {
-            conn: tail.conn,
-            ticket: tail.ticket,
-            code,
-        };
-        if let Some(code) = self.impairment().filter(|code| *code != Code::DAMAGED) {
-            return turn.desk.send(edge, fail(code));
-        }
-        let Some(head) = self.state.room(tail.room).map(|room| room.head) else {
-            return turn.desk.send(edge, fail(Code::NOT_FOUND));
-        };
-        let apply_end = head.seq.next();
-        if tail.from > apply_end || tail.from == Seq(0) {
-            return turn.desk.send(edge, fail(Code::DIVERGED));
-        }
-        if tail.from == apply_end {
-            // A damaged group has no more to give, and must not look as if the room were only quiet.
-            if let Some(code) = self.impairment() {
-                return turn.desk.send(edge, fail(code));
+        let apply_end = self.state.room(tail.room).map(|room| room.head.seq.next());
+        let failure = match (self.impairment(), apply_end) {
+            (Some(code), _) if code != Code::DAMAGED => Some(code),
+            (_, None) => Some(Code::NOT_FOUND),
+            (_, Some(apply_end)) if tail.from > apply_end || tail.from == Seq(0) => {
+                Some(Code::DIVERGED)
             }
-            let slice = slice_of(
-                &tail,
-                None,
-                apply_end,
-                apply_end,
-                head.link,
-                Bytes::new(),
-                true,
-            );
-            return turn.desk.send(edge, ToEdge::Slice(slice.into()));
+            // A damaged group has no more to give, and must not look as if the room were only quiet.
+            (damaged, Some(apply_end)) if tail.from == apply_end => damaged,
+            _ => None,
+        };
+        match (failure, self.state.room(tail.room).map(|room| room.head)) {
+            (None, Some(head)) => self.slice(turn, edge, tail, head),
+            (code, _) => {
+                let code = code.unwrap_or(Code::NOT_FOUND);
+                turn.desk.send(
+                    edge,
+                    ToEdge::TailFailed {
+                        conn: tail.conn,
+                        ticket: tail.ticket,
+                        code,
+                    },
+                );
+            }
         }
+    }
+
+    /// Answers with a slice that starts where it was asked for, at most at `apply_end`.
+    fn slice(&mut self, turn: &mut Turn<'_>, edge: CoreId, tail: Tail, head: Head) {
+        let apply_end = head.seq.next();
         let bytes_max = tail.bytes_max.min(SLICE_BYTES_MAX);
+        if tail.from == apply_end {
+            let nothing = HotSlice {
+                next: apply_end,
+                link_before: head.link,
+                records: Bytes::new(),
+            };
+            return send_slice(turn, edge, &tail, nothing, true);
+        }
         match self.find_records(tail.room, tail.from, apply_end, bytes_max) {
             Found::Hot(hot) => {
                 turn.desk.stats.reads_hot += 1;
-                let slice = slice_of(
+                let ends_at_apply = hot.next == apply_end;
+                send_slice(
+                    turn,
+                    edge,
                     &tail,
-                    None,
-                    tail.from,
-                    hot.next,
-                    hot.link_before,
-                    hot.records,
-                    hot.next == apply_end,
+                    hot,
+                    ends_at_apply && self.impairment().is_none(),
                 );
-                turn.desk.send(edge, ToEdge::Slice(slice.into()));
             }
-            Found::Cold(located) => {
-                turn.desk.stats.reads_cold += 1;
-                turn.desk.put(Output::Read(ReadJob {
-                    reply_to: edge,
-                    purpose: ReadPurpose::Slice(SliceRoute {
-                        conn: tail.conn,
-                        ticket: tail.ticket,
-                    }),
-                    room: tail.room,
-                    from: tail.from,
-                    until: apply_end,
-                    bytes_max,
-                    located,
-                    below: turn.desk.sync_end,
-                }));
+            Found::Cold(sought) => {
+                let route = SliceRoute {
+                    conn: tail.conn,
+                    ticket: tail.ticket,
+                };
+                turn.read_for_edge(edge, ReadPurpose::Slice(route), sought);
             }
             Found::Missing(Some(readable)) => self.read_gap(
                 turn,
@@ -98,21 +94,23 @@ impl Partition {
     }
 
     /// Tells a subscriber what is missing; it goes on behind that.
-    pub(super) fn slice_gap(&self, turn: &mut Turn<'_>, edge: CoreId, tail: &Tail, gap: Gap) {
+    fn slice_gap(&self, turn: &mut Turn<'_>, edge: CoreId, tail: &Tail, gap: Gap) {
         let next = gap.to.next();
         let is_end = self
             .state
             .room(tail.room)
             .is_some_and(|room| room.head.seq == gap.to);
-        let slice = slice_of(
-            tail,
-            Some(gap),
+        let slice = Slice {
+            conn: tail.conn,
+            ticket: tail.ticket,
+            room: tail.room,
+            gap: Some(gap),
+            first: next,
             next,
-            next,
-            gap.link,
-            Bytes::new(),
-            is_end && self.impairment().is_none(),
-        );
+            link_before: gap.link,
+            records: Bytes::new(),
+            ends_at_apply: is_end && self.impairment().is_none(),
+        };
         turn.desk.send(edge, ToEdge::Slice(slice.into()));
     }
 
@@ -136,23 +134,15 @@ impl Partition {
                 };
                 self.tell_gap(turn, edge, &reader, gap);
             }
-            Found::Cold(located) => {
-                turn.desk.stats.reads_cold += 1;
+            Found::Cold(sought) => {
                 let purpose = Purpose::Gap { edge, from, reader };
-                let read = turn.desk.expect_read(Reading {
-                    partition: self.number,
-                    purpose,
-                });
-                turn.desk.put(Output::Read(ReadJob {
-                    reply_to: turn.settings.core,
-                    purpose: ReadPurpose::Home(read),
-                    room,
-                    from: readable,
-                    until: readable.next(),
-                    bytes_max: 1,
-                    located,
-                    below: turn.desk.sync_end,
-                }));
+                turn.read_for_home(
+                    Reading {
+                        partition: self.number,
+                        purpose,
+                    },
+                    sought,
+                );
             }
             Found::Missing(_) => self.fail_gap(turn, edge, &reader, Code::DAMAGED),
         }
@@ -194,24 +184,29 @@ impl Partition {
     }
 }
 
-fn slice_of(
-    tail: &Tail,
-    gap: Option<Gap>,
-    first: Seq,
-    next: Seq,
-    link_before: antiphon_protocol::Link,
-    records: Bytes,
-    ends_at_apply: bool,
-) -> Slice {
-    Slice {
-        conn: tail.conn,
-        ticket: tail.ticket,
-        room: tail.room,
-        gap,
-        first,
+fn send_slice(turn: &mut Turn<'_>, edge: CoreId, tail: &Tail, hot: HotSlice, ends_at_apply: bool) {
+    let HotSlice {
+        next,
+        link_before,
+        records,
+    } = hot;
+    let Tail {
+        conn,
+        ticket,
+        room,
+        from,
+        ..
+    } = *tail;
+    let slice = Slice {
+        conn,
+        ticket,
+        room,
+        gap: None,
+        first: from,
         next,
         link_before,
         records,
         ends_at_apply,
-    }
+    };
+    turn.desk.send(edge, ToEdge::Slice(slice.into()));
 }
