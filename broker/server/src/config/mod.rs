@@ -5,7 +5,7 @@
 //!                 \______________|____________/
 //!                         layer: key -> value, checked alone, so that an error names line, variable or flag
 //! ```
-//! All layers go through one parser ([`settings`] derives it), so a value means the same wherever it is written.
+//! All layers go through one parser, which is derived from [`Config`], so a value means the same wherever it is written.
 
 pub(crate) mod bounded;
 mod layer;

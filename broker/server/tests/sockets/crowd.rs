@@ -53,7 +53,11 @@ fn take_part(mut client: Client, me: u64) -> Seen {
 
 #[test]
 fn everybody_sees_the_same_order_in_every_room_whatever_core_they_are_on() {
-    let broker = Broker::start_with(&[("threads.cores", "5"), ("data.partitions", "7")]);
+    let broker = Broker::start_with(&[
+        ("threads.cores", "5"),
+        ("threads.pin", "true"),
+        ("data.partitions", "7"),
+    ]);
     let clients: Vec<Client> = (0..CLIENTS)
         .map(|number| {
             let mut client = broker.client(&format!("user{number}"));
