@@ -1,6 +1,6 @@
 //! `antiphon history ROOM`: the room's last records, oldest first.
 
-use antiphon_client::{Client, HistoryRange, Seq};
+use antiphon_client::{Client, ClientError, HistoryRange, Seq};
 use clap::Args;
 
 use crate::connection::Target;
@@ -23,15 +23,8 @@ impl History {
     pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
         let client = target.connect("history")?;
         let interrupt = Interrupt::install()?;
-        let limit = u32::try_from(self.last)
-            .unwrap_or(u32::MAX)
-            .min(FETCH_RECORDS);
-        let latest = client.history(&self.room, HistoryRange::Latest, limit);
-        let latest = latest.map_err(|error| target.failure(&error))?;
-        if self.last <= u64::from(limit) {
-            return print(output, &self.room, &latest);
-        }
-        let end = latest.head_seq;
+        let head = client.history(&self.room, HistoryRange::Latest, 1);
+        let end = head.map_err(|error| target.failure(&error))?.head_seq;
         let after = Seq(end.0.saturating_sub(self.last));
         each_page(&client, target, &self.room, after, end, |page| {
             interrupt.check()?;
@@ -49,10 +42,18 @@ pub(crate) fn each_page(
     end: Seq,
     mut take: impl FnMut(&antiphon_client::History) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let mut records_max = FETCH_RECORDS;
     while after < end {
         let left = u32::try_from(end.0 - after.0).unwrap_or(u32::MAX);
-        let page = client.history(room, HistoryRange::After(after), left.min(FETCH_RECORDS));
-        let page = page.map_err(|error| target.failure(&error))?;
+        let page = match client.history(room, HistoryRange::After(after), left.min(records_max)) {
+            Ok(page) => page,
+            // Large bodies: a page of fewer records fits, at the latest one of a single record.
+            Err(ClientError::HistoryTooLarge { .. }) if records_max > 1 => {
+                records_max /= 2;
+                continue;
+            }
+            Err(error) => return Err(target.failure(&error)),
+        };
         let Some(last) = page.last_seq() else { break };
         assert!(last > after, "INV-CLI-4: every page moves on");
         take(&page)?;
