@@ -119,7 +119,7 @@ impl Edge {
             return None;
         }
         let entry = self.rooms.sub(sub);
-        let SubState::Behind { next } = entry.state else {
+        let SubState::Behind { next, .. } = entry.state else {
             return None;
         };
         let room = self.rooms.room(entry.room);
@@ -154,7 +154,7 @@ impl Edge {
         let Some(sub) = self.rooms.by_ticket(slice.ticket) else {
             return;
         };
-        let SubState::Behind { next } = self.rooms.sub(sub).state else {
+        let SubState::Behind { next, .. } = self.rooms.sub(sub).state else {
             return;
         };
         let start = slice.gap.map_or(slice.first, |gap| gap.from);

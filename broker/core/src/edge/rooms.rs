@@ -34,8 +34,8 @@ pub(super) struct Room {
     pub(super) live: Vec<Live>,
     /// Keys of the subscribers that wait for the room to be created.
     waiting: Vec<u32>,
-    /// How many subscribers are behind.
-    behind: u32,
+    /// Keys of the subscribers that are behind.
+    behind: Vec<u32>,
     /// Deliveries of the room that wait in the fan-out queue.
     pub(super) backlog: u32,
 }
@@ -75,6 +75,8 @@ pub(super) enum SubState {
     Behind {
         /// The first seq it was not given.
         next: Seq,
+        /// Place in the room's list of those.
+        at: u32,
     },
     /// Place in the room's list of live ones.
     Live { at: u32 },
@@ -163,7 +165,7 @@ impl Rooms {
             apply_end: Seq::FIRST,
             live: Vec::new(),
             waiting: Vec::new(),
-            behind: 0,
+            behind: Vec::new(),
             backlog: 0,
         }));
         self.by_name.insert(key, room);
@@ -203,15 +205,16 @@ impl Rooms {
         at_in_conn: u32,
         next: Seq,
     ) -> u32 {
+        let state = SubState::Behind { next, at: 0 };
         let sub = key_of(self.subs.insert(Sub {
             conn,
             room,
             ticket,
             request,
             at_in_conn,
-            state: SubState::Behind { next },
+            state,
         }));
-        self.rooms[room as usize].behind += 1;
+        self.enter_behind(sub, next);
         let twin = self.by_conn.insert((conn.slot, room), sub);
         assert!(
             twin.is_none(),
@@ -248,9 +251,17 @@ impl Rooms {
     /// Records from `next` on must be fetched.
     pub(super) fn become_behind(&mut self, sub: u32, next: Seq) {
         self.leave_state(sub);
-        let entry = &mut self.subs[sub as usize];
-        entry.state = SubState::Behind { next };
-        self.rooms[entry.room as usize].behind += 1;
+        self.enter_behind(sub, next);
+    }
+
+    fn enter_behind(&mut self, sub: u32, next: Seq) {
+        let room = self.subs[sub as usize].room;
+        let behind = &mut self.rooms[room as usize].behind;
+        behind.push(sub);
+        self.subs[sub as usize].state = SubState::Behind {
+            next,
+            at: key_of(behind.len() - 1),
+        };
     }
 
     /// The room does not exist yet.
@@ -271,10 +282,12 @@ impl Rooms {
 
     /// All subscribers of the room.
     pub(super) fn members(&self, room: u32) -> Vec<u32> {
-        self.subs
+        let room = self.room(room);
+        room.live
             .iter()
-            .filter(|(_, sub)| sub.room == room)
-            .map(|(key, _)| key_of(key))
+            .map(|live| live.sub)
+            .chain(room.behind.iter().copied())
+            .chain(room.waiting.iter().copied())
             .collect()
     }
 
@@ -284,7 +297,7 @@ impl Rooms {
         room: u32,
     ) -> Option<(Namespace, RoomKey, Grant, CoreId)> {
         let entry = self.room(room);
-        if !entry.live.is_empty() || !entry.waiting.is_empty() || entry.behind > 0 {
+        if !entry.live.is_empty() || !entry.waiting.is_empty() || !entry.behind.is_empty() {
             return None;
         }
         let entry = self.rooms.remove(room as usize);
@@ -302,7 +315,14 @@ impl Rooms {
         let Sub { room, state, .. } = self.subs[sub as usize];
         let room = &mut self.rooms[room as usize];
         match state {
-            SubState::Behind { .. } => room.behind -= 1,
+            SubState::Behind { at, .. } => {
+                room.behind.swap_remove(at as usize);
+                if let Some(&moved) = room.behind.get(at as usize)
+                    && let SubState::Behind { at: place, .. } = &mut self.subs[moved as usize].state
+                {
+                    *place = at;
+                }
+            }
             SubState::Waiting { at } => {
                 room.waiting.swap_remove(at as usize);
                 if let Some(&moved) = room.waiting.get(at as usize) {

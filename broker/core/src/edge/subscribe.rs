@@ -42,11 +42,13 @@ impl Edge {
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
+        supersede(&mut open.requests, &room);
         open.requests.push(Pending::Subscribe {
             ticket,
             request: id,
             room: room.clone(),
             unsubscribe: None,
+            is_superseded: false,
         });
         let message = Subscribe {
             conn,
@@ -73,18 +75,46 @@ impl Edge {
         if let Some(Pending::Subscribe {
             request,
             unsubscribe,
+            is_superseded,
             ..
         }) = pending
         {
-            self.conns
-                .write(conn, |out| frame_of(subscribed).encode(request, out));
-            self.start_subscription(subscribed, room);
-            if let Some(id) = unsubscribe {
-                self.unsubscribe_from(conn, id, room);
+            let current = self
+                .rooms
+                .of_conn(conn.slot, room)
+                .map(|sub| self.rooms.sub(sub).ticket);
+            if is_superseded || current.is_some_and(|current| current > subscribed.ticket) {
+                self.answer_superseded(subscribed, request, unsubscribe, room);
+            } else {
+                self.conns
+                    .write(conn, |out| frame_of(subscribed).encode(request, out));
+                self.start_subscription(subscribed, room);
+                if let Some(id) = unsubscribe {
+                    self.unsubscribe_from(conn, id, room);
+                }
             }
             self.ease(conn);
         }
         self.leave_if_empty(room);
+    }
+
+    /// Answers a SUBSCRIBE that a later one of its room overtook, and the UNSUBSCRIBE between the two.
+    fn answer_superseded(
+        &mut self,
+        subscribed: &Subscribed,
+        request: RequestId,
+        unsubscribe: Option<RequestId>,
+        room: u32,
+    ) {
+        let conn = subscribed.conn;
+        self.answer_error(conn, request, &ErrorFrame::new(Code::REPLACED));
+        let Some(id) = unsubscribe else { return };
+        if let Some(sub) = self.rooms.of_conn(conn.slot, room)
+            && self.rooms.sub(sub).ticket < subscribed.ticket
+        {
+            self.drop_subscription(sub);
+        }
+        self.conns.write(conn, |out| Ok_.encode(id, out));
     }
 
     /// Enters what the answer says about the room.
@@ -208,6 +238,7 @@ impl Edge {
     /// Home refused a SUBSCRIBE: an UNSUBSCRIBE that waited for it means an older subscription, if any.
     pub(super) fn subscribe_refused(&mut self, conn: ConnId, pending: Pending) {
         let Pending::Subscribe {
+            ticket,
             room,
             unsubscribe: Some(id),
             ..
@@ -218,13 +249,17 @@ impl Edge {
         let Some(open) = self.conns.open(conn) else {
             return;
         };
-        let known = self.rooms.find(open.namespace, room_ref(&room));
-        match known {
-            Some(room) => {
-                self.unsubscribe_from(conn, id, room);
+        let room = self.rooms.find(open.namespace, room_ref(&room));
+        let current = room.and_then(|room| self.rooms.of_conn(conn.slot, room));
+        match (room, current) {
+            (Some(room), Some(sub)) => {
+                if self.rooms.sub(sub).ticket < ticket {
+                    self.drop_subscription(sub);
+                }
+                self.conns.write(conn, |out| Ok_.encode(id, out));
                 self.leave_if_empty(room);
             }
-            None => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_FOUND)),
+            _ => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_FOUND)),
         }
     }
 
@@ -325,15 +360,32 @@ impl Edge {
     }
 }
 
+/// The unanswered SUBSCRIBEs of `room` start nothing any more.
+fn supersede(requests: &mut [Pending], room: &RoomKey) {
+    for pending in requests {
+        if let Pending::Subscribe {
+            room: asked,
+            is_superseded,
+            ..
+        } = pending
+            && asked == room
+        {
+            *is_superseded = true;
+        }
+    }
+}
+
 /// Has an UNSUBSCRIBE wait for the newest unanswered SUBSCRIBE of the same room, if there is one.
 fn defer(requests: &mut [Pending], room: RoomRef<'_>, id: RequestId) -> bool {
     for pending in requests.iter_mut().rev() {
         if let Pending::Subscribe {
             room: asked,
             unsubscribe,
+            is_superseded,
             ..
         } = pending
             && unsubscribe.is_none()
+            && !*is_superseded
             && room_ref(asked) == room
         {
             *unsubscribe = Some(id);

@@ -320,6 +320,7 @@ impl Client {
                 voice.must_resend = true;
             }
             Some(Asked::Unsubscribe(_) | Asked::Fetch(_)) => assert_eq!(code, Code::NOT_FOUND),
+            Some(Asked::Subscribe(_)) => assert_eq!(code, Code::REPLACED),
             other => panic!("{other:?} refused with {code}"),
         }
     }

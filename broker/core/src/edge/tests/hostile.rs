@@ -34,63 +34,24 @@ fn hello_with(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 #[test]
 fn before_welcome_every_fault_ends_with_goaway() {
+    #[rustfmt::skip]
     let cases: Vec<(&str, Vec<u8>, &str)> = std::vec![
-        (
-            "longer than a stranger may send",
-            header(8_193, 1, 0, 1),
-            "TOO_LARGE"
-        ),
-        (
-            "the longest length there is",
-            header(u32::MAX, 1, 0, 1),
-            "TOO_LARGE"
-        ),
+        ("longer than a stranger may send", header(8_193, 1, 0, 1), "TOO_LARGE"),
+        ("the longest length there is", header(u32::MAX, 1, 0, 1), "TOO_LARGE"),
         ("reserved set", header(40, 1, 1, 1), "BAD_FRAME"),
-        (
-            "a request first",
-            subscribe_frame(1, RoomRef::Name("r"), Start::Live),
-            "BAD_STATE"
-        ),
+        ("a request first", subscribe_frame(1, RoomRef::Name("r"), Start::Live), "BAD_STATE"),
         ("a server's frame first", framed(2, 1, &[]), "BAD_STATE"),
         ("an unknown kind", framed(200, 1, &[]), "UNKNOWN_KIND"),
-        (
-            "an HTTP request",
-            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-            "BAD_FRAME"
-        ),
+        ("an HTTP request", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "BAD_FRAME"),
         ("wrong magic", hello_with(|out| out[16] ^= 1), "BAD_FRAME"),
-        (
-            "versions in the wrong order",
-            hello_with(|out| out[20] = 2),
-            "BAD_FRAME"
-        ),
-        (
-            "a version from the future",
-            hello_with(|out| (out[20], out[21]) = (9, 9)),
-            "VERSION"
-        ),
+        ("versions in the wrong order", hello_with(|out| out[20] = 2), "BAD_FRAME"),
+        ("a version from the future", hello_with(|out| (out[20], out[21]) = (9, 9)), "VERSION"),
         ("a token", hello_with(|out| out[22] = 1), "NOT_SUPPORTED"),
         ("no user", hello_with(|out| out[23] = 0), "BAD_FRAME"),
-        (
-            "a user longer than the frame",
-            hello_with(|out| out[23] = 60),
-            "BAD_FRAME"
-        ),
-        (
-            "a user that is not UTF-8",
-            hello_with(|out| *out.last_mut().unwrap() = 0xFF),
-            "BAD_FRAME"
-        ),
-        (
-            "a control character",
-            hello_with(|out| *out.last_mut().unwrap() = 0x1B),
-            "BAD_FRAME"
-        ),
-        (
-            "fixed fields cut short",
-            framed(1, 1, &[0; 39]),
-            "BAD_FRAME"
-        ),
+        ("a user longer than the frame", hello_with(|out| out[23] = 60), "BAD_FRAME"),
+        ("a user that is not UTF-8", hello_with(|out| *out.last_mut().unwrap() = 0xFF), "BAD_FRAME"),
+        ("a control character", hello_with(|out| *out.last_mut().unwrap() = 0x1B), "BAD_FRAME"),
+        ("fixed fields cut short", framed(1, 1, &[0; 39]), "BAD_FRAME"),
         ("id 0", hello_with(|out| out[8] = 0), "BAD_FRAME"),
     ];
     for (what, bytes, code) in cases {
@@ -126,69 +87,22 @@ fn after_welcome_a_lawful_length_never_ends_the_connection() {
         out[0] += 4;
         out
     };
+    #[rustfmt::skip]
     let cases: Vec<(&str, Vec<u8>, &str)> = std::vec![
-        (
-            "unknown kind",
-            framed(200, 9, b"x"),
-            "ERROR 9 UNKNOWN_KIND hint 200"
-        ),
+        ("unknown kind", framed(200, 9, b"x"), "ERROR 9 UNKNOWN_KIND hint 200"),
         ("kind 0", framed(0, 9, b""), "ERROR 9 UNKNOWN_KIND hint 0"),
-        (
-            "numbered, not served",
-            framed(18 + 1, 9, b""),
-            "ERROR 9 NOT_SUPPORTED hint 19"
-        ),
-        (
-            "only the server sends it",
-            framed(11, 9, &[0; 8]),
-            "ERROR 9 BAD_STATE hint 0"
-        ),
-        (
-            "a second HELLO",
-            hello_with(|out| out[8] = 9),
-            "ERROR 9 BAD_STATE hint 0"
-        ),
-        (
-            "publish cut short",
-            framed(10, 9, &[0; 47]),
-            "ERROR 9 BAD_FRAME hint 0"
-        ),
-        (
-            "publish of zeros",
-            framed(10, 9, &[0; 48]),
-            "ERROR 9 BAD_FRAME hint 0"
-        ),
-        (
-            "subscribe without a body",
-            framed(12, 9, &[]),
-            "ERROR 9 BAD_FRAME hint 0"
-        ),
-        (
-            "fetch of zeros",
-            framed(18, 9, &[0; 32]),
-            "ERROR 9 BAD_FRAME hint 0"
-        ),
-        (
-            "unsubscribe of zeros",
-            framed(14, 9, &[0; 16]),
-            "ERROR 9 BAD_FRAME hint 0"
-        ),
-        (
-            "a name that is not UTF-8",
-            bad_name,
-            "ERROR 9 BAD_FRAME hint 0"
-        ),
+        ("numbered, not served", framed(18 + 1, 9, b""), "ERROR 9 NOT_SUPPORTED hint 19"),
+        ("only the server sends it", framed(11, 9, &[0; 8]), "ERROR 9 BAD_STATE hint 0"),
+        ("a second HELLO", hello_with(|out| out[8] = 9), "ERROR 9 BAD_STATE hint 0"),
+        ("publish cut short", framed(10, 9, &[0; 47]), "ERROR 9 BAD_FRAME hint 0"),
+        ("publish of zeros", framed(10, 9, &[0; 48]), "ERROR 9 BAD_FRAME hint 0"),
+        ("subscribe without a body", framed(12, 9, &[]), "ERROR 9 BAD_FRAME hint 0"),
+        ("fetch of zeros", framed(18, 9, &[0; 32]), "ERROR 9 BAD_FRAME hint 0"),
+        ("unsubscribe of zeros", framed(14, 9, &[0; 16]), "ERROR 9 BAD_FRAME hint 0"),
+        ("a name that is not UTF-8", bad_name, "ERROR 9 BAD_FRAME hint 0"),
         ("a name and a number", both, "ERROR 9 BAD_FRAME hint 0"),
-        (
-            "an odd extension",
-            odd_extension,
-            "ERROR 9 BAD_FRAME hint 0"
-        ),
-        (
-            "a subscribe that cannot be answered",
-            subscribe_frame(0, RoomRef::Name("r"), Start::Live),
-            "ERROR 0 BAD_FRAME hint 0"
-        ),
+        ("an odd extension", odd_extension, "ERROR 9 BAD_FRAME hint 0"),
+        ("a subscribe that cannot be answered", subscribe_frame(0, RoomRef::Name("r"), Start::Live), "ERROR 0 BAD_FRAME hint 0"),
     ];
     let mut bench = Bench::new();
     let conn = bench.open(0, "ann");
