@@ -11,6 +11,8 @@
 
 mod boundary;
 mod storage;
+#[cfg(test)]
+mod tests;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
