@@ -10,14 +10,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
-use crate::limits::{ACCEPT_BURST_MAX, ACCEPT_RETRY_MS, NOTSENT_LOWAT_BYTES};
+use crate::limits::{ACCEPT_BURST_MAX, ACCEPT_RETRY_MS, ACCEPT_TELL_SECONDS, NOTSENT_LOWAT_BYTES};
 use crate::places::{NoPlace, Place, Places};
 use crate::refusal;
 use crate::wake::Sleeper;
@@ -51,6 +51,10 @@ pub(crate) struct Acceptor {
     stop: Arc<AtomicBool>,
     /// Accepted, and its core's door was full.
     held: Option<Accepted>,
+    /// The last pause was written to the log, so its end will be.
+    is_pause_told: bool,
+    /// No pause is written to the log before.
+    next_tell: Option<Instant>,
 }
 
 /// What a burst of accepts ended with.
@@ -90,6 +94,8 @@ impl Acceptor {
             sleeper,
             stop,
             held: None,
+            is_pause_told: false,
+            next_tell: None,
         }
     }
 
@@ -102,7 +108,7 @@ impl Acceptor {
             match self.burst() {
                 Burst::More => continue,
                 Burst::Dry => {
-                    if is_resting {
+                    if is_resting && std::mem::take(&mut self.is_pause_told) {
                         tracing::info!(connections = self.places.taken(), "accept_resumed");
                     }
                     is_resting = false;
@@ -216,7 +222,14 @@ impl Acceptor {
         self.poll.registry().deregister(&mut self.listener).is_ok()
     }
 
-    fn tell(&self, shortage: Shortage) {
+    /// Tells the operator; not each time that a full node loses and finds a client.
+    fn tell(&mut self, shortage: Shortage) {
+        let now = Instant::now();
+        if self.next_tell.is_some_and(|at| now < at) {
+            return;
+        }
+        self.next_tell = Some(now + Duration::from_secs(ACCEPT_TELL_SECONDS));
+        self.is_pause_told = true;
         let (connections, max) = (self.places.taken(), self.places.max());
         match shortage {
             Shortage::Places => tracing::warn!(connections, max, "accept_paused_connections_max"),

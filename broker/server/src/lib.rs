@@ -23,6 +23,28 @@
 //! | `lanes`, `wake` | messages between cores, and waking only who sleeps |
 //! | `log_thread`, `readers` | writing and reading the log |
 //! | `signals`, `guard`, [`exit`] | how a process ends |
+//!
+//! # Events
+//!
+//! What a node writes to its log (`tracing`): fixed names, fields in the words of the design, no user or room names. Nothing
+//! that a client can repeat at will makes a line per try at `info` or above.
+//!
+//! | level | event | meaning |
+//! |---|---|---|
+//! | error | `log_failed`, `thread_panicked` | the process ends; see [`exit`] |
+//! | error | `log_damaged`, `log_finding` | something durable is gone; what and where |
+//! | error | `partition_damaged_read_only`, `partition_hole_read_only`, `partition_unsound_not_served` | a partition as recovered |
+//! | error | `group_quarantined` | a partition is no longer served |
+//! | error | `node_ended` | a dropped node could not close its log |
+//! | warn | `accept_paused_connections_max`, `accept_paused_no_descriptors`, `accept_paused_cores_busy` | new clients wait |
+//! | warn | `connections_max_cut` | the descriptors allow fewer connections than configured |
+//! | warn | `segment_not_made`, `checkpoint_not_written` | the disk is full or failing; nothing is lost yet |
+//! | warn | `read_failed`, `bad_page_known`, `group_unknown` | reading the log met something wrong |
+//! | warn | `drain_incomplete` | some clients did not take their last answers in time |
+//! | warn | `stopped_at_once` | a second signal |
+//! | warn | `connection_not_registered`, `listener_not_registered`, `core_not_pinned` | the system refused |
+//! | info | `log_opened`, `listening`, `accept_resumed`, `stopping`, `log_closed`, `stopped` | the node's life |
+//! | debug | `session_opened`, `goaway_sent`, `connection_refused`, ... | single connections |
 #![forbid(unsafe_code)]
 
 mod acceptor;

@@ -85,6 +85,10 @@ pub(crate) const CLOSE_DISCARD_BYTES_MAX: usize = 1024 * 1024;
 /// The acceptor looks again after this many milliseconds when descriptors or connections had run out.
 pub(crate) const ACCEPT_RETRY_MS: u64 = 100;
 
+/// Pauses of the acceptor are written to the log at most once in so many seconds: a full node pauses for each client that
+/// comes and goes.
+pub(crate) const ACCEPT_TELL_SECONDS: u64 = 10;
+
 /// Sockets accepted in a row before the acceptor looks at anything else.
 pub(crate) const ACCEPT_BURST_MAX: usize = 256;
 

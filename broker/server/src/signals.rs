@@ -1,14 +1,19 @@
 //! SIGTERM and SIGINT: the first asks to stop, the second does not ask.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::exit;
 use crate::guard;
+
+/// A write beyond the limit of file sizes (`ulimit -f`). Not in signal-hook's list; the number is the same on all Linux.
+const SIGXFSZ: i32 = 25;
 
 /// Watches for both signals until dropped.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ impl SignalWatch {
     /// That is safe: it is what a crash does, and what was acked is on disk. There is no END mark, so the next start looks
     /// for the log's end.
     pub(crate) fn start(asked: Sender<Asked>) -> io::Result<Self> {
+        // Handled, and not looked at: the write then fails with an error that says what happened, instead of killing us.
+        flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let handle = signals.handle();
         let thread = guard::spawn("signals".to_owned(), move || {

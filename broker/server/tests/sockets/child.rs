@@ -16,8 +16,6 @@ use crate::support;
 /// The data directory of the child; set: be a broker.
 const DIRECTORY: &str = "SOCKETS_TEST_DIRECTORY";
 const READY: &str = "broker ready on ";
-/// SIGXFSZ: a write beyond the limit of file sizes. Handled, the write fails instead of the process.
-const SIGXFSZ: i32 = 25;
 
 /// A broker process. Killed if it is dropped alive.
 pub(crate) struct BrokerProcess {
@@ -31,8 +29,6 @@ fn serve() {
     let Some(directory) = env::var_os(DIRECTORY) else {
         return;
     };
-    let flag = std::sync::Arc::default();
-    signal_hook::flag::register(SIGXFSZ, flag).expect("a handler");
     let config = support::config(Path::new(&directory), &[]);
     let ended = run_with(config, |address| println!("\n{READY}{address}"));
     let code = ended.map_or_else(|error| error.exit_code(), |()| antiphon_server::exit::DONE);
