@@ -170,7 +170,7 @@ pub enum PublishError {
     /// The message is larger than the broker takes; nothing was sent.
     #[error("{part} of {bytes} bytes, the broker takes {bytes_max}")]
     TooLarge {
-        /// Which part of the message: "body" or "headers".
+        /// Which part of the message: "body", "headers", or "frame" for all of it.
         part: &'static str,
         /// Its size.
         bytes: u64,

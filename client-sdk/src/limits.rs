@@ -75,3 +75,6 @@ pub(crate) const REDIRECTS: usize = 16;
 
 /// Keepalive if the broker tells none.
 pub(crate) const KEEPALIVE_MS: u64 = 5_000;
+
+/// Fixed fields of a PUBLISH, docs/protocol.md section 4.
+pub(crate) const PUBLISH_FIXED_BYTES: u64 = 48;

@@ -13,11 +13,10 @@ use crate::driver::shared::Handle;
 use crate::driver::waiter::Waiter;
 use crate::error::{ClientError, Misuse, PublishError};
 use crate::history::{History, HistoryRange};
-use crate::limits::GIVE_UP_GRACE;
+use crate::limits::{GIVE_UP_GRACE, PUBLISH_FIXED_BYTES};
 use crate::message::Message;
 use crate::options::ProducerChoice;
 use crate::pending::Pending;
-use crate::record::Position;
 use crate::session::{Command, Outgoing, Ticket, Welcomed};
 use crate::subscription::{Start, Subscription};
 
@@ -33,7 +32,7 @@ pub(crate) fn publish(
         return Err(Misuse::ProducerNotKept.into());
     }
     let outgoing = message.into_outgoing()?;
-    check_size(&outgoing, &handle.welcomed())?;
+    check_size(&outgoing, &room, &handle.welcomed())?;
     let bytes = outgoing.held_bytes(&room);
     let waiter = Arc::new(Waiter::new());
     let completion = Completion::Publish(Arc::clone(&waiter));
@@ -53,20 +52,20 @@ pub(crate) fn publish(
 }
 
 /// Checked here, so that a message that the broker would refuse never takes a number.
-fn check_size(outgoing: &Outgoing, welcomed: &Welcomed) -> Result<(), PublishError> {
+fn check_size(
+    outgoing: &Outgoing,
+    room: &RoomName,
+    welcomed: &Welcomed,
+) -> Result<(), PublishError> {
+    let (body, headers) = (outgoing.body.len() as u64, outgoing.headers.len() as u64);
+    let frame = PUBLISH_FIXED_BYTES + room.as_bytes().len() as u64 + headers + body;
     let parts = [
-        (
-            "body",
-            outgoing.body.len() as u64,
-            u64::from(welcomed.body_bytes_max),
-        ),
-        (
-            "headers",
-            outgoing.headers.len() as u64,
-            u64::from(welcomed.headers_bytes_max),
-        ),
+        ("body", body, welcomed.body_bytes_max),
+        ("headers", headers, welcomed.headers_bytes_max),
+        ("frame", frame, welcomed.frame_bytes_max),
     ];
     for (part, bytes, bytes_max) in parts {
+        let bytes_max = u64::from(bytes_max);
         if bytes > bytes_max {
             return Err(PublishError::TooLarge {
                 part,
@@ -92,17 +91,13 @@ pub(crate) fn subscribe(
         room,
         start,
     })?;
-    let head = wait(handle, ticket, &answer)?;
+    let (head, position) = wait(handle, ticket, &answer)?;
     Ok(Subscription {
         handle: Arc::clone(handle),
         ticket,
         deliveries,
         taken: VecDeque::new(),
-        position: match start {
-            Start::After(position) => position,
-            Start::Live => head.head,
-            Start::Last(_) | Start::Beginning => Position::BEGINNING,
-        },
+        position,
         head,
         is_over: false,
     })

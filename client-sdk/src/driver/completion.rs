@@ -10,6 +10,7 @@ use crate::driver::waiter::Waiter;
 use crate::error::{ClientError, PublishError, SubscribeError};
 use crate::history::History;
 use crate::message::Receipt;
+use crate::record::Position;
 use crate::session::{Event, Ticket};
 use crate::subscription::RoomHead;
 
@@ -20,7 +21,7 @@ pub(crate) type Answer<T> = Arc<Waiter<Result<T, ClientError>>>;
 #[derive(Debug)]
 pub(crate) enum Completion {
     Publish(Arc<Waiter<Result<Receipt, PublishError>>>),
-    Subscribe(Answer<RoomHead>, Arc<Deliveries>),
+    Subscribe(Answer<(RoomHead, Position)>, Arc<Deliveries>),
     Fetch(Answer<History>),
     Ping(Answer<()>),
     ProducerSeq(Answer<ProducerSeq>),
@@ -71,9 +72,9 @@ impl Completions {
                     waiter.complete(result);
                 }
             }
-            Event::Subscribed(ticket, head) => {
+            Event::Subscribed(ticket, head, position) => {
                 if let Some(Completion::Subscribe(answer, _)) = self.by_ticket.get(&ticket) {
-                    answer.complete(Ok(head));
+                    answer.complete(Ok((head, position)));
                 }
             }
             Event::Delivered(ticket, delivery) => {

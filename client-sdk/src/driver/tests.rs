@@ -29,6 +29,34 @@ fn next_text(subscription: &mut Subscription) -> (u64, String) {
 }
 
 #[test]
+fn handles_go_from_thread_to_thread() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Client>();
+    shared::<Subscription>();
+    shared::<crate::Pending>();
+}
+
+#[test]
+fn a_position_is_known_before_the_first_record() {
+    let server = Server::start();
+    let client = Client::connect(options(&server)).expect("connects");
+    for n in 1..=5 {
+        client.publish("lobby", format!("{n}")).expect("acked");
+    }
+    let mut last = client
+        .subscribe("lobby", Start::Last(2))
+        .expect("subscribes");
+    let begun = last.position();
+    assert_eq!(begun.seq, Seq(3));
+    assert_eq!(next_text(&mut last), (4, "4".into()));
+    drop(last);
+    let mut again = client
+        .subscribe("lobby", Start::After(begun))
+        .expect("subscribes");
+    assert_eq!(next_text(&mut again), (4, "4".into()));
+}
+
+#[test]
 fn what_is_published_is_read_live_from_the_past_and_as_history() {
     let server = Server::start();
     let client = Client::connect(options(&server)).expect("connects");

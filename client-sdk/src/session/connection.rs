@@ -88,6 +88,7 @@ impl Session {
             producer: welcome.producer,
             user: welcome.user.to_owned(),
             device: welcome.device,
+            frame_bytes_max: welcome.frame_bytes_max,
             body_bytes_max: welcome.body_bytes_max,
             headers_bytes_max: welcome.headers_bytes_max,
             fetch_records_max: welcome.fetch_records_max,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use antiphon_protocol::{
-    Assembler, DecodeError, ErrorFrame, Kind, Page, Pong, RawFrame, Record, RequestId, ServerFrame,
-    Subscribed, limits::HANDSHAKE_BYTES_MAX,
+    Assembler, DecodeError, ErrorFrame, Kind, Page, Ping, Pong, RawFrame, Record, RequestId,
+    ServerFrame, Subscribed, limits::HANDSHAKE_BYTES_MAX,
 };
 
 use crate::error::{ClientError, Rejection, Violation};
+use crate::limits::UNSENT_BYTES;
 use crate::session::Session;
 use crate::session::input::Mono;
 use crate::session::output::Event;
@@ -112,11 +113,7 @@ impl Session {
                 Ok(())
             }
             ServerFrame::Ping(ping) => {
-                Pong {
-                    nonce: ping.nonce,
-                    digest: None,
-                }
-                .encode(raw.header.id, &mut self.unsent);
+                self.on_ping(raw.header.id, ping);
                 Ok(())
             }
             _ => Err(unexpected(raw.header.kind)),
@@ -195,6 +192,17 @@ impl Session {
         let (_, _, fetches, mut context) = self.split(now);
         if fetches.on_page(ticket, page, &mut context) {
             self.answered(id);
+        }
+    }
+
+    /// A broker that asks faster than it reads gets no more answers than may wait.
+    fn on_ping(&mut self, id: RequestId, ping: Ping) {
+        if self.unsent().len() < UNSENT_BYTES {
+            let pong = Pong {
+                nonce: ping.nonce,
+                digest: None,
+            };
+            pong.encode(id, &mut self.unsent);
         }
     }
 

@@ -173,8 +173,9 @@ impl Session {
             self.sent <= self.unsent.len(),
             "INV-SDK-9: more was sent than there was"
         );
-        if self.sent == self.unsent.len() {
-            self.unsent.clear();
+        // What has left is cut off before it is as much as may wait, so that a socket that is never quite done costs no more.
+        if self.sent == self.unsent.len() || self.sent >= UNSENT_BYTES {
+            self.unsent.drain(..self.sent);
             self.sent = 0;
         }
         if count > 0

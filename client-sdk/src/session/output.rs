@@ -5,7 +5,7 @@ use antiphon_protocol::{Device, Producer, ProducerSeq};
 use crate::error::{ClientError, PublishError, SubscribeError};
 use crate::history::History;
 use crate::message::Receipt;
-use crate::record::Delivery;
+use crate::record::{Delivery, Position};
 use crate::session::input::Ticket;
 use crate::subscription::RoomHead;
 
@@ -31,8 +31,8 @@ pub(crate) enum Event {
     Published(Ticket, Result<Receipt, PublishError>),
     /// These places of the outbox are free again.
     Released { messages: u32, bytes: u64 },
-    /// The subscription stands.
-    Subscribed(Ticket, RoomHead),
+    /// The subscription stands, and goes on behind this position.
+    Subscribed(Ticket, RoomHead, Position),
     /// The subscription cannot be had, or is over.
     SubscriptionOver(Ticket, SubscribeError),
     /// The next delivery of a subscription.
@@ -56,6 +56,8 @@ pub(crate) struct Welcomed {
     pub(crate) user: String,
     /// The device number.
     pub(crate) device: Device,
+    /// Largest frame, its header not counted.
+    pub(crate) frame_bytes_max: u32,
     /// Largest body of a message.
     pub(crate) body_bytes_max: u32,
     /// Largest headers of a message.

@@ -173,7 +173,8 @@ impl Readers {
             reader.phase = Phase::NoRoom(id);
         }
         if !std::mem::replace(&mut reader.is_announced, true) {
-            context.tell(Event::Subscribed(ticket, room_head(subscribed)));
+            let position = reader.position();
+            context.tell(Event::Subscribed(ticket, room_head(subscribed), position));
         }
         Want::Nothing
     }
@@ -237,7 +238,7 @@ impl Readers {
         context: &mut Context<'_>,
     ) -> Option<Want> {
         let ticket = *self.live.get(&room_id)?;
-        let next = self.by_ticket.get(&ticket)?.next_seq();
+        let next = self.by_ticket.get(&ticket)?.position().seq.next();
         Some(self.over(
             ticket,
             SubscribeError::Protocol(Violation::Checksum(next)),

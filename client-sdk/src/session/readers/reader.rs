@@ -1,6 +1,6 @@
 //! One subscription, over all its connections.
 
-use antiphon_protocol::{self as protocol, RequestId, RoomName, Seq, Subscribe, Subscribed};
+use antiphon_protocol::{self as protocol, RequestId, RoomName, Subscribe, Subscribed};
 
 use crate::error::{SubscribeError, Violation};
 use crate::options::Bounds;
@@ -140,12 +140,12 @@ impl Reader {
         }
     }
 
-    /// The record that must come next.
-    pub(crate) fn next_seq(&self) -> Seq {
+    /// Behind what it goes on, as far as that is known.
+    pub(crate) fn position(&self) -> Position {
         match self.place {
-            Place::Start(_) | Place::NoRoom => Seq::FIRST,
-            Place::Behind(position) => position.seq.next(),
-            Place::Checked(chain) => chain.position().seq.next(),
+            Place::Start(_) | Place::NoRoom => Position::BEGINNING,
+            Place::Behind(position) => position,
+            Place::Checked(chain) => chain.position(),
         }
     }
 

@@ -49,13 +49,14 @@ fn the_head_is_told_once_and_records_follow() {
     desk.record(1);
     desk.record(2);
     let events = desk.events();
-    let Event::Subscribed(Ticket(1), head) = &events[0] else {
+    let Event::Subscribed(Ticket(1), head, position) = &events[0] else {
         panic!("{events:?}")
     };
     assert_eq!(
         (head.room_id, head.head.seq, head.count.0),
         (Some(ROOM), Seq(2), 2)
     );
+    assert_eq!(position.seq, Seq(0));
     let seqs: Vec<_> = events[1..]
         .iter()
         .map(|event| matches!(event, Event::Delivered(Ticket(1), _)))
@@ -104,7 +105,7 @@ fn a_room_that_comes_to_be_later_is_read_from_its_first_record() {
     desk.sent();
     desk.receive(|out| Subscribed::NO_ROOM.encode(RequestId(4), out));
     assert!(
-        matches!(desk.events()[..], [Event::Subscribed(Ticket(1), head)] if head.room_id.is_none())
+        matches!(desk.events()[..], [Event::Subscribed(Ticket(1), head, Position::BEGINNING)] if head.room_id.is_none())
     );
     desk.reconnect(5);
     assert_eq!(

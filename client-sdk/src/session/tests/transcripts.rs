@@ -287,6 +287,40 @@ fn frames_may_come_byte_by_byte() {
 }
 
 #[test]
+fn a_broker_that_asks_and_does_not_read_fills_no_memory() {
+    let mut desk = Desk::open(&options(), 5);
+    for nonce in 0..10_000 {
+        desk.receive(|out| Ping { nonce }.encode(RequestId(9), out));
+    }
+    let unsent = desk.session.unsent().len();
+    assert!(
+        (256 * 1024..257 * 1024).contains(&unsent),
+        "{unsent} bytes wait"
+    );
+}
+
+#[test]
+fn bytes_that_have_left_are_not_kept() {
+    let mut desk = Desk::open(&options(), 5);
+    for nonce in 0..100_000 {
+        desk.receive(|out| Ping { nonce }.encode(RequestId(9), out));
+        let all_but_one = desk.session.unsent().len() - 1;
+        desk.session.advance(all_but_one, desk.now);
+    }
+    assert!(desk.session.unsent.capacity() <= 1024 * 1024);
+}
+
+#[test]
+fn losses_count_what_was_in_flight() {
+    let mut desk = Desk::open(&options(), 5);
+    (1..=3).for_each(|ticket| desk.publish(ticket, "x"));
+    desk.ack(1, 1, 1);
+    desk.reconnect(5);
+    let losses = desk.session.losses();
+    assert_eq!((losses.connections, losses.unacked), (1, 2));
+}
+
+#[test]
 fn close_waits_for_the_last_ack() {
     let mut desk = Desk::open(&options(), 5);
     desk.publish(1, "x");
