@@ -25,12 +25,37 @@ use crate::read::ReadJob;
 
 const CORES: u16 = 2;
 
+/// How rough the world is.
+#[derive(Clone, Debug)]
+struct Terrain {
+    clients: usize,
+    /// Messages that a lane holds.
+    lane_places: usize,
+    /// Most bytes that a socket takes at once.
+    flush_bytes_max: usize,
+    /// One publish in so many has a body of 30 KB.
+    big_one_in: usize,
+    limits: Limits,
+}
+
+impl Default for Terrain {
+    fn default() -> Terrain {
+        Terrain {
+            clients: 6,
+            lane_places: 3,
+            flush_bytes_max: 40_000,
+            big_one_in: 20,
+            limits: Limits::default(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct World {
     cores: Vec<Core>,
-    /// [from][to], bounded by `lane_places`.
+    /// [from][to], bounded.
     lanes: Vec<Vec<VecDeque<Message>>>,
-    lane_places: usize,
+    terrain: Terrain,
     refused: BTreeSet<(usize, usize)>,
     log: Log,
     jobs: VecDeque<ReadJob>,
@@ -44,7 +69,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, clients: usize, lane_places: usize, limits: &Limits) -> World {
+    fn new(seed: u64, terrain: Terrain) -> World {
         let exchange = Exchange::new(CORES);
         let map = SlotMap::even(8, CORES);
         let now = Now {
@@ -60,7 +85,7 @@ impl World {
                 cores: CORES,
                 partitions: 8,
                 seed: seed + u64::from(core),
-                limits: limits.clone(),
+                limits: terrain.limits.clone(),
                 map: map.clone(),
                 hash: HashState::fixed(),
             };
@@ -82,7 +107,7 @@ impl World {
         let mut world = World {
             cores,
             lanes,
-            lane_places,
+            terrain,
             refused: BTreeSet::new(),
             log: Log::new(),
             jobs: VecDeque::new(),
@@ -93,7 +118,7 @@ impl World {
             now,
             dice: Dice(seed),
         };
-        for number in 0..clients {
+        for number in 0..world.terrain.clients {
             let (core, conn) = world.accept();
             world
                 .clients
@@ -147,7 +172,7 @@ impl World {
     }
 
     fn pass(&mut self, from: usize, to: usize, message: Message) {
-        if self.lanes[from][to].len() >= self.lane_places {
+        if self.lanes[from][to].len() >= self.terrain.lane_places {
             self.refused.insert((from, to));
             self.cores[from].lane_refused(CoreId(to as u16), message);
         } else {
@@ -163,7 +188,8 @@ impl World {
             };
             self.cores[to].lane(CoreId(from as u16), message, self.now);
         }
-        if self.lanes[from][to].len() < self.lane_places && self.refused.remove(&(from, to)) {
+        if self.lanes[from][to].len() < self.terrain.lane_places && self.refused.remove(&(from, to))
+        {
             self.cores[from].lane_open(CoreId(to as u16), self.now);
             self.poll(from);
         }
@@ -266,14 +292,18 @@ impl World {
     }
 }
 
-fn run(
-    seed: u64,
-    steps: usize,
-    clients: usize,
-    lane_places: usize,
-    limits: &Limits,
-) -> (u64, Vec<crate::core::CoreStats>) {
-    let mut world = World::new(seed, clients, lane_places, limits);
+/// What came of a run.
+#[derive(Debug, Eq, PartialEq)]
+struct Account {
+    /// Records heard by all clients.
+    heard: u64,
+    turned_behind: u64,
+    dirtied: u64,
+    parked: u64,
+}
+
+fn run(seed: u64, steps: usize, terrain: &Terrain) -> Account {
+    let mut world = World::new(seed, terrain.clone());
     world.settle();
     for _ in 0..steps {
         world.step();
@@ -287,33 +317,48 @@ fn run(
             .for_each(|room| client.subscribe(room, Some(30)));
     }
     world.settle();
-    (
-        world.clients.iter().map(|client| client.records).sum(),
-        world.cores.iter().map(Core::stats).collect(),
-    )
+    let stats: Vec<_> = world.cores.iter().map(Core::stats).collect();
+    Account {
+        heard: world.clients.iter().map(|client| client.records).sum(),
+        turned_behind: stats.iter().map(|stats| stats.edge.turned_behind).sum(),
+        dirtied: stats.iter().map(|stats| stats.deliveries_dirtied).sum(),
+        parked: stats.iter().map(|stats| stats.edge.batches_parked).sum(),
+    }
 }
 
 #[test]
 fn every_listener_hears_every_seq_once_and_every_publish_stands_once() {
-    let (mut heard, mut behind, mut dirty) = (0, 0, 0);
-    for seed in 0..10 {
-        let places = 1 + (seed as usize % 5);
-        let (records, stats) = run(seed, 2_500, 6, places, &Limits::default());
-        heard += records;
-        behind += stats
-            .iter()
-            .map(|stats| stats.edge.turned_behind)
-            .sum::<u64>();
-        dirty += stats
-            .iter()
-            .map(|stats| stats.deliveries_dirtied)
-            .sum::<u64>();
+    let (mut heard, mut dirtied) = (0, 0);
+    for seed in 0..6 {
+        let terrain = Terrain {
+            lane_places: 1 + (seed as usize % 5),
+            ..Terrain::default()
+        };
+        let account = run(seed, 2_500, &terrain);
+        heard += account.heard;
+        dirtied += account.dirtied;
     }
-    assert!(heard > 5_000, "{heard}");
     assert!(
-        behind > 100 && dirty > 100,
-        "the world is rough: {behind} turned behind, {dirty} dirtied"
+        heard > 4_000 && dirtied > 100,
+        "the world is rough: {heard} heard, {dirtied} dirtied"
     );
+}
+
+#[test]
+fn slow_sockets_read_behind_and_miss_nothing() {
+    let terrain = Terrain {
+        lane_places: 1_000,
+        flush_bytes_max: 3_000,
+        big_one_in: 2,
+        ..Terrain::default()
+    };
+    let mut turned_behind = 0;
+    for seed in 200..202 {
+        let account = run(seed, 2_000, &terrain);
+        assert_eq!(account.dirtied, 0, "no lane was full: {account:?}");
+        turned_behind += account.turned_behind;
+    }
+    assert!(turned_behind > 10, "outboxes were full: {turned_behind}");
 }
 
 #[test]
@@ -323,15 +368,22 @@ fn tight_limits_stop_nobody_for_ever() {
         requests_max: 2,
         ..Limits::default()
     };
-    for seed in 100..105 {
-        let _ = run(seed, 2_000, 5, 2, &limits);
+    let terrain = Terrain {
+        clients: 5,
+        lane_places: 2,
+        limits,
+        ..Terrain::default()
+    };
+    for seed in 100..102 {
+        let _ = run(seed, 2_000, &terrain);
     }
 }
 
 #[test]
 fn the_same_seed_is_the_same_world() {
-    assert_eq!(
-        run(7, 1_500, 6, 2, &Limits::default()),
-        run(7, 1_500, 6, 2, &Limits::default())
-    );
+    let terrain = Terrain {
+        lane_places: 2,
+        ..Terrain::default()
+    };
+    assert_eq!(run(7, 1_000, &terrain), run(7, 1_000, &terrain));
 }

@@ -34,7 +34,7 @@ impl World {
         match self.dice.below(24) {
             0..=2 => {
                 for _ in 0..=self.dice.below(6) {
-                    let bytes = if self.dice.one_in(20) {
+                    let bytes = if self.dice.one_in(self.terrain.big_one_in) {
                         30_000
                     } else {
                         self.dice.below(300)
@@ -66,7 +66,7 @@ impl World {
                     .iter()
                     .nth(self.dice.below(self.flushes.len().max(1)))
                 {
-                    let count = 1 + self.dice.below(40_000);
+                    let count = 1 + self.dice.below(self.terrain.flush_bytes_max);
                     self.flush(core, conn, count);
                 }
             }
