@@ -48,9 +48,12 @@ pub(crate) const LANE_TURN_MESSAGES_MAX: usize = 256;
 /// Accepted sockets on their way to one core. Full: the acceptor offers the next core, and closes the socket if all are.
 pub(crate) const HANDOVER_SOCKETS_MAX: usize = 1_024;
 
-/// Jobs on their way to the log thread. Full: a core keeps what it could not hand over and offers it again when the log
-/// has reported; what can pile up there is bounded by the core's own admission.
+/// Jobs on their way to the log thread. Full: a core keeps what it could not hand over and offers it again, every
+/// [`LOG_RETRY_MS`] at least; what can pile up there is bounded by the core's own admission.
 pub(crate) const LOG_JOBS_MAX: usize = 4_096;
+
+/// A core that could not hand a job to the log thread tries again after this many milliseconds, if nothing wakes it earlier.
+pub(crate) const LOG_RETRY_MS: u64 = 1;
 
 /// Jobs that the log thread takes before it writes and syncs; the rest goes with the next sync.
 pub(crate) const LOG_JOBS_TURN_MAX: usize = 4_096;

@@ -25,6 +25,7 @@ use crate::core_thread::Persistence;
 use crate::guard;
 use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS};
 use crate::node::Report;
+use crate::phase::{Phase, PhaseCell};
 use crate::wake::Sleeper;
 
 /// What the log thread is asked to do.
@@ -43,7 +44,7 @@ pub(crate) enum LogJob<D: Disk> {
 ///
 /// Order is kept: while something waits here, everything else queues behind it. What can wait is bounded by the core's own
 /// admission: a partition admits publishes only while what is not yet synced fits its budget of bytes, and makes at most
-/// one ready per turn. The log thread drains all its jobs before each sync and wakes the core after it, so the next offer comes in time.
+/// one ready per turn. It is offered again in every turn.
 pub(crate) struct LogPort<D: Disk> {
     jobs: Sender<LogJob<D>>,
     waiting: VecDeque<LogJob<D>>,
@@ -65,6 +66,7 @@ pub(crate) struct LogThread<D: Disk> {
     pub(crate) map: SlotMap,
     pub(crate) maker: SegmentThread<D>,
     pub(crate) reports: Sender<Report>,
+    pub(crate) phase: Arc<PhaseCell>,
     /// What the disk itself says about the failure, for people.
     pub(crate) explain: fn(&D) -> Option<String>,
     pub(crate) disk: D,
@@ -100,6 +102,12 @@ impl<D: Disk> LogPort<D> {
 
     pub(crate) fn checkpoint(&mut self, job: CheckpointJob) {
         self.offer(LogJob::Checkpoint(job));
+    }
+
+    /// Whether something waits: then the core sleeps for [`LOG_RETRY_MS`] at most. It may be that other cores filled the
+    /// channel, and that no report for this one is under way that would wake it.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Offers what waits, in order.
@@ -314,6 +322,11 @@ where
 
     fn fail(self, error: &LogError) {
         tell_failure(error, self.told(), &self.reports);
+        // Clients are not left waiting for acks that cannot come.
+        self.phase.raise(Phase::Stopping);
+        self.listeners
+            .iter()
+            .for_each(|listener| listener.sleeper.wake());
         // Cores find nobody who listens, and the maker nobody to give a segment to. It is waited for all the same: nothing
         // writes into the directory once the node has let go of it.
         drop(self.jobs);

@@ -6,8 +6,9 @@ use std::net::Shutdown;
 use antiphon_protocol::{Code, Goaway, GoawayClass, RequestId};
 use mio::net::TcpStream;
 
-/// When a refused client should come back, in milliseconds: a place must become free first.
-const RETRY_AFTER_MS: u32 = 5_000;
+/// Earliest and latest time at which a refused client should come back, in milliseconds: a place must become free first, and
+/// a thousand refused ones should not come back together.
+const RETRY_AFTER_MS: std::ops::Range<u32> = 2_000..10_000;
 
 /// Sends GOAWAY(LIMIT, retry) and closes.
 ///
@@ -19,7 +20,7 @@ pub(crate) fn too_many(mut socket: TcpStream, limit: u32) {
     let goaway = Goaway {
         code: Code::LIMIT,
         class: GoawayClass::Retry,
-        retry_after_ms: RETRY_AFTER_MS,
+        retry_after_ms: personal_delay(&socket),
         text: &text,
         endpoints: None,
     };
@@ -29,4 +30,13 @@ pub(crate) fn too_many(mut socket: TcpStream, limit: u32) {
     let _ = socket.write_all(&frame);
     let _ = socket.shutdown(Shutdown::Write);
     let _ = socket.read(&mut thrown_away);
+}
+
+/// A delay of its own for every client: neighbours in the kernel's numbering of ports land far apart.
+fn personal_delay(socket: &TcpStream) -> u32 {
+    let port = socket
+        .peer_addr()
+        .map_or(0, |address| u32::from(address.port()));
+    let spread = RETRY_AFTER_MS.end - RETRY_AFTER_MS.start;
+    RETRY_AFTER_MS.start + port.wrapping_mul(2_654_435_761) % spread
 }

@@ -222,6 +222,7 @@ fn start_log(
         map: common.map.clone(),
         maker,
         reports: common.reports.clone(),
+        phase: Arc::clone(&common.phase),
         explain: |disk: &FileDisk| disk.take_failure().map(|failure| failure.to_string()),
         disk,
         no_segment_before: None,

@@ -75,6 +75,7 @@ struct World {
     heard: Vec<Receiver<Persistence>>,
     reports: Receiver<Report>,
     fails: Arc<AtomicBool>,
+    phase: Arc<PhaseCell>,
     thread: JoinHandle<()>,
     directory: TempDir,
 }
@@ -104,6 +105,7 @@ impl World {
         };
         let (log, _) = Log::open(disk.clone(), settings(&opened), &mut Recovering::new(2, 1))
             .expect("a new log");
+        let phase = Arc::new(PhaseCell::default());
         let (jobs, receiver) = bounded(64);
         let (sender, reports) = bounded(4);
         let mut heard = Vec::new();
@@ -124,6 +126,7 @@ impl World {
             map: SlotMap::even(2, 2),
             maker: SegmentThread::start(jobs.clone()).expect("a thread"),
             reports: sender,
+            phase: Arc::clone(&phase),
             explain: |_| None,
             disk,
             no_segment_before: None,
@@ -137,6 +140,7 @@ impl World {
             heard,
             reports,
             fails,
+            phase,
             thread: thread.expect("a thread"),
             directory,
         }
@@ -221,6 +225,12 @@ fn a_failed_sync_is_final_nothing_is_released_and_there_is_no_end_mark() {
     world.fails.store(true, Ordering::SeqCst);
     world.append(1, 2);
     assert!(matches!(world.reports.recv(), Ok(Report::LogFailed { told }) if !told.is_empty()));
+    let _ = world.heard[0].recv();
+    assert_eq!(
+        world.phase.now(),
+        Phase::Stopping,
+        "cores end, so that no client waits for an ack"
+    );
     // A disk that works again makes no difference.
     world.fails.store(false, Ordering::SeqCst);
     assert!(
