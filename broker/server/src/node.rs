@@ -34,6 +34,19 @@ pub(crate) enum Report {
 /// A running broker.
 ///
 /// Dropped without [`Node::stop`], it ends without waiting for its clients; the log is closed properly even so.
+///
+/// ```
+/// use antiphon_server::{Config, Node};
+///
+/// let directory = tempfile::tempdir()?;
+/// let mut config = Config::default();
+/// config.listen.address = "127.0.0.1:0".parse()?;
+/// config.data.directory = directory.path().to_path_buf();
+/// let node = Node::start(config)?;
+/// println!("clients connect to {}", node.address());
+/// node.stop()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) drain: Duration,

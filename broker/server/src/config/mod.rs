@@ -136,6 +136,17 @@ pub enum Conflict {
 impl Config {
     /// The configuration that `flags` > `env` > `file` > defaults give.
     ///
+    /// ```
+    /// use antiphon_server::Config;
+    ///
+    /// let env = [("ANTIPHON_THREADS_READERS".to_owned(), "4".to_owned())];
+    /// let flags = [("session.keepalive".to_owned(), "30s".to_owned())];
+    /// let config = Config::load(&flags, env, None)?;
+    /// assert_eq!(config.threads.readers.number(), 4);
+    /// assert_eq!(config.session.keepalive.millis(), 30_000);
+    /// # Ok::<(), antiphon_server::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// The first thing that is wrong, in the order file, environment, flags, combination.
     pub fn load(
