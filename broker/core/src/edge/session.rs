@@ -62,7 +62,7 @@ pub(super) enum Pending {
         room: RoomKey,
         /// An UNSUBSCRIBE of the same room came before the answer: it takes effect right after it.
         unsubscribe: Option<RequestId>,
-        /// A later SUBSCRIBE of the same room came: this one starts nothing any more, whichever is answered first.
+        /// An UNSUBSCRIBE that waits for a later SUBSCRIBE came: this one starts nothing any more.
         is_superseded: bool,
     },
     Fetch {

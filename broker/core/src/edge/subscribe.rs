@@ -42,7 +42,6 @@ impl Edge {
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
-        supersede(&mut open.requests, &room);
         open.requests.push(Pending::Subscribe {
             ticket,
             request: id,
@@ -90,7 +89,7 @@ impl Edge {
                     .write(conn, |out| frame_of(subscribed).encode(request, out));
                 self.start_subscription(subscribed, room);
                 if let Some(id) = unsubscribe {
-                    self.unsubscribe_from(conn, id, room);
+                    self.unsubscribe_from(conn, id, room, subscribed.ticket);
                 }
             }
             self.ease(conn);
@@ -217,15 +216,35 @@ impl Edge {
         }
         match self.rooms.find(namespace, unsubscribe.room) {
             Some(room) => {
-                self.unsubscribe_from(conn, id, room);
+                let newest = Ticket(self.tickets);
+                self.unsubscribe_from(conn, id, room, newest);
                 self.leave_if_empty(room);
             }
             None => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_FOUND)),
         }
     }
 
-    /// Ends the connection's subscription to the room and answers.
-    fn unsubscribe_from(&mut self, conn: ConnId, id: RequestId, room: u32) {
+    /// Ends the connection's subscription to the room and answers. SUBSCRIBEs of the room, however named, that came before it start nothing any more.
+    fn unsubscribe_from(&mut self, conn: ConnId, id: RequestId, room: u32, newest: Ticket) {
+        let entry = self.rooms.room(room);
+        let Some(open) = self.conns.open_mut(conn) else {
+            return;
+        };
+        for pending in &mut open.requests {
+            if let Pending::Subscribe {
+                ticket,
+                room: asked,
+                is_superseded,
+                ..
+            } = pending
+            {
+                let is_same = match asked {
+                    RoomKey::Id(id) => entry.id == Some(*id),
+                    RoomKey::Name(name) => entry.name == *name,
+                };
+                *is_superseded |= is_same && *ticket <= newest;
+            }
+        }
         match self.rooms.of_conn(conn.slot, room) {
             Some(sub) => {
                 self.drop_subscription(sub);
@@ -360,39 +379,30 @@ impl Edge {
     }
 }
 
-/// The unanswered SUBSCRIBEs of `room` start nothing any more.
-fn supersede(requests: &mut [Pending], room: &RoomKey) {
-    for pending in requests {
-        if let Pending::Subscribe {
-            room: asked,
-            is_superseded,
-            ..
-        } = pending
-            && asked == room
-        {
-            *is_superseded = true;
-        }
-    }
-}
-
-/// Has an UNSUBSCRIBE wait for the newest unanswered SUBSCRIBE of the same room, if there is one.
+/// Has an UNSUBSCRIBE wait for the newest unanswered SUBSCRIBE of the same room, if there is one; older ones start nothing any more.
 fn defer(requests: &mut [Pending], room: RoomRef<'_>, id: RequestId) -> bool {
+    let mut is_deferred = false;
     for pending in requests.iter_mut().rev() {
-        if let Pending::Subscribe {
+        let Pending::Subscribe {
             room: asked,
             unsubscribe,
             is_superseded,
             ..
         } = pending
-            && unsubscribe.is_none()
-            && !*is_superseded
-            && room_ref(asked) == room
-        {
+        else {
+            continue;
+        };
+        if room_ref(asked) != room || *is_superseded {
+            continue;
+        }
+        if is_deferred {
+            *is_superseded = true;
+        } else if unsubscribe.is_none() {
             *unsubscribe = Some(id);
-            return true;
+            is_deferred = true;
         }
     }
-    false
+    is_deferred
 }
 
 fn room_ref(room: &RoomKey) -> RoomRef<'_> {

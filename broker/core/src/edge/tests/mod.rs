@@ -5,6 +5,7 @@ mod handshake;
 mod history;
 mod hostile;
 mod liveness;
+mod pipelined;
 mod publish;
 mod subscribe;
 

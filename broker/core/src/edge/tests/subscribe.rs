@@ -9,8 +9,8 @@ use crate::lane::{
     Unsubscribe,
 };
 
-const ROOM: RoomId = RoomId(3 << 52 | 1);
-const R: RoomRef<'static> = RoomRef::Name("r");
+pub(super) const ROOM: RoomId = RoomId(3 << 52 | 1);
+pub(super) const R: RoomRef<'static> = RoomRef::Name("r");
 
 pub(super) fn deliver(first: u64, next: u64) -> ToEdge {
     ToEdge::Deliver(Deliver {
@@ -57,7 +57,7 @@ fn tails(asked: &[ToHome]) -> vec::Vec<(Ticket, u64)> {
         .collect()
 }
 
-fn leaves(asked: &[ToHome]) -> vec::Vec<(RoomKey, u64)> {
+pub(super) fn leaves(asked: &[ToHome]) -> vec::Vec<(RoomKey, u64)> {
     asked
         .iter()
         .filter_map(|message| {
@@ -70,7 +70,7 @@ fn leaves(asked: &[ToHome]) -> vec::Vec<(RoomKey, u64)> {
         .collect()
 }
 
-fn record(seq: u64) -> std::string::String {
+pub(super) fn record(seq: u64) -> std::string::String {
     std::format!("RECORD room {} seq {seq}", ROOM.0)
 }
 
@@ -389,109 +389,4 @@ fn unanswered_requests_and_subscriptions_are_limited() {
     let _ = bench.take(ann);
     let _ = bench.feed(ann, &subscribe_frame(3, RoomRef::Name("t"), Start::Live));
     assert_eq!(bench.said(ann), ["ERROR 3 LIMIT hint 2"]);
-}
-
-/// Feeds `bytes`; the tickets of the SUBSCRIBEs in them, in order.
-fn tickets(bench: &mut Bench, conn: ConnId, bytes: &[u8]) -> vec::Vec<Ticket> {
-    let _ = bench.feed(conn, bytes);
-    let asked = bench.asked();
-    asked
-        .iter()
-        .filter_map(|message| {
-            if let ToHome::Subscribe(subscribe) = message {
-                Some(subscribe.ticket)
-            } else {
-                None
-            }
-        })
-        .collect()
-}
-
-#[test]
-fn of_two_pipelined_subscribes_the_later_one_counts_whichever_is_answered_first() {
-    for order in [[0, 1], [1, 0]] {
-        let mut bench = Bench::new();
-        let ann = bench.open(0, "ann");
-        let mut bytes = subscribe_frame(5, R, Start::Last(3));
-        bytes.extend(subscribe_frame(6, R, Start::Live));
-        let tickets = tickets(&mut bench, ann, &bytes);
-        for (grant, which) in order.into_iter().enumerate() {
-            let next = if which == 0 { 1 } else { 4 };
-            bench.handle(subscribed(
-                ann,
-                tickets[which],
-                5 + which as u64,
-                1 + grant as u64,
-                Some(ROOM),
-                3,
-                next,
-            ));
-        }
-        bench.handle(deliver(4, 5));
-        let mut said = bench.said(ann);
-        said.sort_unstable();
-        assert_eq!(
-            said,
-            [
-                "ERROR 5 REPLACED hint 0",
-                &record(4),
-                &std::format!("SUBSCRIBED 6 room {} head 3 next 4", ROOM.0)
-            ]
-        );
-        assert_eq!(bench.edge.stats().subscriptions, 1);
-    }
-}
-
-#[test]
-fn an_unsubscribe_between_two_subscribes_ends_neither_the_later_one_nor_in_silence() {
-    for order in [[0, 1], [1, 0]] {
-        let mut bench = Bench::new();
-        let ann = bench.open(0, "ann");
-        let mut bytes = subscribe_frame(5, R, Start::Live);
-        bytes.extend(unsubscribe_frame(6, R));
-        bytes.extend(subscribe_frame(7, R, Start::Live));
-        let tickets = tickets(&mut bench, ann, &bytes);
-        for (grant, which) in order.into_iter().enumerate() {
-            bench.handle(subscribed(
-                ann,
-                tickets[which],
-                0,
-                1 + grant as u64,
-                Some(ROOM),
-                3,
-                4,
-            ));
-        }
-        let mut said = bench.said(ann);
-        said.sort_unstable();
-        assert_eq!(
-            said,
-            [
-                "ERROR 5 REPLACED hint 0",
-                "OK 6",
-                &std::format!("SUBSCRIBED 7 room {} head 3 next 4", ROOM.0)
-            ]
-        );
-        assert_eq!(bench.edge.stats().subscriptions, 1);
-    }
-}
-
-#[test]
-fn a_late_answer_by_another_name_of_the_room_does_not_replace() {
-    let mut bench = Bench::new();
-    let ann = bench.open(0, "ann");
-    let mut bytes = subscribe_frame(5, RoomRef::Id(ROOM), Start::Last(3));
-    bytes.extend(subscribe_frame(6, R, Start::Live));
-    let tickets = tickets(&mut bench, ann, &bytes);
-    bench.handle(subscribed(ann, tickets[1], 6, 1, Some(ROOM), 3, 4));
-    bench.handle(subscribed(ann, tickets[0], 5, 2, Some(ROOM), 3, 1));
-    assert_eq!(
-        bench.said(ann),
-        [
-            &std::format!("SUBSCRIBED 6 room {} head 3 next 4", ROOM.0),
-            "ERROR 5 REPLACED hint 0"
-        ]
-    );
-    let _ = bench.feed(ann, &unsubscribe_frame(7, R));
-    assert_eq!(leaves(&bench.asked()), [(RoomKey::Id(ROOM), 2)]);
 }
