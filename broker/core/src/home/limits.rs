@@ -1,5 +1,8 @@
 //! Bounds of a home core. Each has a reason, a relation to its neighbours and a named outcome.
 
+use antiphon_log::limits::BLOCK_PAYLOAD_BYTES_MAX;
+use antiphon_protocol::record_bytes;
+
 /// Most bytes of one entry's payload, unless a single publish is larger: one proposal per partition and turn.
 pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
 
@@ -37,9 +40,25 @@ const _: () = assert!(UNCOMMITTED_BYTES_MAX as usize > 4 * HOT_BYTES_DEFAULT);
 pub(crate) const EXPIRE_EVERY_MS: u64 = 60_000;
 /// How many producers it looks at each time.
 pub(crate) const EXPIRE_LOOK_MAX: usize = 4_096;
-/// How many of them leave in one entry: 64-byte names stay far below [`ENTRY_BYTES_MAX`].
+/// How many of them leave in one entry.
 pub(crate) const EXPIRE_PER_ENTRY_MAX: usize = 512;
-const _: () = assert!(EXPIRE_PER_ENTRY_MAX * (8 + 1 + 64 + 32) < ENTRY_BYTES_MAX);
+/// What one of them takes in an entry, at most: producer, length, name, and an item of its own with its padding.
+pub(crate) const EXPIRED_BYTES_MAX: usize = 8 + 1 + 64 + 8 + 16 + 7;
+
+/// Heads and padding of a room's items in an entry, without the room's name.
+pub(crate) const VISIT_HEADS_BYTES: usize = 8 + 13 + 7 + 8 + 40;
+
+/// Largest body that any configuration allows.
+const BODY_BYTES_CEILING: usize = 1024 * 1024;
+/// What one record of that size takes in an entry, with its room's name.
+const RECORD_BYTES_CEILING: usize =
+    record_bytes(64, 4_096, BODY_BYTES_CEILING) + VISIT_HEADS_BYTES + 255;
+const _: () = assert!(ENTRY_BYTES_MAX <= RECORD_BYTES_CEILING);
+const _: () = assert!(
+    RECORD_BYTES_CEILING + EXPIRE_PER_ENTRY_MAX * EXPIRED_BYTES_MAX
+        <= BLOCK_PAYLOAD_BYTES_MAX as usize,
+    "every entry fits into a block"
+);
 
 /// A new checkpoint is made after this many log bytes at least.
 pub(crate) const CHECKPOINT_BYTES_MIN: u64 = 1024 * 1024;

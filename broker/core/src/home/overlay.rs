@@ -137,11 +137,13 @@ impl Overlay {
             && self.producers.len() == 0
     }
 
-    /// The time to stamp now: the wall clock, or the newest time stamped if that is later.
-    pub(crate) fn stamp(&mut self, wall: Timestamp) -> Timestamp {
-        if wall > self.time {
+    /// The time to stamp now: the wall clock, or the newest time stamped if that is later. The state's may be later than ours: entries that this
+    /// process did not stamp were applied.
+    pub(crate) fn stamp(&mut self, state: &State, wall: Timestamp) -> Timestamp {
+        let time = wall.max(state.time()).max(self.time);
+        if time > self.time {
             self.undo.push(Undo::Time(self.time));
-            self.time = wall;
+            self.time = time;
         }
         self.time
     }
@@ -311,14 +313,14 @@ mod tests {
         overlay.stage_room((Namespace(0), name), room);
         overlay.stage_head(room, head(1));
         overlay.stage_producer(room, Producer(5), ann.clone(), Some(producer_at(1)));
-        assert_eq!(overlay.stamp(Timestamp(10)), Timestamp(10));
+        assert_eq!(overlay.stamp(&state, Timestamp(10)), Timestamp(10));
         let staging = overlay.keep();
 
         overlay.begin();
         overlay.stage_head(room, head(2));
         overlay.stage_producer(room, Producer(5), ann.clone(), Some(producer_at(2)));
         overlay.stage_producer(room, Producer(6), ann.clone(), Some(producer_at(1)));
-        assert_eq!(overlay.stamp(Timestamp(20)), Timestamp(20));
+        assert_eq!(overlay.stamp(&state, Timestamp(20)), Timestamp(20));
         overlay.roll_back();
 
         assert_eq!(overlay.head(&state, room), Some(head(1)));
@@ -330,7 +332,7 @@ mod tests {
             })
         );
         assert_eq!(overlay.producer(room, Producer(6), b"ann"), None);
-        assert_eq!(overlay.stamp(Timestamp(0)), Timestamp(10));
+        assert_eq!(overlay.stamp(&state, Timestamp(0)), Timestamp(10));
         assert_eq!(overlay.counter(&state, Slot(3)), 1);
 
         overlay.settle(staging, first);

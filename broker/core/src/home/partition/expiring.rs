@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use antiphon_protocol::{Producer, RoomId, Timestamp, UserName};
 
-use crate::home::limits::{EXPIRE_LOOK_MAX, EXPIRE_PER_ENTRY_MAX};
+use crate::home::limits::{EXPIRE_LOOK_MAX, EXPIRE_PER_ENTRY_MAX, EXPIRED_BYTES_MAX};
 use crate::home::partition::Partition;
 use crate::home::partition::stamping::Draft;
 use crate::home::producers::ProducerAt;
@@ -27,9 +27,9 @@ impl Sweep {
         self.due.is_empty()
     }
 
-    /// Bytes that the due ones take in an entry, about.
+    /// Bytes that the due ones take in an entry, at most.
     pub(super) fn bytes(&self) -> usize {
-        self.due.len() * 112
+        self.due.len() * EXPIRED_BYTES_MAX
     }
 }
 

@@ -10,6 +10,7 @@ use antiphon_protocol::record_bytes;
 
 use crate::channel::{Exchange, PublishBatch, RoomChannel};
 use crate::home::desk::Turn;
+use crate::home::limits::VISIT_HEADS_BYTES;
 use crate::home::partition::{Batches, Partition};
 
 /// The batches of one room in one entry, oldest first.
@@ -23,7 +24,7 @@ pub(super) struct Visit {
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) visits: Vec<Visit>,
-    /// Bytes of the records if all of them are admitted.
+    /// Bytes of the items if all publishes are admitted, at most.
     pub(super) bytes: usize,
     /// How many of `visits` were begun by held batches: only those can be met again.
     held_visits: usize,
@@ -58,13 +59,19 @@ impl Gathered {
         batch: PublishBatch,
         bytes_max: usize,
     ) -> Result<usize, PublishBatch> {
-        let bytes = cost(&batch);
+        let begun = self.begun(channel);
+        let heads = if begun.is_some() {
+            0
+        } else {
+            VISIT_HEADS_BYTES + channel.name().as_bytes().len()
+        };
+        let bytes = cost(&batch) + heads;
         if self.bytes > 0 && self.bytes + bytes > bytes_max {
             return Err(batch);
         }
         self.bytes += bytes;
-        if let Some(visit) = self.begun(channel) {
-            visit.batches.push(batch);
+        if let Some(at) = begun {
+            self.visits[at].batches.push(batch);
         } else {
             let mut batches = self.spare.pop().unwrap_or_default();
             batches.push(batch);
@@ -76,16 +83,14 @@ impl Gathered {
         Ok(bytes)
     }
 
-    /// The visit of this room, if it has begun: it is the newest one, or a held batch began it.
-    fn begun(&mut self, channel: &Arc<RoomChannel>) -> Option<&mut Visit> {
+    /// Where the visit of this room is, if it has begun: it is the newest one, or a held batch began it.
+    fn begun(&self, channel: &Arc<RoomChannel>) -> Option<usize> {
         let is_this = |visit: &Visit| Arc::ptr_eq(&visit.channel, channel);
         let newest = self.visits.len().checked_sub(1)?;
-        let at = if is_this(&self.visits[newest]) {
-            newest
-        } else {
-            self.visits[..self.held_visits].iter().position(is_this)?
-        };
-        self.visits.get_mut(at)
+        if is_this(&self.visits[newest]) {
+            return Some(newest);
+        }
+        self.visits[..self.held_visits].iter().position(is_this)
     }
 
     /// Gives the lists of stamped visits back.

@@ -20,9 +20,6 @@ use crate::home::replica::NotProposed;
 use crate::home::state::{Named, ProducerState, head_at_start};
 use crate::lane::{Ack, Head, Refused};
 
-/// Room for the heads of a visit's items and a name of usual length.
-const VISIT_BYTES: usize = 128;
-
 /// Unused bytes that an entry may keep in memory beside its payload.
 const SLACK_BYTES_MAX: usize = 1_024;
 
@@ -72,9 +69,8 @@ impl Partition {
             return;
         }
         let by = self.overlay.begin();
-        let time = self.overlay.stamp(turn.now.wall);
-        let bytes =
-            self.gathered.bytes + self.gathered.visits.len() * VISIT_BYTES + self.sweep.bytes();
+        let time = self.overlay.stamp(&self.state, turn.now.wall);
+        let bytes = self.gathered.bytes + self.sweep.bytes();
         let writer = ItemWriter::new(Vec::with_capacity(bytes));
         let mut draft = Draft {
             by,

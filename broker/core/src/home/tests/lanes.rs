@@ -8,7 +8,7 @@ use antiphon_protocol::{Link, Namespace, Producer, RequestId, RoomId, Seq, UserN
 use proptest::prelude::*;
 
 use super::toy_log::TestLog;
-use super::world::{World, checked, conn, named, producer, settings};
+use super::world::{World, checked, conn, moderate, named, producer, settings};
 use crate::core::CoreId;
 use crate::home::settings::HomeSettings;
 use crate::lane::{Message, Slice, Start, Subscribe, Tail, Ticket, ToEdge, ToHome};
@@ -356,7 +356,7 @@ impl Subscriber {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(moderate())]
     #[test]
     fn every_subscriber_gets_every_record_once_and_ends_up_live(steps in steps(), is_small: bool) {
         let mut stage = Stage::new(if is_small { 1_500 } else { 1024 * 1024 });

@@ -129,6 +129,23 @@ fn times_never_fall_even_if_the_clock_does() {
 }
 
 #[test]
+fn times_do_not_fall_over_a_restart_with_a_clock_that_was_set_back() {
+    let mut world = World::new(1);
+    let first = world.say("tea", producer(1), 1, b"");
+    world.run();
+    // Synced, but nobody knows that it is committed: the next start applies it.
+    world.persist(usize::MAX, None);
+    let mut world = world.restart();
+    world.now.wall = Timestamp(START_MS - 5_000);
+    world.settle();
+    assert_eq!(world.answer(first), None);
+    let second = world.say("tea", producer(1), 2, b"");
+    world.settle();
+    let ack = world.ack(second);
+    assert_eq!((ack.seq, ack.time), (Seq(2), Timestamp(START_MS)));
+}
+
+#[test]
 fn a_hot_room_leaves_its_share_to_a_quiet_one() {
     let mut world = World::new(1);
     let body = vec![7; 8 * 1024];

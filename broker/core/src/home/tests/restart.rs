@@ -4,12 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use antiphon_log::GroupId;
-use antiphon_protocol::{Code, Link, Namespace, ProducerSeq, RequestId, RoomId, Seq, Slot};
+use antiphon_protocol::{
+    Code, Link, Namespace, ProducerSeq, RequestId, RoomId, Seq, Slot, Timestamp,
+};
 use proptest::prelude::*;
 
 use super::real_log::RealLog;
 use super::toy_log::{TestLog, ToyLog};
-use super::world::{Say, Told, World, checked, named, producer, settings};
+use super::world::{START_MS, Say, Told, World, checked, moderate, named, producer, settings};
 use crate::home::settings::HomeSettings;
 use crate::lane::{Start, ToEdge};
 
@@ -35,6 +37,8 @@ enum Step {
     Read,
     /// The process dies and starts anew.
     Restart,
+    /// The wall clock is set, back or forth.
+    Clock { ms: u64 },
     /// The disk's power goes some calls from now; only of a real log.
     PowerCut { calls: u64 },
 }
@@ -47,6 +51,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (1..4_usize, prop::option::of(1..4_u32)).prop_map(|(count, group)| Step::Persist { count, group }),
         2 => Just(Step::Read),
         1 => Just(Step::Restart),
+        1 => (0..20_000_u64).prop_map(|ms| Step::Clock { ms }),
         1 => (1..12_u64).prop_map(|calls| Step::PowerCut { calls }),
     ];
     prop::collection::vec(step, 1..60)
@@ -153,6 +158,7 @@ impl Clients {
                 world.read_one();
             }
             Step::Restart => world = self.restart(world),
+            Step::Clock { ms } => world.now.wall = Timestamp(START_MS - 10_000 + ms),
             Step::PowerCut { calls } => world.log.crash_in(*calls),
         }
         self.hear(&mut world);
@@ -329,7 +335,7 @@ fn small_settings(has_checkpoints: bool, is_small: bool) -> HomeSettings {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(moderate())]
     #[test]
     fn all_acked_is_present_exactly_once_after_any_crashes(steps in steps(), has_checkpoints: bool, is_small: bool) {
         all_is_kept(World::with(small_settings(has_checkpoints, is_small)), &steps);

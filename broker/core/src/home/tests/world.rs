@@ -10,6 +10,7 @@ use antiphon_protocol::{
     RoomName, Seq, Timestamp, UserName,
 };
 use bytes::Bytes;
+use proptest::prelude::ProptestConfig;
 
 use crate::channel::{Exchange, PublishBatch, PublishRequest, RoomChannel};
 use crate::core::{ConnId, CoreEvent, CoreId, Now, Output};
@@ -57,6 +58,15 @@ pub(super) struct World<L = ToyLog> {
 
 pub(super) fn producer(random: u32) -> Producer {
     Producer::new(Timestamp(START_MS), random)
+}
+
+/// Worlds are slow: a quarter of the usual cases, which the environment may raise.
+pub(super) fn moderate() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig {
+        cases: usual.cases / 4,
+        ..usual
+    }
 }
 
 pub(super) fn conn(slot: u32) -> ConnId {
