@@ -180,13 +180,13 @@ pub enum PublishError {
     /// The outbox had no free place until the deadline; nothing was sent.
     #[error("the outbox is full: the broker does not ack fast enough")]
     Backpressure,
-    /// The deadline passed before the message was ever sent; it will not be.
+    /// The deadline passed before the message was sent; it will not be.
     #[error("not sent within the deadline")]
     Timeout,
     /// The message may have been published or not; nobody can say which. Publishing it again may make a second copy.
     #[error("the outcome is unknown: {0}")]
     Unknown(Doubt),
-    /// The broker refused the message for good; it was not published.
+    /// The broker refused the message, for good or until the deadline; it was not published.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// The number that this message was given holds another message (a kept producer was used with other numbers before).
@@ -216,10 +216,10 @@ impl PublishError {
             PublishError::Backpressure | PublishError::Timeout => true,
             PublishError::Closed(reason) => reason.is_retryable(),
             PublishError::OutOfOrder { .. } => true,
+            PublishError::Rejected(rejection) => rejection.is_retryable(),
             PublishError::Misuse(_)
             | PublishError::TooLarge { .. }
             | PublishError::Unknown(_)
-            | PublishError::Rejected(_)
             | PublishError::ProducerConflict(_)
             | PublishError::ProducerExpired => false,
         }

@@ -78,3 +78,6 @@ pub(crate) const KEEPALIVE_MS: u64 = 5_000;
 
 /// Fixed fields of a PUBLISH, docs/protocol.md section 4.
 pub(crate) const PUBLISH_FIXED_BYTES: u64 = 48;
+
+/// Stack of the driver's thread: its calls are shallow, and a program may hold a thousand clients.
+pub(crate) const THREAD_STACK_BYTES: usize = 512 * 1024;

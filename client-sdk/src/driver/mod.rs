@@ -27,6 +27,7 @@ pub(crate) use waiter::Waiter;
 use crate::driver::shared::Shared;
 use crate::driver::thread::{Driver, WAKER};
 use crate::error::{ClientError, Misuse};
+use crate::limits::THREAD_STACK_BYTES;
 use crate::options::ClientOptions;
 use crate::session::Session;
 
@@ -45,6 +46,7 @@ pub(crate) fn start(options: ClientOptions) -> Result<Arc<Handle>, ClientError> 
     let handle = Arc::new(Handle { shared });
     std::thread::Builder::new()
         .name("antiphon-client".into())
+        .stack_size(THREAD_STACK_BYTES)
         .spawn(move || driver.run())
         .map_err(system)?;
     // The session bounds the opening: every address once, or until the connect deadline.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use antiphon_protocol::{Fetch, FetchRange, Page, PageItem, ReadLevel, RequestId, RoomName, Seq};
+use antiphon_protocol::{
+    Code, Fetch, FetchRange, Page, PageItem, ReadLevel, RequestId, RoomName, Seq,
+};
 
 use crate::error::{ClientError, Rejection, Violation};
 use crate::history::{History, HistoryRange};
@@ -130,7 +132,7 @@ impl Fetches {
         let Some(asked) = self.by_ticket.get_mut(&ticket) else {
             return;
         };
-        if !rejection.is_retryable() {
+        if !rejection.is_retryable() || rejection.code == Code::LIMIT {
             self.finish(ticket, Err(ClientError::Rejected(rejection)), context);
             return;
         }

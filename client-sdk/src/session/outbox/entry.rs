@@ -2,7 +2,7 @@
 
 use antiphon_protocol::{Producer, ProducerSeq, Publish, RequestId, RoomRef};
 
-use crate::error::PublishError;
+use crate::error::{PublishError, Rejection};
 use crate::message::Receipt;
 use crate::session::context::Context;
 use crate::session::input::{Outgoing, Ticket};
@@ -33,6 +33,8 @@ pub(crate) struct Entry {
     pub(crate) is_doubtful: bool,
     /// Refusals in a row, so that a broker that always refuses is not asked at full speed.
     pub(crate) refusals: u32,
+    /// The last refusal for now: what to say if nobody wants to wait any longer.
+    pub(crate) refusal: Option<Box<Rejection>>,
     /// What it costs in the outbox.
     pub(crate) held_bytes: u64,
     frame: Vec<u8>,
@@ -67,6 +69,7 @@ impl Entry {
             attempt: Attempt::Waiting,
             is_doubtful: false,
             refusals: 0,
+            refusal: None,
             held_bytes,
             frame,
         }

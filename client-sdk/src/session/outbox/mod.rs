@@ -161,8 +161,15 @@ impl Outbox {
                 .tell(Err(PublishError::Unknown(Doubt::Deadline)), context);
             return;
         }
-        let number = self.streams[room].entries[place].number;
-        self.finish(room, place, Err(PublishError::Timeout), context);
+        let entry = &mut self.streams[room].entries[place];
+        let number = entry.number;
+        let error = entry
+            .refusal
+            .take()
+            .map_or(PublishError::Timeout, |refusal| {
+                PublishError::Rejected(*refusal)
+            });
+        self.finish(room, place, Err(error), context);
         let producer = self.producer.unwrap_or_default();
         self.streams[room].renumber_from(place, producer, number);
     }

@@ -50,7 +50,10 @@ impl Outbox {
         };
         self.streams[room].entries[place].refusals += 1;
         match Verdict::of(&rejection) {
-            Verdict::Again => self.hold(room, place, &rejection, context),
+            Verdict::Again => {
+                self.hold(room, place, &rejection, context);
+                self.streams[room].entries[place].refusal = Some(Box::new(rejection));
+            }
             Verdict::OutOfOrder(last) => {
                 self.on_out_of_order(room, place, last, &rejection, context)
             }

@@ -196,7 +196,9 @@ impl Readers {
         let Some(reader) = self.by_ticket.get_mut(&ticket) else {
             return Want::Nothing;
         };
-        if rejection.is_retryable() {
+        // A broker that has no place for one more will hardly have it soon: whoever still waits for the first answer is told.
+        let is_over_limit = rejection.code == Code::LIMIT && !reader.is_announced;
+        if rejection.is_retryable() && !is_over_limit {
             let at = context.retry_at(reader.refusals, millis(rejection.retry_after));
             reader.refusals += 1;
             reader.phase = Phase::Held(at);

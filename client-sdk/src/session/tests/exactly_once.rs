@@ -291,6 +291,20 @@ fn a_message_given_up_before_it_was_sent_is_taken_back_and_those_behind_move_up(
 }
 
 #[test]
+fn a_message_given_up_while_it_is_refused_says_what_the_broker_said() {
+    let mut desk = Desk::open(&options(), 5);
+    desk.publish(1, "a");
+    desk.sent();
+    desk.refuse(1, Code::STORAGE_FULL, 0);
+    give_up(&mut desk, 1);
+    let ends = outcomes(&mut desk);
+    assert!(is_rejected(&ends[0].1, Code::STORAGE_FULL), "{ends:?}");
+    desk.publish(2, "b");
+    desk.pass(10);
+    assert_eq!(desk.sent(), ["PUBLISH lobby 5#1 b"]);
+}
+
+#[test]
 fn a_message_given_up_in_flight_is_unknown_and_goes_on() {
     let mut desk = Desk::open(&options(), 5);
     desk.publish(1, "a");

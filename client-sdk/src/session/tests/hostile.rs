@@ -52,73 +52,30 @@ fn deeds() -> impl Strategy<Value = Deed> {
     ]
 }
 
-fn act(desk: &mut Desk, deed: Deed, ticket: &mut u64) {
-    *ticket += 1;
-    let ticket = *ticket;
-    let command = |command| Input::Command(command);
+/// What the application or the network does; gives back what the broker does.
+fn act(desk: &mut Desk, deed: Deed, ticket: u64) -> Option<Deed> {
     match deed {
         Deed::Publish => desk.publish(ticket, "x"),
         Deed::Subscribe(n) => {
-            desk.subscribe(ticket, if n < 6 { Start::Live } else { Start::Last(n) })
+            desk.subscribe(ticket, if n < 6 { Start::Live } else { Start::Last(n) });
         }
         Deed::Fetch => {
-            let range = HistoryRange::Latest;
-            desk.input(command(Command::Fetch {
-                ticket: Ticket(ticket),
+            let (ticket, range) = (Ticket(ticket), HistoryRange::Latest);
+            let fetch = Command::Fetch {
+                ticket,
                 room: room("lobby"),
                 range,
                 limit: 3,
-            }));
-        }
-        Deed::GiveUp(ticket) => desk.input(command(Command::GiveUp {
-            ticket: Ticket(ticket),
-        })),
-        Deed::Leave(ticket) => desk.input(command(Command::Cancel {
-            ticket: Ticket(ticket),
-        })),
-        Deed::Ack { id, number, seq } => {
-            let (request, room_id) = (RequestId(id), RoomId(ROOM.0 + number % 2));
-            let (seq, link, time) = (Seq(seq), Link(seq), Timestamp(seq));
-            let producer_seq = ProducerSeq(number);
-            let entry = PubackEntry {
-                request,
-                room_id,
-                producer_seq,
-                seq,
-                link,
-                time,
-                duplicate: false,
             };
-            desk.receive(|out| {
-                let mut builder = PubackBuilder::default();
-                builder.push(&entry, out);
-                builder.finish(out);
-            });
+            desk.input(Input::Command(fetch));
         }
-        Deed::Error { id, code, hint } => desk.receive(|out| {
-            ErrorFrame {
-                hint,
-                ..ErrorFrame::new(Code::from_wire(code))
-            }
-            .encode(RequestId(id), out);
-        }),
-        Deed::Subscribed { id, next } => desk.receive(|out| {
-            let room_id = if next == 11 { RoomId(0) } else { ROOM };
-            let link = Link::start(ROOM);
-            Subscribed {
-                room_id,
-                next_seq: Seq(next),
-                link,
-                ..Subscribed::NO_ROOM
-            }
-            .encode(RequestId(id), out);
-        }),
-        Deed::Record(seq) => {
-            desk.receive(|out| out.extend_from_slice(&records(seq)[seq as usize - 1].0))
+        Deed::GiveUp(ticket) => {
+            let ticket = Ticket(ticket);
+            desk.input(Input::Command(Command::GiveUp { ticket }));
         }
-        Deed::Goaway { class, code } => {
-            let class = GoawayClass::from_wire(class).expect("a class");
-            desk.goaway(&Goaway::new(Code::from_wire(code), class, ""));
+        Deed::Leave(ticket) => {
+            let ticket = Ticket(ticket);
+            desk.input(Input::Command(Command::Cancel { ticket }));
         }
         Deed::Noise(bytes) => desk.input(Input::Received(&bytes)),
         Deed::Lose => desk.input(Input::Disconnected),
@@ -127,6 +84,51 @@ fn act(desk: &mut Desk, deed: Deed, ticket: &mut u64) {
             desk.receive(|out| welcome(producer).encode(RequestId(2), out));
         }
         Deed::Pass(millis) => desk.pass(millis),
+        of_the_broker => return Some(of_the_broker),
+    }
+    None
+}
+
+/// What the broker says.
+fn say(desk: &mut Desk, deed: &Deed) {
+    match *deed {
+        Deed::Ack { id, number, seq } => desk.receive(|out| {
+            let entry = PubackEntry {
+                request: RequestId(id),
+                room_id: RoomId(ROOM.0 + number % 2),
+                producer_seq: ProducerSeq(number),
+                seq: Seq(seq),
+                link: Link(seq),
+                time: Timestamp(seq),
+                duplicate: false,
+            };
+            let mut builder = PubackBuilder::default();
+            builder.push(&entry, out);
+            builder.finish(out);
+        }),
+        Deed::Error { id, code, hint } => desk.receive(|out| {
+            let error = ErrorFrame::new(Code::from_wire(code));
+            ErrorFrame { hint, ..error }.encode(RequestId(id), out);
+        }),
+        Deed::Subscribed { id, next } => desk.receive(|out| {
+            let room_id = if next == 11 { RoomId(0) } else { ROOM };
+            let (next_seq, link) = (Seq(next), Link::start(ROOM));
+            let subscribed = Subscribed {
+                room_id,
+                next_seq,
+                link,
+                ..Subscribed::NO_ROOM
+            };
+            subscribed.encode(RequestId(id), out);
+        }),
+        Deed::Record(seq) => {
+            desk.receive(|out| out.extend_from_slice(&records(seq)[seq as usize - 1].0));
+        }
+        Deed::Goaway { class, code } => {
+            let class = GoawayClass::from_wire(class).expect("a class");
+            desk.goaway(&Goaway::new(Code::from_wire(code), class, ""));
+        }
+        _ => unreachable!("a deed of the application"),
     }
 }
 
@@ -139,9 +141,10 @@ proptest! {
     ) {
         let options = if is_kept { options().keep_producer() } else { options() };
         let mut desk = Desk::open(&options, 5);
-        let mut ticket = 0;
-        for deed in deeds {
-            act(&mut desk, deed, &mut ticket);
+        for (deed, ticket) in deeds.into_iter().zip(1..) {
+            if let Some(deed) = act(&mut desk, deed, ticket) {
+                say(&mut desk, &deed);
+            }
             desk.sent();
         }
         desk.input(Input::Command(Command::Abort));

@@ -463,6 +463,17 @@ fn a_history_with_a_hole_is_refused() {
 }
 
 #[test]
+fn one_subscription_too_many_is_told_at_once() {
+    let mut desk = Desk::open(&options(), 5);
+    desk.subscribe(1, Start::Live);
+    desk.sent();
+    desk.refuse_request(4, Code::LIMIT, 10);
+    assert!(
+        matches!(over(&mut desk), Some(SubscribeError::Rejected(rejection)) if rejection.hint == 10)
+    );
+}
+
+#[test]
 fn a_subscription_refused_for_good_is_told() {
     let mut desk = Desk::open(&options(), 5);
     desk.subscribe(1, Start::Live);
