@@ -376,3 +376,48 @@ fn who_hoards_started_frames_starves_alone_and_gets_on_when_there_is_room() {
     drop((witness, hoarders));
     broker.stop();
 }
+
+#[test]
+fn streams_with_flipped_bytes_hurt_nobody_else() {
+    const STREAMS: u64 = 400;
+    let broker = Broker::start();
+    let mut witness = broker.client("witness");
+    let mut good = [
+        hello(|_| {}),
+        subscribe(0),
+        whole(Kind::Ping.wire(), 3, &[1; 8]),
+    ]
+    .concat();
+    let mut author = broker.client("ann");
+    for number in 1..=3 {
+        author.encode_publish("mutants", number, b"a body of some length", &mut good);
+    }
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    for stream in 1..=STREAMS {
+        let mut bytes = good.clone();
+        for _ in 0..=next() % 4 {
+            let at = next() as usize % bytes.len();
+            bytes[at] = next() as u8;
+        }
+        bytes.truncate(bytes.len() - next() as usize % 40);
+        let mut client = Client::connect(broker.address());
+        client.try_send(&bytes);
+        client.finish_sending();
+        // Whatever it answers, it is lawful and it ends.
+        client.until_end();
+        if stream % 20 == 0 {
+            assert_eq!(
+                witness.publish_acked("lobby", stream / 20, b"fine"),
+                stream / 20
+            );
+        }
+    }
+    drop((witness, author));
+    broker.stop();
+}

@@ -105,6 +105,12 @@ impl Client {
         self.socket.write_all(bytes).is_ok()
     }
 
+    /// Says that nothing more will be sent: the broker ends the connection.
+    pub(crate) fn finish_sending(&self) {
+        // It may have ended already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    }
+
     /// Encodes a publish of this client's own producer.
     pub(crate) fn encode_publish(
         &mut self,
