@@ -6,12 +6,14 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::block::{BlockSeed, decode_block};
+use crate::block::{BlockError, BlockKind, BlockSeed, block_bytes, decode_block};
 use crate::disk_trait::{Disk, DiskError, DiskErrorKind};
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
 use crate::layout::{Layout, SegmentFile, is_blank, lay_out};
-use crate::limits::{READ_PAGE_BYTES, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES};
+use crate::limits::{
+    BLOCK_PAYLOAD_BYTES_MAX, READ_PAGE_BYTES, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES,
+};
 use crate::recover::{Finding, Recover};
 use crate::scan::Scan;
 use crate::segment::{
@@ -57,6 +59,8 @@ struct Loaded<D: Disk> {
     seed: BlockSeed,
     slots: MarkSlots,
     state: Option<SegmentState>,
+    /// Where the segment before it ended, if its first block or at least the head of that can be read.
+    previous_end: Option<LogPosition>,
 }
 
 /// Reads all segments into `scan`.
@@ -95,15 +99,16 @@ pub(crate) fn read_chain<D: Disk, R: Recover>(
             continue;
         }
         chain.segments += 1;
-        read_before(before.as_ref(), loaded.state.as_ref(), &absent, scan)?;
-        let named = loaded
-            .state
-            .as_ref()
-            .map(|state| state.previous_end.segment());
-        absent.retain(|(absent, _)| named != Some(*absent));
+        read_before(before.as_ref(), loaded.previous_end, &absent, scan)?;
+        // Nothing is removed because metadata is missing: not if it is named, nor if it is not known what is named.
+        let unnamed = absent.drain(..).filter(|(absent, _)| {
+            loaded
+                .previous_end
+                .is_some_and(|end| end.segment() != *absent)
+        });
         chain
             .to_remove
-            .extend(absent.drain(..).map(|(absent, _)| segment_name(absent)));
+            .extend(unnamed.map(|(absent, _)| segment_name(absent)));
         before = Some(loaded);
     }
     if let Some(last) = before {
@@ -134,18 +139,31 @@ fn list<D: Disk>(disk: &D) -> Result<(Vec<SegmentId>, Vec<SegmentId>), LogError>
     Ok((numbers, temporary))
 }
 
-/// Reads the segment before one whose STATE is `state`, and what that STATE says was in between.
+/// Reads the segment before one that says `previous_end`, and what that says was in between.
 fn read_before<D: Disk, R: Recover>(
     before: Option<&Loaded<D>>,
-    state: Option<&SegmentState>,
+    previous_end: Option<LogPosition>,
     absent: &[(SegmentId, Option<D::File>)],
     scan: &mut Scan<'_, R>,
 ) -> Result<(), LogError> {
     let Some(before) = before else {
-        // Nothing was before, or it was removed as a whole: STATE says what is to be known of it.
+        // Nothing was before, or it was removed as a whole: STATE and checkpoints say what is to be known of it. A file
+        // that is there and has nothing in it was not removed.
+        let is_absent =
+            |end: &LogPosition| absent.iter().any(|(segment, _)| *segment == end.segment());
+        if let Some(previous_end) = previous_end.filter(is_absent) {
+            scan.damage(
+                (
+                    LogPosition::new(previous_end.segment(), SEGMENT_HEADER_BYTES),
+                    previous_end,
+                ),
+                None,
+            );
+        }
         return Ok(());
     };
-    let Some(previous_end) = state.map(|state| state.previous_end) else {
+    let Some(previous_end) = previous_end else {
+        // The first block of what follows is a range then in which anything may have stood: every group is suspect.
         read_segment(before, None, scan)?;
         return Ok(());
     };
@@ -181,6 +199,14 @@ fn read_segment<D: Disk, R: Recover>(
     loaded.tell_findings(scan);
     let file = loaded.segment_file(recorded_end);
     let layout = lay_out(&file)?;
+    if loaded.previous_end.is_none() && !layout.is_damaged() {
+        // Its first block is gone, and nothing says how much else is.
+        let end = LogPosition::new(loaded.segment, loaded.bytes.len() as u32);
+        scan.damage(
+            (LogPosition::new(loaded.segment, SEGMENT_HEADER_BYTES), end),
+            None,
+        );
+    }
     layout.read(&file, scan)?;
     Ok(layout)
 }
@@ -213,16 +239,7 @@ fn load<D: Disk, R: Recover>(
     };
     let seed = BlockSeed::new(settings.directory_id, segment);
     let slots = MarkSlots::read(&bytes, segment, seed);
-    let first = decode_block(
-        &bytes,
-        LogPosition::new(segment, SEGMENT_HEADER_BYTES),
-        seed,
-    )
-    .ok();
-    let state = first.filter(|block| block.head.kind == crate::block::BlockKind::State);
-    let state = state
-        .and_then(|block| decode_state(block.payload))
-        .filter(|state| state.previous_end.segment() < segment);
+    let (state, previous_end) = read_state(&bytes, segment, seed);
     Ok(Loaded {
         segment,
         file,
@@ -231,7 +248,34 @@ fn load<D: Disk, R: Recover>(
         seed,
         slots,
         state,
+        previous_end,
     })
+}
+
+/// STATE, and where the segment before ended: the head of STATE says it too, and can be trusted if a valid block follows.
+fn read_state(
+    bytes: &[u8],
+    segment: SegmentId,
+    seed: BlockSeed,
+) -> (Option<SegmentState>, Option<LogPosition>) {
+    let at = LogPosition::new(segment, SEGMENT_HEADER_BYTES);
+    let is_earlier = |end: &LogPosition| end.segment() < segment;
+    match decode_block(bytes, at, seed) {
+        Ok(block) if block.head.kind == BlockKind::State => {
+            let state = decode_state(block.payload).filter(|state| is_earlier(&state.previous_end));
+            let previous_end = state.as_ref().map(|state| state.previous_end);
+            (state, previous_end)
+        }
+        Err(BlockError::Payload(head)) if head.kind == BlockKind::State => {
+            let next = LogPosition::new(segment, SEGMENT_HEADER_BYTES + block_bytes(head.len));
+            let is_followed = decode_block(bytes, next, seed).is_ok();
+            (
+                None,
+                Some(head.sync_end).filter(|end| is_followed && is_earlier(end)),
+            )
+        }
+        _ => (None, None),
+    }
 }
 
 /// What the disk cannot read becomes bytes that are no block.
@@ -290,22 +334,20 @@ impl<D: Disk> Loaded<D> {
     }
 
     /// A segment begins to exist when its STATE is durable, before anything else is written to it. If STATE cannot be
-    /// read, any block or mark proves that it was.
+    /// read, any block, mark or byte behind where STATE can stand proves that it was.
     fn exists(&self) -> Result<bool, LogError> {
         if self.state.is_some() || self.slots.newest.is_some() {
             return Ok(true);
         }
-        let probe = SegmentFile {
-            marked: LogPosition::ZERO,
-            declared_bytes: 0,
-            ..self.segment_file(None)
-        };
         // Marked as if all of it were durable: every valid block counts, wherever it stands.
         let probe = SegmentFile {
             marked: LogPosition::new(self.segment, u32::MAX),
-            ..probe
+            ..self.segment_file(None)
         };
-        Ok(lay_out(&probe)?.has_blocks())
+        // More than a STATE that was cut short was written here.
+        let behind_state = (SEGMENT_HEADER_BYTES + block_bytes(BLOCK_PAYLOAD_BYTES_MAX)) as usize;
+        let rest = self.bytes.get(behind_state..).unwrap_or_default();
+        Ok(lay_out(&probe)?.has_blocks() || !is_blank(rest))
     }
 
     /// As it was made: nothing was ever written to it.

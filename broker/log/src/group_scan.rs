@@ -168,13 +168,16 @@ impl GroupScan {
         self.commit_told = self.commit_told.max(head.commit);
     }
 
-    /// Starts from a STATE before which there is nothing.
-    pub(crate) fn begin(&mut self, told: &GroupState, at: Range) {
+    /// Starts from a STATE before which there is nothing: `checkpoint`, the accepted one, must tell what was before.
+    pub(crate) fn begin(&mut self, told: &GroupState, checkpoint: Index, at: Range) {
         self.state = told.clone();
         self.state.first = told.last.next();
         self.state.hard_state.commit = told.hard_state.commit.min(told.last);
-        self.commit_told = told.hard_state.commit;
+        self.commit_told = self.state.hard_state.commit;
         self.note_range(at);
+        if checkpoint < told.last {
+            self.lose_beginning(checkpoint.next());
+        }
     }
 
     /// Compares with a later STATE.
@@ -269,12 +272,13 @@ impl GroupScan {
         }
         self.suspicion = Suspicion::default();
         let checkpoint = checkpoint.unwrap_or_default();
-        let begins_at = self.state.first.before();
-        if checkpoint < begins_at {
-            self.lose_beginning(checkpoint.next());
-        } else if checkpoint > last {
-            self.set_hole_unless_known(last.next(), (log_end, log_end));
-        } else if self.state.hole.is_none() {
+        if self.state.hole.is_some() {
+            return;
+        }
+        if checkpoint > last {
+            self.note_range((log_end, log_end));
+            self.set_hole(last.next());
+        } else {
             self.commit_told = self.commit_told.max(checkpoint);
             self.settle(group, recover);
         }
@@ -298,20 +302,12 @@ impl GroupScan {
         (hole.is_some() || hard_state_lost).then_some(damage)
     }
 
-    fn set_hole_unless_known(&mut self, hole: Index, range: Range) {
-        if self.state.hole.is_none() {
-            self.note_range(range);
-            self.set_hole(hole);
-        }
-    }
-
     /// The entries that the log begins with start behind `hole`, and no checkpoint reaches up to them.
     fn lose_beginning(&mut self, hole: Index) {
-        self.range = (LogPosition::ZERO, LogPosition::ZERO);
+        let hole = self.state.hole.map_or(hole, |known| known.min(hole));
         self.state.hole = Some(hole);
+        self.state.hard_state.commit = self.state.hard_state.commit.min(hole.before());
         self.state.cut(hole);
-        self.unsettled.clear();
-        self.unsettled_bytes = 0;
     }
 
     /// From `hole` on nothing counts. What has been handed over stays: it lies above the commit.

@@ -37,12 +37,12 @@ impl<D: Disk> Log<D> {
         let checkpoints = CheckpointFiles::list(&disk)?;
         let (accepted, checkpoint_bytes) =
             accept(&disk, &settings, &checkpoints, recover, &mut findings)?;
-        let mut scan = Scan::new(recover, findings, settings.unsettled_bytes_max);
+        let mut scan = Scan::new(recover, accepted, findings, settings.unsettled_bytes_max);
         let mut chain = read_chain(&disk, &settings, &mut scan)?;
         let log_end = chain.last.as_ref().map_or(LogPosition::ZERO, |last| {
             LogPosition::new(last.segment, last.end)
         });
-        let (groups, findings) = scan.finish(&accepted, log_end);
+        let (groups, findings) = scan.finish(log_end);
         for name in core::mem::take(&mut chain.to_remove) {
             disk.remove(&name)?;
         }

@@ -18,6 +18,7 @@ pub(crate) type Accepted = BTreeMap<GroupId, (Index, Term)>;
 #[derive(Debug)]
 pub(crate) struct Scan<'r, R: Recover> {
     recover: &'r mut R,
+    accepted: Accepted,
     groups: BTreeMap<GroupId, GroupScan>,
     pub(crate) findings: Findings,
     /// Newest unreadable range in which any group's blocks may have stood, until a STATE names all groups.
@@ -29,10 +30,16 @@ pub(crate) struct Scan<'r, R: Recover> {
 }
 
 impl<'r, R: Recover> Scan<'r, R> {
-    pub(crate) fn new(recover: &'r mut R, findings: Findings, unsettled_bytes_max: u64) -> Self {
+    pub(crate) fn new(
+        recover: &'r mut R,
+        accepted: Accepted,
+        findings: Findings,
+        unsettled_bytes_max: u64,
+    ) -> Self {
         let groups = BTreeMap::new();
         Scan {
             recover,
+            accepted,
             groups,
             findings,
             suspected: None,
@@ -107,11 +114,15 @@ impl<'r, R: Recover> Scan<'r, R> {
         let is_begun = core::mem::replace(&mut self.is_begun, true);
         let at = (block.at, block.end);
         for (group, told) in &told.groups {
+            let checkpoint = self
+                .accepted
+                .get(group)
+                .map_or(Index(0), |accepted| accepted.0);
             let done = self.with_group(*group, |scan| {
                 if is_begun {
                     return scan.compare(told, at);
                 }
-                scan.begin(told, at);
+                scan.begin(told, checkpoint, at);
                 Ok(())
             });
             if done == Err(Contradiction) {
@@ -160,9 +171,9 @@ impl<'r, R: Recover> Scan<'r, R> {
     /// There is nothing more: hands over the end of each group; returns the facts to go on with, and the findings.
     pub(crate) fn finish(
         mut self,
-        accepted: &Accepted,
         log_end: LogPosition,
     ) -> (BTreeMap<GroupId, GroupState>, Findings) {
+        let accepted = core::mem::take(&mut self.accepted);
         for group in accepted.keys() {
             self.group(*group);
         }

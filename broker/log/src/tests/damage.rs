@@ -85,9 +85,14 @@ fn read(bytes: &[u8], recorded_end: Option<u32>) -> (Collector, Findings, u32) {
     };
     let layout = lay_out(&file).expect("no newer version wrote here");
     let mut collector = Collector::default();
-    let mut scan = Scan::new(&mut collector, Findings::default(), u64::MAX);
+    let mut scan = Scan::new(
+        &mut collector,
+        Accepted::new(),
+        Findings::default(),
+        u64::MAX,
+    );
     layout.read(&file, &mut scan).expect("there is memory");
-    let (_, findings) = scan.finish(&Accepted::new(), LogPosition::new(SegmentId(1), layout.end));
+    let (_, findings) = scan.finish(LogPosition::new(SegmentId(1), layout.end));
     (collector, findings, layout.end)
 }
 
@@ -488,6 +493,69 @@ fn a_last_segment_whose_first_block_rots_is_still_there() {
     assert_eq!(found.groups[&GroupId(1)].entries().len(), 12);
     let holes = [1, 2].map(|group| damage(&found, GroupId(group)).and_then(|damage| damage.hole));
     assert_eq!(holes, [None, None]);
+}
+
+#[test]
+fn a_last_segment_of_which_only_rubble_is_left_is_kept_and_told() {
+    let disk = FaultDisk::new();
+    let large = settings(2 * 1024 * 1024);
+    let (mut log, ..) = open(&disk, large);
+    log.submit(append(1, 1, 1, vec![entry(1, 1, b"one")]));
+    log.close().expect("the disk works");
+    let name = segment_name(SegmentId(2));
+    let rubble = crate::disk_trait::Disk::create(&disk, &name).expect("it is new");
+    crate::disk_trait::Disk::write_at(&disk, &rubble, 0, &vec![0x77; 2 * 1024 * 1024])
+        .expect("the disk works");
+    let (_, recovery, found) = open(&disk, large);
+    assert_eq!(recovery.outcome, Outcome::Damaged);
+    assert!(recovery.findings.contains(&Finding::State {
+        segment: SegmentId(2)
+    }));
+    assert!(disk.names().contains(&name), "it is not removed");
+    assert_eq!(
+        damage(&found, GroupId(1)).and_then(|damage| damage.hole),
+        Some(Index(2))
+    );
+}
+
+/// Two faults that hide each other: the first block of a segment says where the one before ended, and the last block
+/// there overrides an entry. Found by `rotten_images_are_answered_and_never_give_wrong_bytes`.
+#[test]
+fn an_override_that_rots_together_with_the_next_state_brings_nothing_back() {
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings(8 * 1024));
+    log.submit(append(
+        1,
+        1,
+        1,
+        vec![entry(1, 1, &[1; 1_900]), entry(2, 1, b"overridden")],
+    ));
+    log.flush().expect("the disk works");
+    log.submit(append(1, 2, 1, vec![entry(2, 2, b"stands")]));
+    let at = log.flush().expect("the disk works").persisted[0].positions[0].1;
+    log.submit(append(1, 3, 3, vec![entry(3, 2, &[3; 2_200])]));
+    log.close().expect("the disk works");
+    let names = disk.names();
+    assert_eq!(names.len(), 2);
+    for head in [false, true] {
+        let disk = disk.fork();
+        disk.rot(&names[0], |bytes| bytes[at.offset() as usize + 50] ^= 1);
+        disk.rot(&names[1], |bytes| {
+            bytes[if head { 4_100 } else { 4_150 }] ^= 1
+        });
+        let (_, recovery, found) = open(&disk, settings(8 * 1024));
+        assert_eq!(recovery.outcome, Outcome::Damaged);
+        let group = &found.groups[&GroupId(1)];
+        assert_eq!(
+            group.committed.len(),
+            1,
+            "the entry that was overridden is not brought back"
+        );
+        assert_eq!(
+            damage(&found, GroupId(1)).and_then(|damage| damage.hole),
+            Some(Index(2))
+        );
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod basic;
 mod crash;
 mod damage;
 mod failures;
+mod hostile;
 mod script;
 
 use alloc::vec::Vec;
