@@ -298,3 +298,22 @@ fn a_panic_of_the_library_quarantines_its_group_only() {
     let ack = say(&mut world, lost, 2);
     assert_eq!(ack.seq, Seq(2));
 }
+
+#[test]
+fn a_core_that_persists_nothing_can_still_read_what_was_recovered() {
+    let mut world = World::new(1);
+    let acks: Vec<Ack> = (1..=3).map(|seq| say(&mut world, "tea", seq)).collect();
+    world.log.damage(GroupId(1), Index(4));
+    let positions = world.log.positions();
+    let mut world = world.restart();
+    world.run();
+    assert!(world.log.queued.is_empty());
+    world.tail(acks[0].room, Seq(1), 10_000);
+    world.run();
+    let job = world.read_one().expect("asked of a reader thread");
+    assert!(
+        positions[1] < job.below && job.below <= positions[positions.len() - 1],
+        "the blocks read lie below, what is lost does not"
+    );
+    assert!(matches!(world.taken().last(), Some(ToEdge::Slice(slice)) if slice.next == Seq(3)));
+}
