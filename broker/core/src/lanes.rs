@@ -166,3 +166,124 @@ impl Lane {
 fn core_at(index: usize) -> CoreId {
     CoreId(u16::try_from(index).expect("there are at most u16::MAX lanes"))
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_protocol::{Code, Namespace};
+    use bytes::Bytes;
+    use std::format;
+    use std::string::String;
+
+    use super::*;
+    use crate::lane::{RoomKey, ToHome};
+
+    const ME: CoreId = CoreId(0);
+    const OTHER: CoreId = CoreId(1);
+    const THIRD: CoreId = CoreId(2);
+
+    fn ask(room: u64) -> Message {
+        Message::ToHome(ToHome::OpenChannel {
+            namespace: Namespace(0),
+            room: RoomKey::Id(RoomId(room)),
+        })
+    }
+
+    fn ended(room: u64) -> Message {
+        Message::ToEdge(ToEdge::Ended {
+            room: RoomId(room),
+            code: Code::INTERNAL,
+        })
+    }
+
+    fn deliver(room: u64, next: u64) -> Message {
+        let deliver = Deliver {
+            room: RoomId(room),
+            first: Seq(next - 1),
+            next: Seq(next),
+            records: Bytes::new(),
+        };
+        Message::ToEdge(ToEdge::Deliver(deliver))
+    }
+
+    fn tell(message: &Message) -> String {
+        match message {
+            Message::ToHome(ToHome::OpenChannel {
+                room: RoomKey::Id(room),
+                ..
+            }) => format!("ask {}", room.0),
+            Message::ToEdge(ToEdge::Ended { room, .. }) => format!("ended {}", room.0),
+            Message::ToEdge(ToEdge::Deliver(deliver)) => {
+                format!("deliver {} ..{}", deliver.room.0, deliver.next.0)
+            }
+            Message::ToEdge(ToEdge::Dirty { room, apply_end }) => {
+                format!("dirty {} ..{}", room.0, apply_end.0)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn all(lanes: &mut Lanes) -> Vec<String> {
+        core::iter::from_fn(|| lanes.poll())
+            .map(|(to, message)| format!("{}: {}", to.0, tell(&message)))
+            .collect()
+    }
+
+    #[test]
+    fn messages_leave_in_order_and_those_to_oneself_apart() {
+        let mut lanes = Lanes::new(ME, 3);
+        for message in [ask(1), deliver(7, 2), ended(3)] {
+            lanes.send(OTHER, message);
+        }
+        lanes.send(ME, ask(9));
+        lanes.send(THIRD, ask(2));
+        assert_eq!(
+            all(&mut lanes),
+            ["1: ask 1", "1: deliver 7 ..2", "1: ended 3", "2: ask 2"]
+        );
+        assert_eq!(lanes.next_local().as_ref().map(tell), Some("ask 9".into()));
+        assert!(!lanes.has_work());
+    }
+
+    #[test]
+    fn a_full_lane_keeps_order_and_sends_dirty_entries_behind_all_that_waited() {
+        let mut lanes = Lanes::new(ME, 3);
+        for message in [deliver(7, 2), ask(1), deliver(8, 5)] {
+            lanes.send(OTHER, message);
+        }
+        let (to, message) = lanes.poll().unwrap();
+        lanes.refused(to, message);
+        for message in [deliver(7, 3), ask(2), deliver(7, 4)] {
+            lanes.send(OTHER, message);
+        }
+        lanes.send(THIRD, ask(3));
+        assert_eq!(all(&mut lanes), ["2: ask 3"], "only the full lane waits");
+        assert_eq!((lanes.waiting(), lanes.dirtied()), (4, 4));
+        lanes.opened(OTHER);
+        lanes.send(OTHER, deliver(7, 5));
+        assert_eq!(
+            all(&mut lanes),
+            [
+                "1: ask 1",
+                "1: ask 2",
+                "1: dirty 7 ..4",
+                "1: dirty 8 ..5",
+                "1: deliver 7 ..5"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dirty_entry_that_is_refused_is_one_again() {
+        let mut lanes = Lanes::new(ME, 2);
+        lanes.send(OTHER, deliver(7, 2));
+        let (_, message) = lanes.poll().unwrap();
+        lanes.refused(OTHER, message);
+        lanes.opened(OTHER);
+        let (_, message) = lanes.poll().unwrap();
+        assert_eq!(tell(&message), "dirty 7 ..2");
+        lanes.refused(OTHER, message);
+        lanes.send(OTHER, deliver(7, 3));
+        lanes.opened(OTHER);
+        assert_eq!(all(&mut lanes), ["1: dirty 7 ..3"]);
+    }
+}

@@ -175,3 +175,48 @@ impl Channels {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMESPACE: Namespace = Namespace(0);
+
+    fn add(channels: &mut Channels, room: u64, now_ms: u64) -> Option<u32> {
+        channels.add(NAMESPACE, RoomKey::Id(RoomId(room)), now_ms)
+    }
+
+    #[test]
+    fn channels_are_limited_and_idle_ones_make_room() {
+        let mut channels = Channels::new(&HashState::fixed());
+        for room in 1..=CHANNELS_MAX as u64 {
+            let key = add(&mut channels, room, 0).unwrap();
+            *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND);
+        }
+        assert_eq!(
+            add(&mut channels, 1 << 40, CHANNEL_IDLE_MS - 1),
+            None,
+            "none is idle"
+        );
+        assert!(
+            channels
+                .find(NAMESPACE, RoomRef::Id(RoomId(1)), CHANNEL_IDLE_MS)
+                .is_some()
+        );
+        assert!(add(&mut channels, 1 << 40, CHANNEL_IDLE_MS).is_some());
+        assert!(
+            channels
+                .find(NAMESPACE, RoomRef::Id(RoomId(1)), CHANNEL_IDLE_MS)
+                .is_some(),
+            "it was in use"
+        );
+    }
+
+    #[test]
+    fn a_channel_that_is_being_opened_is_not_let_go() {
+        let mut channels = Channels::new(&HashState::fixed());
+        let _ = add(&mut channels, 1, 0);
+        channels.sweep(10 * CHANNEL_IDLE_MS);
+        assert_eq!(channels.len(), 1);
+    }
+}

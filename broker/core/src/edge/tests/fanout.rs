@@ -259,3 +259,49 @@ fn readers_behind_share_a_bounded_number_of_requests() {
     assert_eq!(second.len(), 1);
     assert!(!first.contains(&second[0]));
 }
+
+#[test]
+fn the_rooms_of_one_connection_take_turns_to_be_fetched() {
+    let mut bench = Bench::new();
+    let ann = bench.open(0, "ann");
+    let rooms: Vec<RoomId> = (1..=10).map(|counter| RoomId(3 << 52 | counter)).collect();
+    for (id, room) in rooms.iter().enumerate() {
+        let _ = bench.feed(ann, &subscribe_frame(5, RoomRef::Id(*room), Start::Last(9)));
+        // Tickets count the SUBSCRIBEs.
+        let ticket = crate::lane::Ticket(id as u64 + 1);
+        let mut answer = subscribed(ann, ticket, 5, 0, Some(*room), 9, 1);
+        if let ToEdge::Subscribed(answer) = &mut answer {
+            answer.name = super::name(&std::format!("room{id}"));
+        }
+        bench.handle(answer);
+    }
+    let _ = bench.take(ann);
+    let asked_in_all = bench.edge.stats().pulls_in_flight;
+    assert_eq!(
+        asked_in_all,
+        u64::from(crate::limits::PULLS_PER_CONNECTION_MAX)
+    );
+    let mut order = Vec::new();
+    for _ in 0..20 {
+        let Some(next) = bench.pending_tail() else {
+            break;
+        };
+        order.push(next.room);
+        let (room, first) = (next.room, next.from.0);
+        bench.handle(ToEdge::Slice(std::boxed::Box::new(crate::lane::Slice {
+            conn: ann,
+            ticket: next.ticket,
+            room,
+            gap: None,
+            first: Seq(first),
+            next: Seq(first + 1),
+            link_before: antiphon_protocol::Link(0),
+            records: run(room, first, first + 1, 10),
+            ends_at_apply: false,
+        })));
+        let _ = bench.take(ann);
+    }
+    assert_eq!(order.len(), 20);
+    assert_eq!(order[..10], rooms[..], "each once before any twice");
+    assert_eq!(order[10..], rooms[..]);
+}

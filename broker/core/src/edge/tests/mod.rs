@@ -193,6 +193,28 @@ impl Bench {
         asked
     }
 
+    /// Takes the oldest Tail that was asked for and not taken yet.
+    pub(super) fn pending_tail(&mut self) -> Option<crate::lane::Tail> {
+        self.turn();
+        let is_tail = |output: &Output| {
+            matches!(
+                output,
+                Output::Lane {
+                    message: Message::ToHome(ToHome::Tail(_)),
+                    ..
+                }
+            )
+        };
+        let at = self.outputs.iter().position(is_tail)?;
+        match self.outputs.remove(at) {
+            Output::Lane {
+                message: Message::ToHome(ToHome::Tail(tail)),
+                ..
+            } => Some(tail),
+            _ => None,
+        }
+    }
+
     pub(super) fn closes(&self) -> Vec<ConnId> {
         self.outputs
             .iter()

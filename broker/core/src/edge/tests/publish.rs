@@ -380,3 +380,21 @@ fn nobody_overtakes_a_parked_batch_by_naming_the_room_otherwise() {
     assert_eq!(order(&mut bench), (2..=65).collect::<Vec<_>>());
     assert_eq!(order(&mut bench), [66]);
 }
+
+#[test]
+fn a_batch_has_a_limited_number_of_publishes() {
+    let mut bench = Bench::with(|config| config.limits.in_flight_max = 10_000);
+    let ann = bench.open(0, "ann");
+    let count = crate::limits::BATCH_PUBLISHES_MAX as u64 + 1;
+    for seq in 1..=count {
+        let frame = bench.publish_frame(ann, seq, R, seq, b"");
+        let _ = bench.feed(ann, &frame);
+    }
+    bench.turn();
+    let channel = bench.open_channel("r");
+    let sizes: Vec<_> = drained(&channel)
+        .iter()
+        .map(|batch| batch.publishes.len())
+        .collect();
+    assert_eq!(sizes, [crate::limits::BATCH_PUBLISHES_MAX, 1]);
+}
