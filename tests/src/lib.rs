@@ -2,6 +2,8 @@
 //!
 //! | file | what it gives |
 //! |---|---|
+//! | `history` | what clients, brokers and the world did, as one list of events |
+//! | `checkers` | which promises such a history breaks |
 //! | `binary` | the path of the `antiphon` binary, built if need be |
 //! | `broker` | a broker in its own process: start, kill, stop |
 //! | `port` | a port that no outgoing connection takes meanwhile |
@@ -13,7 +15,9 @@
 pub mod binary;
 pub mod broker;
 pub mod chat;
+pub mod checkers;
 pub mod command;
+pub mod history;
 pub mod kill_replay;
 pub mod port;
 pub mod world;
