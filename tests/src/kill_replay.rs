@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use crate::broker::BrokerProcess;
 use crate::chat::Chat;
-use crate::port;
+use crate::port::Reserved;
 
 /// The replay says something at least this often while the broker lives; longer silence is a hang.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -103,7 +103,8 @@ pub fn run(plan: &Plan, home: &Path) -> io::Result<Report> {
     let file = copied(&plan.file, home)?;
     let expected = Chat::open(&file)?;
     let data = home.join("data");
-    let listen = port::restartable()?;
+    let port = Reserved::new()?;
+    let listen = port.address();
     let broker = BrokerProcess::start(&plan.binary, &data, listen, &plan.serve_args)?;
     let mut replay = Replay::start(plan, &file, listen)?;
     let mut world = World {

@@ -6,7 +6,7 @@
 //! | `checkers` | which promises such a history breaks |
 //! | `binary` | the path of the `antiphon` binary, built if need be |
 //! | `broker` | a broker in its own process: start, kill, stop |
-//! | `port` | a port that no outgoing connection takes meanwhile |
+//! | `port` | a port that nobody takes while its broker is down |
 //! | `command` | the `antiphon` command, run to its end |
 //! | `chat` | a chat file by rooms, and how two of them differ |
 //! | `world` | broker, command and folder, for one test |

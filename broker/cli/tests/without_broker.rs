@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::sync::LazyLock;
 
 use antiphon_tests::command::Antiphon;
-use antiphon_tests::port;
+use antiphon_tests::port::Reserved;
 
+/// Talks to a port on which nobody listens: it is reserved below.
 fn antiphon() -> Antiphon {
-    Antiphon::new(env!("CARGO_BIN_EXE_antiphon"), port::restartable().unwrap())
+    static NOBODY: LazyLock<Reserved> = LazyLock::new(|| Reserved::new().unwrap());
+    Antiphon::new(env!("CARGO_BIN_EXE_antiphon"), NOBODY.address())
 }
 
 #[test]
