@@ -247,8 +247,7 @@ impl Core {
     }
 
     /// A lane that refused has room again.
-    pub fn lane_open(&mut self, to: CoreId, now: Now) {
-        let _ = now;
+    pub fn lane_open(&mut self, to: CoreId, _now: Now) {
         self.lanes.opened(to);
     }
 
@@ -275,13 +274,12 @@ impl Core {
         self.edge.set_now(now);
         self.edge.begin_turn();
         self.collect();
-        let mut budget = self.deliver_local(LOCAL_MESSAGES_PER_TURN, now);
+        let budget = self.deliver_local(LOCAL_MESSAGES_PER_TURN, now);
         let home_has_more = self.home.turn(now);
         self.collect();
-        budget = self.deliver_local(budget, now);
+        let _ = self.deliver_local(budget, now);
         let edge_has_more = self.edge.end_turn();
         self.collect();
-        let _ = budget;
         home_has_more || edge_has_more || self.lanes.has_local()
     }
 
