@@ -167,3 +167,16 @@ fn every_limit_has_the_value_of_the_document() {
     ];
     assert_eq!(written, known);
 }
+
+/// Offsets 16 to 21 of HELLO are alike in every version; a later one may have a shorter fixed part.
+#[test]
+fn a_hello_of_another_version_is_told_the_version_whatever_else_it_says() {
+    let mut frame = vec![8, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    frame.extend_from_slice(b"ANTP");
+    frame.extend_from_slice(&[2, 3, 0, 0]);
+    let raw = antiphon_protocol::next_frame(&frame, 8_192)
+        .unwrap()
+        .unwrap();
+    let error = antiphon_protocol::Hello::decode(raw).unwrap_err();
+    assert_eq!(error.code(), antiphon_protocol::Code::VERSION);
+}

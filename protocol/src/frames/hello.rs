@@ -67,8 +67,7 @@ impl<'a> Hello<'a> {
     /// Highest version that both sides speak, if any.
     #[must_use]
     pub fn version(&self) -> Option<u8> {
-        let version = self.version_max.min(VERSION_MAX);
-        (version >= self.version_min.max(VERSION_MIN)).then_some(version)
+        common_version(self.version_min, self.version_max)
     }
 
     /// Reads a HELLO of which at least one version is served here.
@@ -77,10 +76,9 @@ impl<'a> Hello<'a> {
     /// [`DecodeError`] naming what is wrong.
     pub fn decode(frame: RawFrame<'a>) -> Result<Self, DecodeError> {
         frame.expect_request(Kind::Hello)?;
+        check_versions(frame.body())?;
         let (mut fixed, mut parts) = Fields::fixed::<FIXED_BYTES>(frame.body())?;
-        if fixed.u32()? != MAGIC {
-            return Err(DecodeError::BadValue("magic"));
-        }
+        let _magic = fixed.u32()?;
         let (version_min, version_max) = (fixed.u8()?, fixed.u8()?);
         let (auth, user_len) = (fixed.u8()?, fixed.u8()?);
         let mut hello = Hello {
@@ -109,13 +107,6 @@ impl<'a> Hello<'a> {
     }
 
     fn check_numbers(&self, auth: u8) -> Result<(), DecodeError> {
-        if self.version_min == 0 || self.version_min > self.version_max {
-            return Err(DecodeError::BadValue("version"));
-        }
-        // Versions before all else that may differ between them: the answer must be VERSION.
-        if self.version().is_none() {
-            return Err(DecodeError::Version);
-        }
         if auth > AUTH_LAST {
             return Err(DecodeError::BadValue("auth"));
         }
@@ -147,6 +138,27 @@ impl<'a> Hello<'a> {
         }
         writer.finish();
     }
+}
+
+/// Checks what is alike in the HELLO of every version. Before all else, even the length of the fixed part, may differ: the answer must be VERSION.
+fn check_versions(body: &[u8]) -> Result<(), DecodeError> {
+    let mut start = Fields::new(body);
+    if start.u32()? != MAGIC {
+        return Err(DecodeError::BadValue("magic"));
+    }
+    let (version_min, version_max) = (start.u8()?, start.u8()?);
+    if version_min == 0 || version_min > version_max {
+        return Err(DecodeError::BadValue("version"));
+    }
+    match common_version(version_min, version_max) {
+        Some(_) => Ok(()),
+        None => Err(DecodeError::Version),
+    }
+}
+
+fn common_version(version_min: u8, version_max: u8) -> Option<u8> {
+    let version = version_max.min(VERSION_MAX);
+    (version >= version_min.max(VERSION_MIN)).then_some(version)
 }
 
 fn check_client(value: &[u8]) -> Result<&str, DecodeError> {
