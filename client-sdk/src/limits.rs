@@ -81,3 +81,6 @@ pub(crate) const PUBLISH_FIXED_BYTES: u64 = 48;
 
 /// Stack of the driver's thread: its calls are shallow, and a program may hold a thousand clients.
 pub(crate) const THREAD_STACK_BYTES: usize = 512 * 1024;
+
+/// Brokers in a row that may send a client elsewhere without greeting it before it waits.
+pub(crate) const MOVES: u32 = 4;

@@ -5,7 +5,7 @@ use std::io;
 use antiphon_protocol::{Device, Goaway, GoawayClass, Hello, Producer, Welcome};
 
 use crate::error::{ClientError, SubscribeError, Violation};
-use crate::limits::{PRODUCER_AGE_MAX, STABLE_MS, VIOLATIONS};
+use crate::limits::{MOVES, PRODUCER_AGE_MAX, STABLE_MS, VIOLATIONS};
 use crate::session::input::Mono;
 use crate::session::jitter::millis;
 use crate::session::output::{Event, Output, Welcomed};
@@ -76,6 +76,7 @@ impl Session {
         self.outbox.adopt(welcome.producer);
         self.greeting.device = welcome.device;
         self.opening = Opening::Done;
+        self.moves = 0;
         let is_new = ours != Some(welcome.producer);
         let mut open = Open::new(welcome, self.renew_at(welcome, is_new, now), now);
         open.requests
@@ -136,9 +137,25 @@ impl Session {
             GoawayClass::Terminal => self.end(error, now),
             GoawayClass::Move => {
                 self.endpoints.redirect(goaway.endpoints);
-                self.lose(error, goaway.retry_after_ms.into(), now);
+                self.move_on(error, goaway.retry_after_ms.into(), now);
             }
             GoawayClass::Retry => self.lose(error, goaway.retry_after_ms.into(), now),
+        }
+    }
+
+    /// The broker sent us elsewhere. Without a greeting in between only so often at once: two brokers may mean each other.
+    fn move_on(&mut self, reason: ClientError, retry_after_ms: u64, now: Mono) {
+        if !matches!(self.state, State::AwaitWelcome { .. }) {
+            self.lose(reason, retry_after_ms, now);
+            return;
+        }
+        self.drop_connection(now);
+        self.moves += 1;
+        if self.moves <= MOVES && retry_after_ms == 0 {
+            self.tell(Event::ConnectionFailed(reason));
+            self.connect();
+        } else {
+            self.round_failed(reason, retry_after_ms, now);
         }
     }
 
@@ -184,6 +201,11 @@ impl Session {
             self.connect();
             return;
         }
+        self.round_failed(reason, retry_after_ms, now);
+    }
+
+    /// No address does at the moment: another round later, or the end if nobody wants to wait for it.
+    fn round_failed(&mut self, reason: ClientError, retry_after_ms: u64, now: Mono) {
         if let Opening::Patient { deadline_ms, since } = self.opening
             && now.since(since.unwrap_or(now)) >= deadline_ms
         {

@@ -49,6 +49,8 @@ pub(crate) struct Session {
     opening: Opening,
     /// Rounds of attempts in a row that came to nothing.
     failures: u32,
+    /// Brokers in a row that sent us elsewhere instead of greeting.
+    moves: u32,
     /// Connections in a row that ended because the broker broke the protocol.
     violations: u32,
     jitter: Jitter,
@@ -122,6 +124,7 @@ impl Session {
                 since: None,
             },
             failures: 0,
+            moves: 0,
             violations: 0,
             jitter: Jitter::new(seed, options.backoff),
             outbox: Outbox::new(options.producer, last.into_iter()),

@@ -165,6 +165,21 @@ fn goaway_move_goes_where_it_is_told_and_else_to_the_next_address() {
 }
 
 #[test]
+fn a_move_instead_of_a_greeting_is_followed_but_not_for_ever() {
+    let mut desk = Desk::new(&options());
+    let elsewhere = Goaway {
+        endpoints: Some("c:1,d:1"),
+        ..Goaway::new(Code::MOVED, GoawayClass::Move, "")
+    };
+    for _ in 0..5 {
+        desk.input(Input::Connected);
+        desk.goaway(&elsewhere);
+    }
+    assert_eq!(desk.connects, ["a:1", "c:1", "c:1", "c:1", "c:1"]);
+    assert!(matches!(desk.events().last(), Some(Event::Closed { .. })));
+}
+
+#[test]
 fn goaway_terminal_is_the_end() {
     let mut desk = Desk::open(&options(), 5);
     desk.publish(1, "x");
