@@ -37,6 +37,8 @@ impl Random {
 pub(crate) struct Connection {
     pub(crate) out: Vec<u8>,
     pub(crate) is_closing: bool,
+    /// Answers to publishes, not sent yet.
+    pub(crate) answers: Vec<Vec<u8>>,
     assembler: Assembler,
     session: Option<(String, Producer)>,
     /// Next record of each subscribed room.
@@ -253,6 +255,17 @@ impl Connection {
                 return;
             }
             from = to;
+        }
+    }
+
+    /// Queues answers to publishes, in any order if some are kept back.
+    pub(crate) fn answer(&mut self, random: &mut Random, keep_back: u64) {
+        for answer in std::mem::take(&mut self.answers) {
+            if random.percent(keep_back) {
+                self.answers.push(answer);
+            } else {
+                self.out.extend(answer);
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) expire: u64,
     /// A SUBSCRIBE or FETCH is refused for now.
     pub(crate) refuse_requests: u64,
+    /// The answer to a publish is kept back, so that later ones overtake it.
+    pub(crate) keep_back: u64,
     /// What waits of a lost connection is dropped instead of admitted later.
     pub(crate) drop_pipe: u64,
 }
@@ -110,6 +112,7 @@ impl Broker {
     pub(crate) fn send(&mut self, connection: u64) -> Option<Vec<u8>> {
         let state = self.connections.get_mut(&connection)?;
         state.fan_out(&self.rooms);
+        state.answer(&mut self.random, self.faults.keep_back);
         let bytes = std::mem::take(&mut state.out);
         if bytes.is_empty() && state.is_closing {
             self.connections.remove(&connection);
@@ -213,8 +216,10 @@ impl Broker {
                 };
                 if let Some(connection) = self.connections.get_mut(&waiting.connection) {
                     let mut builder = PubackBuilder::default();
-                    builder.push(&entry, &mut connection.out);
-                    builder.finish(&mut connection.out);
+                    let mut answer = Vec::new();
+                    builder.push(&entry, &mut answer);
+                    builder.finish(&mut answer);
+                    connection.answers.push(answer);
                 }
             }
         }
@@ -224,12 +229,14 @@ impl Broker {
     fn refuse(&mut self, waiting: &Waiting, code: Code, hint: u64) {
         let retry_after_ms = if code == Code::LIMIT { 20 } else { 0 };
         if let Some(connection) = self.connections.get_mut(&waiting.connection) {
+            let mut answer = Vec::new();
             ErrorFrame {
                 retry_after_ms,
                 hint,
                 ..ErrorFrame::new(code)
             }
-            .encode(waiting.id, &mut connection.out);
+            .encode(waiting.id, &mut answer);
+            connection.answers.push(answer);
         }
     }
 }

@@ -31,6 +31,9 @@ pub(crate) struct Entry {
     pub(crate) attempt: Attempt,
     /// An attempt was lost unanswered with its connection: it may take effect, or have taken it.
     pub(crate) is_doubtful: bool,
+    /// The first number without an answer when the attempt was sent: the broker knew all below. Answers come in any order, so
+    /// what was acked since says nothing about an older answer.
+    pub(crate) first_unacked: ProducerSeq,
     /// Refusals in a row, so that a broker that always refuses is not asked at full speed.
     pub(crate) refusals: u32,
     /// The last refusal for now: what to say if nobody wants to wait any longer.
@@ -68,6 +71,7 @@ impl Entry {
             number,
             attempt: Attempt::Waiting,
             is_doubtful: false,
+            first_unacked: number,
             refusals: 0,
             refusal: None,
             held_bytes,

@@ -195,7 +195,9 @@ impl Outbox {
             let Some(place) = stream.next_waiting(end) else {
                 continue;
             };
+            let first_unacked = stream.entries[0].number;
             stream.entries[place].attempt = Attempt::InFlight;
+            stream.entries[place].first_unacked = first_unacked;
             stream.cursor = place + 1;
             self.in_flight += 1;
             self.queue(room);

@@ -96,20 +96,16 @@ impl Outbox {
         context: &mut Context<'_>,
     ) {
         let stream = &self.streams[room];
-        let first = stream
-            .entries
-            .front()
-            .map_or(stream.next, |entry| entry.number);
-        let expected = match stream.block {
-            Block::Open => first,
-            Block::Hole(number) => number.min(first),
-            Block::Spent { from, .. } if stream.entries[place].number >= from => return,
-            Block::Spent { .. } => first,
-        };
-        if last.next() < expected {
+        let entry = &stream.entries[place];
+        if let Block::Spent { from, .. } = stream.block
+            && entry.number >= from
+        {
+            return;
+        }
+        if last.next() < entry.first_unacked {
             self.on_forgotten(room, last, context);
         } else if place == 0 && matches!(stream.block, Block::Open)
-            || stream.entries[place].refusals > QUICK_REFUSALS
+            || entry.refusals > QUICK_REFUSALS
         {
             self.hold(room, place, rejection, context);
         }
@@ -142,8 +138,9 @@ impl Outbox {
         match self.choice {
             ProducerChoice::Automatic => {
                 self.clear_doubt(room, place);
-                let is_doubtful = self.doubts_are_unknown(room, place, Doubt::Refused, context);
-                self.spend(room, number, is_doubtful);
+                self.doubts_are_unknown(room, place, Doubt::Refused, context);
+                // The number is filled, so that those in flight behind it may take effect.
+                self.spend(room, number, true);
             }
             ProducerChoice::Keep | ProducerChoice::Named(_) => {
                 self.finish(

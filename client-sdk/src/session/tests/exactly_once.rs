@@ -276,6 +276,38 @@ fn a_broker_that_forgot_what_it_acked_is_told_apart() {
 }
 
 #[test]
+fn an_old_answer_that_was_overtaken_is_not_taken_for_a_broker_that_forgot() {
+    let mut desk = Desk::open(&options(), 5);
+    (1..=3).for_each(|ticket| desk.publish(ticket, "x"));
+    desk.sent();
+    desk.refuse(1, Code::LIMIT, 0);
+    desk.refuse(2, Code::OUT_OF_ORDER, 0);
+    desk.pass(10);
+    assert_eq!(desk.sent(), ["PUBLISH lobby 5#1 x", "PUBLISH lobby 5#2 x"]);
+    desk.ack(1, 1, 1);
+    // The answer to the first attempt of 3, from when number 1 was still refused.
+    desk.refuse(3, Code::OUT_OF_ORDER, 0);
+    assert_eq!(desk.sent(), ["PUBLISH lobby 5#3 x"]);
+    desk.reconnect(5);
+    assert_eq!(desk.sent(), ["PUBLISH lobby 5#2 x", "PUBLISH lobby 5#3 x"]);
+}
+
+#[test]
+fn a_number_that_somebody_else_filled_leaves_those_in_flight_behind_it_in_doubt() {
+    let mut desk = Desk::open(&options(), 5);
+    desk.publish(1, "a");
+    desk.publish(2, "b");
+    desk.sent();
+    desk.refuse(1, Code::PRODUCER_CONFLICT, 0);
+    assert_eq!(desk.reconnect(6), "HELLO ann producer 0 device 7");
+    assert_eq!(desk.sent(), ["PUBLISH lobby 6#1 a"]);
+    assert_eq!(
+        outcomes(&mut desk),
+        [(2, Err(PublishError::Unknown(Doubt::Refused)))]
+    );
+}
+
+#[test]
 fn a_message_given_up_before_it_was_sent_is_taken_back_and_those_behind_move_up() {
     let mut desk = Desk::open(&options(), 5);
     desk.input(Input::Disconnected);

@@ -137,7 +137,7 @@ proptest! {
 
     #[test]
     fn a_lossy_network_loses_and_doubles_nothing(seed: u64, drop_pipe in 0_u64..60) {
-        let faults = Faults { drop_pipe, ..Faults::default() };
+        let faults = Faults { drop_pipe, keep_back: 20, ..Faults::default() };
         let network = NetworkFaults { drop_connection: 3, refuse_connection: 20 };
         let world = run(seed, 400, &options(), faults, network);
         check_outcomes(&world);
@@ -152,7 +152,7 @@ proptest! {
 
     #[test]
     fn refusals_for_now_end_in_receipts(seed: u64, refuse in 0_u64..40) {
-        let faults = Faults { refuse, refuse_requests: 20, drop_pipe: 20, ..Faults::default() };
+        let faults = Faults { refuse, refuse_requests: 20, drop_pipe: 20, keep_back: 30, ..Faults::default() };
         let network = NetworkFaults { drop_connection: 2, refuse_connection: 10 };
         let world = run(seed, 300, &options(), faults, network);
         check_outcomes(&world);
@@ -164,7 +164,7 @@ proptest! {
     fn refusals_for_good_and_expired_producers_double_nothing(
         seed: u64, refuse in 0_u64..20, refuse_for_good in 0_u64..20, expire in 0_u64..4,
     ) {
-        let faults = Faults { refuse, refuse_for_good, expire, refuse_requests: 5, drop_pipe: 20 };
+        let faults = Faults { refuse, refuse_for_good, expire, refuse_requests: 5, drop_pipe: 20, keep_back: 30 };
         let network = NetworkFaults { drop_connection: 2, refuse_connection: 10 };
         let world = run(seed, 300, &options(), faults, network);
         check_outcomes(&world);
@@ -176,7 +176,7 @@ proptest! {
     fn a_kept_producer_doubles_nothing_either(
         seed: u64, refuse in 0_u64..20, refuse_for_good in 0_u64..20,
     ) {
-        let faults = Faults { refuse, refuse_for_good, drop_pipe: 20, ..Faults::default() };
+        let faults = Faults { refuse, refuse_for_good, drop_pipe: 20, keep_back: 30, ..Faults::default() };
         let network = NetworkFaults { drop_connection: 2, refuse_connection: 10 };
         let world = run(seed, 300, &options().keep_producer(), faults, network);
         check_outcomes(&world);
