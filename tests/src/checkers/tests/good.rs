@@ -1,0 +1,110 @@
+//! Good histories, and that no checker says a word about them.
+
+use crate::checkers::check_all;
+use crate::checkers::tests::scene::{Fate, Scene};
+use crate::history::{Client, History, Link, Range, Room, Seq, Start, read, write};
+
+const ANN: Client = Client(1);
+const BOB: Client = Client(2);
+const LOBBY: Room = Room(1);
+
+/// One node, Ann and Bob in the lobby; the history into which anomalies are planted.
+///
+/// Lobby: 1 Ann/1, 2 Bob/1, 3 Ann/2, 4 Bob/2, a restart, 5 Ann/3 (acked late, as a duplicate), 6 Bob/3, 7 Ann/4, and
+/// after healing 8 Ann/5, 9 Bob/4.
+pub(super) fn scripted() -> History {
+    let mut scene = Scene::new(1, 2);
+    scene.subscribe(BOB, LOBBY, Start::Live);
+    scene.publish(ANN, LOBBY, Fate::Acked);
+    scene.publish(BOB, LOBBY, Fate::Acked);
+    scene.publish(ANN, LOBBY, Fate::Refused);
+    scene.publish(ANN, LOBBY, Fate::Acked);
+    scene.fetch(ANN, LOBBY, Range::Latest, 2);
+    scene.publish(BOB, LOBBY, Fate::Acked);
+    scene.publish(ANN, LOBBY, Fate::AckLost);
+    scene.restart();
+    scene.publish(ANN, LOBBY, Fate::Acked);
+    scene.publish(BOB, LOBBY, Fate::RequestLost);
+    scene.publish(BOB, LOBBY, Fate::Acked);
+    scene.publish(ANN, LOBBY, Fate::Acked);
+    scene.subscribe(ANN, LOBBY, Start::Last(3));
+    scene.fetch(ANN, LOBBY, Range::After(Seq(2)), 3);
+    scene.fetch(BOB, LOBBY, Range::Before(Seq(6)), 9);
+    scene.fetch(BOB, Room(9), Range::Latest, 1);
+    scene.finish()
+}
+
+/// A small generator of numbers, the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+fn generated(seed: u64, steps: u64) -> History {
+    let mut dice = Dice(seed);
+    let mut scene = Scene::new(1 + 2 * (seed % 2) as u32, 4);
+    for _ in 0..steps {
+        let client = Client(1 + dice.below(4) as u32);
+        let room = Room(1 + dice.below(3) as u32);
+        let any = Seq(dice.below(12));
+        match dice.below(40) {
+            0 => scene.restart(),
+            1..=3 => scene.unsubscribe(client, room),
+            4 => scene.subscribe(client, room, Start::Last(any.0)),
+            5 | 6 => scene.subscribe(client, room, Start::Live),
+            7 => {
+                let (seq, link) = (Seq(0), Link(0));
+                scene.subscribe(client, room, Start::After { seq, link });
+            }
+            8 => scene.fetch(client, room, Range::Latest, 3),
+            9 => scene.fetch(client, room, Range::Before(any), 3),
+            10 => scene.fetch(client, room, Range::After(any), 3),
+            11 | 12 => scene.publish(client, room, Fate::AckLost),
+            13 => scene.publish(client, room, Fate::RequestLost),
+            14 => scene.publish(client, room, Fate::Refused),
+            _ => scene.publish(client, room, Fate::Acked),
+        }
+    }
+    scene.finish()
+}
+
+#[test]
+fn the_scripted_history_is_good_and_speaks_of_every_promise() {
+    let report = check_all(&scripted());
+    assert!(report.is_good(), "{report}");
+    assert_eq!(report.silent(), []);
+}
+
+#[test]
+fn generated_histories_are_good() {
+    for seed in 0..200 {
+        let report = check_all(&generated(seed, 300));
+        assert!(report.is_good(), "seed {seed}\n{report}");
+    }
+}
+
+#[test]
+fn a_history_is_the_same_after_it_was_written_and_read() {
+    for seed in 0..4 {
+        let history = generated(seed, 100);
+        let mut lines = Vec::new();
+        write(&history, &mut lines).unwrap();
+        assert_eq!(read(lines.as_slice()).unwrap(), history);
+    }
+}
+
+#[test]
+fn an_empty_history_breaks_nothing_and_shows_nothing() {
+    let mut history = scripted();
+    history.events.clear();
+    let report = check_all(&history);
+    assert!(report.is_good());
+    assert_eq!(report.silent().len(), report.checks.len());
+}

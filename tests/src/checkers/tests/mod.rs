@@ -1,0 +1,4 @@
+//! Each checker proves itself: silent on good histories.
+
+mod good;
+mod scene;
