@@ -25,7 +25,7 @@ use clap::Args;
 
 use crate::chat_line::ChatLine;
 use crate::commands::replay::pace::Pace;
-use crate::commands::replay::pool::{Door, Pool};
+use crate::commands::replay::pool::Pool;
 use crate::commands::replay::report::Report;
 use crate::commands::replay::schedule::{RoomKey, Schedule, UserKey};
 use crate::commands::replay::source::{Lines, survey};
@@ -171,24 +171,49 @@ impl Run<'_> {
 
     /// Publishes what may go now.
     fn send(&mut self) -> Result<bool, Failure> {
-        let mut has_sent = false;
+        let mut has_sent = self.send_to_open()?;
         while let Some(user) = self.schedule.next_user() {
-            if let Door::Closed = self.pool.admit(user, self.schedule.user_name(user))? {
+            if !self.pool.admit(user, self.schedule.user_name(user))? {
                 break;
             }
-            let Some(due) = self.schedule.poll() else {
-                break;
-            };
-            let room = due.room;
-            let pending = self.pool.publish(due, self.schedule.room_name(room))?;
-            self.flights.push_back(Flight {
-                user,
-                room,
-                pending,
-            });
+            self.publish_next()?;
             has_sent = true;
         }
         Ok(has_sent)
+    }
+
+    /// Users whose connection is open go first: when connections are few, each is used as much as it can be before it is closed
+    /// for another user. Those may wait until the window is full of their lines; then nothing else is left, and they go.
+    fn send_to_open(&mut self) -> Result<bool, Failure> {
+        let mut has_sent = false;
+        let mut rooms = self.schedule.ready_rooms();
+        while rooms > 0 {
+            let Some(user) = self.schedule.next_user() else {
+                break;
+            };
+            if self.pool.is_open(user) {
+                self.publish_next()?;
+                has_sent = true;
+            } else {
+                self.schedule.postpone();
+                rooms -= 1;
+            }
+        }
+        Ok(has_sent)
+    }
+
+    fn publish_next(&mut self) -> Result<(), Failure> {
+        let Some(due) = self.schedule.poll() else {
+            return Ok(());
+        };
+        let (user, room) = (due.user, due.room);
+        let pending = self.pool.publish(due, self.schedule.room_name(room))?;
+        self.flights.push_back(Flight {
+            user,
+            room,
+            pending,
+        });
+        Ok(())
     }
 
     /// Takes the acks that have come.

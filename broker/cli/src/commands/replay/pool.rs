@@ -43,13 +43,6 @@ struct Connection {
     told: Losses,
 }
 
-/// Whether a user can publish now.
-pub(crate) enum Door {
-    Open,
-    /// Every connection has unacked publishes, or the broker is not there at the moment.
-    Closed,
-}
-
 /// Connections that were lost, and what was unacked on them at that moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Losses {
@@ -76,17 +69,23 @@ impl<'a> Pool<'a> {
         }
     }
 
-    /// Opens the user's connection unless it is open.
-    pub(crate) fn admit(&mut self, user: UserKey, name: &str) -> Result<Door, Failure> {
+    /// Whether the user can publish without a connection being opened.
+    pub(crate) fn is_open(&self, user: UserKey) -> bool {
+        self.open.contains_key(&user)
+    }
+
+    /// Opens the user's connection unless it is open. `false`, not now: every connection has unacked publishes, or the broker is
+    /// not there at the moment.
+    pub(crate) fn admit(&mut self, user: UserKey, name: &str) -> Result<bool, Failure> {
         if self.open.contains_key(&user) {
-            return Ok(Door::Open);
+            return Ok(true);
         }
         if self
             .retry_at
             .is_some_and(|retry_at| Instant::now() < retry_at)
             || !self.make_room()
         {
-            return Ok(Door::Closed);
+            return Ok(false);
         }
         let options = self
             .target
@@ -114,7 +113,7 @@ impl<'a> Pool<'a> {
                 told: Losses::default(),
             },
         );
-        Ok(Door::Open)
+        Ok(true)
     }
 
     /// Publishes a line of an admitted user.
@@ -189,7 +188,7 @@ impl<'a> Pool<'a> {
     }
 
     /// A broker that was there may be restarting: it is waited for. One that never was is told at once.
-    fn not_reached(&mut self, error: &ClientError) -> Result<Door, Failure> {
+    fn not_reached(&mut self, error: &ClientError) -> Result<bool, Failure> {
         let is_expired = matches!(error, ClientError::ProducerRefused)
             || matches!(error, ClientError::Goaway { code, .. } if *code == Code::PRODUCER_EXPIRED);
         if is_expired {
@@ -199,7 +198,7 @@ impl<'a> Pool<'a> {
             return Err(self.target.failure(error));
         }
         self.retry_at = Some(Instant::now() + REPLAY_RETRY);
-        Ok(Door::Closed)
+        Ok(false)
     }
 }
 

@@ -82,6 +82,18 @@ impl Schedule {
         queue.waiting.front().map(|due| due.user)
     }
 
+    /// How many rooms have a line that may go now.
+    pub(crate) fn ready_rooms(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Lets the other ready rooms go first.
+    pub(crate) fn postpone(&mut self) {
+        if let Some(room) = self.ready.pop_front() {
+            self.ready.push_back(room);
+        }
+    }
+
     /// The next line to publish. It counts as unacked from now on.
     pub(crate) fn poll(&mut self) -> Option<Due> {
         let room = self.ready.pop_front()?;
@@ -270,6 +282,16 @@ mod tests {
             expected.map(|(room, user, number)| (room.to_string(), user.to_string(), number))
         );
         assert_eq!(schedule.open_lines(), 0);
+    }
+
+    #[test]
+    fn a_postponed_room_comes_after_the_others_and_loses_nothing() {
+        let mut schedule = schedule(&[("r", "ann", "1"), ("r", "ann", "2"), ("s", "bob", "3")]);
+        assert_eq!(schedule.ready_rooms(), 2);
+        schedule.postpone();
+        assert_eq!(texts(&drain(&mut schedule)), ["3", "1", "2"]);
+        schedule.postpone();
+        assert_eq!(schedule.ready_rooms(), 0);
     }
 
     #[test]
