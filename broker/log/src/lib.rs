@@ -28,6 +28,7 @@ mod item;
 mod layout;
 pub mod limits;
 mod little_endian;
+mod loaded;
 mod log;
 mod maker;
 mod open;

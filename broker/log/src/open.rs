@@ -4,13 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::active::ActiveSegment;
-use crate::chain::{Chain, LastSegment, read_chain};
+use crate::chain::{Chain, read_chain};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint_files::{CHECKPOINT_FOLDER, CheckpointFiles, read_checkpoint};
 use crate::disk_trait::Disk;
 use crate::error::LogError;
 use crate::group::GroupState;
 use crate::ids::{GroupId, LogPosition};
+use crate::loaded::LastSegment;
 use crate::log::{Ahead, Log, begin_segment};
 use crate::maker::{PreparedSegment, make_segment};
 use crate::queue::Queue;

@@ -88,6 +88,22 @@ fn a_blank_segment_is_used_by_the_next_life_and_left_overs_are_removed() {
 }
 
 #[test]
+fn a_segment_whose_name_only_looked_durable_is_made_durable_before_it_is_used() {
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings(8 * 1024));
+    // Create, reserve, zeros, header, sync, rename; the directory sync is never done.
+    disk.crash_at(disk.calls() + 7);
+    assert!(log.prepare_segment().is_err());
+    let disk = disk.kill();
+    let (mut log, ..) = open(&disk, settings(8 * 1024));
+    assert_eq!(log.prepare_segment(), Ok(false), "it is there");
+    fill(&mut log, 1..=6);
+    assert_eq!(log.active_segment(), SegmentId(2));
+    let (.., found) = open(&disk.lose_power(Survival::Lost), settings(8 * 1024));
+    assert_eq!(found.groups[&GroupId(1)].entries().len(), 6);
+}
+
+#[test]
 fn the_newest_usable_checkpoint_is_taken_and_two_are_kept() {
     let disk = FaultDisk::new();
     let (mut log, ..) = open(&disk, settings(8 * 1024));

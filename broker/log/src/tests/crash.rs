@@ -2,13 +2,15 @@
 //! and what is read afterwards is a prefix that holds everything that was reported durable.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::script::{Released, Script};
-use super::{open, settings};
-use crate::ids::GroupId;
+use super::{append, entry, open, settings};
+use crate::ids::{GroupId, LogPosition, SegmentId};
 use crate::log::Log;
-use crate::recover::{GroupRecovery, Outcome, Recovery};
+use crate::recover::{Finding, GroupRecovery, Outcome, Recovery};
+use crate::segment::segment_name;
 use crate::settings::LogSettings;
 use crate::testing::{CollectedGroup, Collector, FaultDisk, Random, Survival};
 
@@ -149,7 +151,7 @@ fn without_mark_slots_the_same_holds() {
 #[test]
 fn a_log_that_lives_on_after_crashes_never_brings_anything_back() {
     let settings = settings(SEGMENT_BYTES);
-    for seed in 0..80 {
+    for seed in 0..200 {
         let mut random = Random::new(seed);
         let mut disk = FaultDisk::new();
         let (mut script, mut released) = (Script::default(), Released::new());
@@ -171,6 +173,48 @@ fn a_log_that_lives_on_after_crashes_never_brings_anything_back() {
             disk = images(&disk, draw).swap_remove(random.below(6) as usize).1;
         }
     }
+}
+
+/// Sectors of one unsynced write persist in any order: its second block may be there without its first.
+#[test]
+fn what_stands_behind_a_tear_never_comes_back() {
+    let settings = settings(64 * 1024);
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings);
+    log.submit(append(1, 1, 0, vec![entry(1, 1, &[1; 464])]));
+    let torn = log.flush().expect("the disk works").sync_end.offset() as usize;
+    log.submit(append(
+        1,
+        2,
+        0,
+        vec![entry(2, 1, &[2; 464]), entry(3, 1, &[3; 464])],
+    ));
+    disk.crash_at(disk.calls() + 3);
+    assert!(
+        log.flush().is_err(),
+        "the power goes in the middle of the sync"
+    );
+    let disk = disk.lose_power(Survival::Kept);
+    disk.rot(&segment_name(SegmentId(1)), |bytes| {
+        bytes[torn..torn + 512].fill(0)
+    });
+
+    let (mut log, recovery, found) = open(&disk, settings);
+    assert_eq!(recovery.outcome, Outcome::Unclean);
+    assert_eq!(
+        recovery.findings,
+        [Finding::Torn {
+            at: LogPosition::new(SegmentId(1), torn as u32)
+        }]
+    );
+    assert_eq!(found.groups[&GroupId(1)].entries().len(), 1);
+    log.submit(append(1, 1, 0, vec![entry(2, 2, &[4; 464])]));
+    log.flush().expect("the disk works");
+    let (.., found) = open(&disk.kill(), settings);
+    assert_eq!(
+        found.groups[&GroupId(1)].entries(),
+        [entry(1, 1, &[1; 464]), entry(2, 2, &[4; 464])]
+    );
 }
 
 #[test]

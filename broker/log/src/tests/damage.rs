@@ -1,197 +1,20 @@
-//! Rot: each byte of a segment, tails cut and zeroed, bad sectors, files gone. Never wrong bytes, never a silent cut
-//! below a mark.
+//! Rot: ranges, bad sectors, first blocks, files gone. Whoever lost something says so, and nobody else.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{append, entry, open, settings, vote};
-use crate::entry::Entry;
-use crate::ids::{GroupId, Index, LogPosition, SegmentId};
-use crate::layout::{SegmentFile, lay_out};
-use crate::limits::SEGMENT_HEADER_BYTES;
+use super::sample::{SEGMENT_BYTES, assert_told, damage, missing, sample_disk};
+use super::{DIRECTORY, append, entry, open, settings};
+use crate::block::{BlockSeed, decode_block};
+use crate::disk_trait::Disk;
+use crate::error::LogError;
+use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
 use crate::log::Log;
-use crate::recover::{Finding, Findings, GroupDamage, Outcome};
-use crate::scan::{Accepted, Scan};
-use crate::segment::{MarkSlots, SegmentHeader, segment_name};
+use crate::recover::{Finding, GroupDamage, Outcome};
+use crate::segment::{SegmentHeader, segment_name};
 use crate::settings::LogSettings;
-use crate::testing::{Collector, FaultDisk, Random, Survival};
-use crate::{BlockSeed, block::decode_block};
-
-const SEGMENT_BYTES: u32 = 64 * 1024;
-
-/// A log of one segment with some dozens of blocks, and what is in it.
-struct Sample {
-    bytes: Vec<u8>,
-    groups: BTreeMap<GroupId, Vec<Entry>>,
-    /// The end of all flushes but the last one: the newest mark tells it.
-    marked: LogPosition,
-    end: LogPosition,
-}
-
-fn sample_disk() -> (FaultDisk, Sample) {
-    let disk = FaultDisk::new();
-    let (mut log, ..) = open(&disk, settings(SEGMENT_BYTES));
-    let mut random = Random::new(5);
-    let mut groups: BTreeMap<GroupId, Vec<Entry>> = BTreeMap::new();
-    let mut marked = LogPosition::ZERO;
-    let mut ready = 0;
-    while log.sync_end().offset() < SEGMENT_HEADER_BYTES + 14 * 1_024 {
-        marked = log.sync_end();
-        for group in 1..=3 {
-            ready += 1;
-            if random.one_in(20) {
-                log.submit(vote(group, ready, 1, 1, 0));
-                ready += 1;
-            }
-            let entries = groups.entry(GroupId(group)).or_default();
-            let payload = vec![random.next_u64() as u8; 100 + random.below(500) as usize];
-            let new = entry(entries.len() as u64 + 1, 1, &payload);
-            log.submit(append(
-                group,
-                ready,
-                entries.len() as u64,
-                vec![new.clone()],
-            ));
-            entries.push(new);
-        }
-        log.flush().expect("the disk works");
-    }
-    let end = log.sync_end();
-    let bytes = disk.content(&segment_name(SegmentId(1)));
-    (
-        disk,
-        Sample {
-            bytes,
-            groups,
-            marked,
-            end,
-        },
-    )
-}
-
-/// What one segment's bytes say, without a disk.
-fn read(bytes: &[u8], recorded_end: Option<u32>) -> (Collector, Findings, u32) {
-    let seed = BlockSeed::new(super::DIRECTORY, SegmentId(1));
-    let slots = MarkSlots::read(bytes, SegmentId(1), seed);
-    let file = SegmentFile {
-        segment: SegmentId(1),
-        seed,
-        bytes,
-        declared_bytes: SEGMENT_BYTES,
-        marked: slots.marked(),
-        recorded_end,
-    };
-    let layout = lay_out(&file).expect("no newer version wrote here");
-    let mut collector = Collector::default();
-    let mut scan = Scan::new(
-        &mut collector,
-        Accepted::new(),
-        Findings::default(),
-        u64::MAX,
-    );
-    layout.read(&file, &mut scan).expect("there is memory");
-    let (_, findings) = scan.finish(LogPosition::new(SegmentId(1), layout.end));
-    (collector, findings, layout.end)
-}
-
-/// What is missing of the sample; panics on wrong bytes.
-fn missing(sample: &Sample, found: &Collector) -> Vec<GroupId> {
-    let mut missing = Vec::new();
-    for (group, entries) in &sample.groups {
-        let read = found
-            .groups
-            .get(group)
-            .map(|group| group.entries())
-            .unwrap_or_default();
-        assert_eq!(read, entries[..read.len()], "wrong bytes in group {group}");
-        if read.len() < entries.len() {
-            missing.push(*group);
-        }
-    }
-    missing
-}
-
-fn damage(found: &Collector, group: GroupId) -> Option<GroupDamage> {
-    found.groups.get(&group)?.end.as_ref()?.damage
-}
-
-/// Whoever lost something says so, with the first index that is gone.
-fn assert_told(sample: &Sample, found: &Collector, context: &str) {
-    for group in missing(sample, found) {
-        let read = found
-            .groups
-            .get(&group)
-            .map_or(0, |group| group.entries().len() as u64);
-        let hole = damage(found, group).and_then(|damage| damage.hole);
-        // A group of which not even a name is left cannot say it; the range does.
-        let is_known = found.groups.contains_key(&group);
-        assert!(
-            !is_known || hole == Some(Index(read + 1)),
-            "{context}: group {group} lost {} silently",
-            read + 1
-        );
-    }
-}
-
-/// The reading side: the block that stands at `at` is as it was, or an error.
-fn assert_blocks(sample: &Sample, bytes: &[u8], flipped: usize) {
-    let seed = BlockSeed::new(super::DIRECTORY, SegmentId(1));
-    let mut at = LogPosition::new(SegmentId(1), SEGMENT_HEADER_BYTES);
-    while at < sample.end {
-        let whole = decode_block(&sample.bytes, at, seed).expect("the sample is whole");
-        if (at.offset() as usize..whole.end.offset() as usize).contains(&flipped) {
-            if let Ok(block) = decode_block(bytes, at, seed) {
-                assert_eq!(block, whole, "byte {flipped}");
-            }
-            return;
-        }
-        at = whole.end;
-    }
-}
-
-/// Flips one bit of every byte in `range`; `recorded_end`: where the next segment says that this one ended.
-fn flip_every_byte(range: core::ops::Range<usize>, is_sealed: bool) {
-    let (_, sample) = sample_disk();
-    let mut bytes = sample.bytes.clone();
-    let recorded_end = is_sealed.then_some(sample.end.offset());
-    for at in range {
-        let bit = 1 << (at % 8);
-        bytes[at] ^= bit;
-        let (found, findings, _) = read(&bytes, recorded_end);
-        let context = alloc::format!("byte {at}");
-        let is_in_last_sync = at >= sample.marked.offset() as usize;
-        if is_sealed || !is_in_last_sync {
-            assert_told(&sample, &found, &context);
-            let is_lost = !missing(&sample, &found).is_empty();
-            assert!(
-                !is_lost || !findings.list.is_empty(),
-                "{context}: nothing told"
-            );
-        } else {
-            missing(&sample, &found);
-        }
-        assert_blocks(&sample, &bytes, at);
-        bytes[at] ^= bit;
-    }
-}
-
-#[test]
-fn every_flipped_byte_of_a_segment_in_use_first_half() {
-    flip_every_byte(0..SEGMENT_BYTES as usize / 2, false);
-}
-
-#[test]
-fn every_flipped_byte_of_a_segment_in_use_second_half() {
-    flip_every_byte(SEGMENT_BYTES as usize / 2..SEGMENT_BYTES as usize, false);
-}
-
-#[test]
-fn every_flipped_byte_of_a_sealed_segment() {
-    let end = sample_disk().1.end.offset() as usize;
-    flip_every_byte(0..end, true);
-}
+use crate::testing::{Collector, FaultDisk, Survival};
 
 #[test]
 fn a_flipped_payload_costs_one_group_its_end_and_nobody_else_anything() {
@@ -203,12 +26,8 @@ fn a_flipped_payload_costs_one_group_its_end_and_nobody_else_anything() {
     });
     let (mut log, recovery, found) = open(&disk, settings(SEGMENT_BYTES));
     assert_eq!(recovery.outcome, Outcome::Damaged);
-    let whole = decode_block(
-        &sample.bytes,
-        hit,
-        BlockSeed::new(super::DIRECTORY, SegmentId(1)),
-    )
-    .expect("whole");
+    let whole =
+        decode_block(&sample.bytes, hit, BlockSeed::new(DIRECTORY, SegmentId(1))).expect("whole");
     assert_eq!(
         recovery.findings,
         [Finding::Damage {
@@ -274,122 +93,6 @@ fn a_range_of_unknown_blocks_costs_those_who_had_entries_there() {
     }
 }
 
-/// Zeroes or cuts the tail from each place on, and opens.
-fn lose_tails(
-    settings: LogSettings,
-    is_closed: bool,
-    lose: impl Fn(&mut Vec<u8>, usize),
-    check: impl Fn(usize, &Sample, Outcome, &Collector),
-) {
-    let (disk, sample) = sample_disk();
-    let disk = disk.lose_power(Survival::Lost);
-    if is_closed {
-        let (log, ..) = open(&disk, settings);
-        log.close().expect("the disk works");
-    }
-    for from in (SEGMENT_HEADER_BYTES as usize + 8..SEGMENT_BYTES as usize).step_by(72) {
-        let disk = disk.fork();
-        disk.rot(&segment_name(SegmentId(1)), |bytes| lose(bytes, from));
-        let (_, recovery, found) = open(&disk, settings);
-        check(from, &sample, recovery.outcome, &found);
-        let (_, again, found_again) = open(&disk.lose_power(Survival::Lost), settings);
-        assert_eq!(
-            recovery.outcome == Outcome::Damaged,
-            again.outcome == Outcome::Damaged,
-            "tail from {from}"
-        );
-        for group in sample.groups.keys() {
-            assert_eq!(
-                damage(&found, *group),
-                damage(&found_again, *group),
-                "tail from {from}, group {group}"
-            );
-        }
-    }
-}
-
-#[test]
-fn a_zeroed_tail_is_seen_down_to_the_newest_mark() {
-    let zero = |bytes: &mut Vec<u8>, from: usize| bytes[from..].fill(0);
-    lose_tails(
-        settings(SEGMENT_BYTES),
-        false,
-        zero,
-        |from, sample, outcome, found| {
-            let is_seen = from < sample.marked.offset() as usize;
-            assert_eq!(outcome == Outcome::Damaged, is_seen, "tail from {from}");
-            if is_seen {
-                assert_told(sample, found, &alloc::format!("tail from {from}"));
-            } else {
-                // The range that the guarantees name: what the last sync wrote.
-                assert!(missing(sample, found).len() <= 3);
-            }
-        },
-    );
-}
-
-#[test]
-fn a_zeroed_tail_of_a_closed_log_is_always_seen() {
-    let zero = |bytes: &mut Vec<u8>, from: usize| bytes[from..].fill(0);
-    lose_tails(
-        settings(SEGMENT_BYTES),
-        true,
-        zero,
-        |from, sample, outcome, found| {
-            assert_told(sample, found, &alloc::format!("tail from {from}"));
-            assert_eq!(
-                outcome == Outcome::Damaged,
-                from < sample.end.offset() as usize,
-                "tail from {from}"
-            );
-        },
-    );
-}
-
-#[test]
-fn a_file_that_was_cut_is_always_seen() {
-    let cut = |bytes: &mut Vec<u8>, from: usize| bytes.truncate(from);
-    lose_tails(
-        settings(SEGMENT_BYTES),
-        false,
-        cut,
-        |from, sample, outcome, found| {
-            assert_told(sample, found, &alloc::format!("cut at {from}"));
-            assert_eq!(outcome, Outcome::Damaged, "cut at {from}");
-        },
-    );
-}
-
-#[test]
-fn without_mark_slots_a_zeroed_tail_looks_like_a_tear() {
-    let settings = LogSettings {
-        mark_slots: false,
-        ..settings(SEGMENT_BYTES)
-    };
-    let disk = FaultDisk::new();
-    let (mut log, ..) = open(&disk, settings);
-    let mut ends = Vec::new();
-    for index in 1..=9 {
-        log.submit(append(
-            1,
-            index,
-            index - 1,
-            vec![entry(index, 1, &[1; 100])],
-        ));
-        ends.push(log.flush().expect("the disk works").sync_end.offset() as usize);
-    }
-    disk.rot(&segment_name(SegmentId(1)), |bytes| {
-        bytes[ends[3]..].fill(0)
-    });
-    let (_, recovery, found) = open(&disk, settings);
-    assert_eq!(
-        recovery.outcome,
-        Outcome::Unclean,
-        "this is what the slots are for"
-    );
-    assert_eq!(found.groups[&GroupId(1)].entries().len(), 4);
-}
-
 #[test]
 fn a_bad_page_costs_what_is_on_it_and_opening_goes_on() {
     let (disk, sample) = sample_disk();
@@ -437,7 +140,7 @@ fn several_segments() -> (FaultDisk, Vec<String>) {
 #[test]
 fn a_segment_that_is_gone_is_missed() {
     let (disk, names) = several_segments();
-    crate::disk_trait::Disk::remove(&disk, &names[1]).expect("it is there");
+    disk.remove(&names[1]).expect("it is there");
     let (_, recovery, found) = open(&disk, settings(8 * 1024));
     assert_eq!(recovery.outcome, Outcome::Damaged);
     assert!(recovery.findings.contains(&Finding::Missing {
@@ -455,7 +158,7 @@ fn a_segment_that_is_gone_is_missed() {
 #[test]
 fn a_first_segment_that_is_gone_costs_every_group_its_beginning() {
     let (disk, names) = several_segments();
-    crate::disk_trait::Disk::remove(&disk, &names[0]).expect("it is there");
+    disk.remove(&names[0]).expect("it is there");
     let (_, recovery, found) = open(&disk, settings(8 * 1024));
     assert_eq!(recovery.outcome, Outcome::Damaged);
     assert_eq!(
@@ -496,6 +199,36 @@ fn a_last_segment_whose_first_block_rots_is_still_there() {
 }
 
 #[test]
+fn a_commit_told_behind_a_lost_range_does_not_commit_what_may_have_been_overridden_there() {
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings(SEGMENT_BYTES));
+    log.submit(append(
+        1,
+        1,
+        1,
+        vec![entry(1, 1, b"one"), entry(2, 1, b"overridden")],
+    ));
+    let from = log.flush().expect("the disk works").sync_end.offset() as usize;
+    log.submit(append(
+        1,
+        2,
+        3,
+        vec![entry(2, 2, b"stands"), entry(3, 2, b"three")],
+    ));
+    let end = log.flush().expect("the disk works").sync_end.offset() as usize;
+    log.write_checkpoint(GroupId(1), Index(3), Term(2), b"state")
+        .expect("the disk works");
+    log.close().expect("the disk works");
+    disk.rot(&segment_name(SegmentId(1)), |bytes| {
+        bytes[from..end].fill(0)
+    });
+    let (_, recovery, found) = open(&disk, settings(SEGMENT_BYTES));
+    assert_eq!(recovery.outcome, Outcome::Damaged);
+    assert_eq!(found.groups[&GroupId(1)].committed.len(), 1);
+    assert!(damage(&found, GroupId(1)).is_some_and(|damage| damage.hole.is_some()));
+}
+
+#[test]
 fn a_last_segment_of_which_only_rubble_is_left_is_kept_and_told() {
     let disk = FaultDisk::new();
     let large = settings(2 * 1024 * 1024);
@@ -503,8 +236,8 @@ fn a_last_segment_of_which_only_rubble_is_left_is_kept_and_told() {
     log.submit(append(1, 1, 1, vec![entry(1, 1, b"one")]));
     log.close().expect("the disk works");
     let name = segment_name(SegmentId(2));
-    let rubble = crate::disk_trait::Disk::create(&disk, &name).expect("it is new");
-    crate::disk_trait::Disk::write_at(&disk, &rubble, 0, &vec![0x77; 2 * 1024 * 1024])
+    let rubble = disk.create(&name).expect("it is new");
+    disk.write_at(&rubble, 0, &vec![0x77; 2 * 1024 * 1024])
         .expect("the disk works");
     let (_, recovery, found) = open(&disk, large);
     assert_eq!(recovery.outcome, Outcome::Damaged);
@@ -578,7 +311,7 @@ fn a_checkpoint_beyond_the_log_proves_that_the_log_lost_its_end() {
         ));
         ends.push(log.flush().expect("the disk works").sync_end.offset() as usize);
     }
-    log.write_checkpoint(GroupId(1), Index(8), crate::ids::Term(1), b"state")
+    log.write_checkpoint(GroupId(1), Index(8), Term(1), b"state")
         .expect("the disk works");
     log.close().expect("the disk works");
     disk.rot(&segment_name(SegmentId(1)), |bytes| {
@@ -602,7 +335,7 @@ fn segments_of_another_directory_or_a_newer_version_are_refused() {
     let error = Log::open(disk.fork(), foreign, &mut Collector::default()).err();
     assert_eq!(
         error,
-        Some(crate::LogError::ForeignSegment {
+        Some(LogError::ForeignSegment {
             segment: SegmentId(1)
         })
     );
@@ -617,7 +350,7 @@ fn segments_of_another_directory_or_a_newer_version_are_refused() {
     let error = Log::open(disk, settings(8 * 1024), &mut Collector::default()).err();
     assert_eq!(
         error,
-        Some(crate::LogError::Version {
+        Some(LogError::Version {
             segment: SegmentId(1),
             version: 2
         })

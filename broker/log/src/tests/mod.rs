@@ -5,8 +5,11 @@ mod basic;
 mod crash;
 mod damage;
 mod failures;
+mod flips;
 mod hostile;
+mod sample;
 mod script;
+mod tails;
 
 use alloc::vec::Vec;
 

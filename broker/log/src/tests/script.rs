@@ -144,31 +144,35 @@ impl Script {
         let group = self.groups.entry(id).or_default();
         group.term += 1 + random.below(2);
         group.vote = random.below(4);
-        let hard_state = HardState {
-            term: Term(group.term),
-            vote: group.vote,
-            commit: Index(group.commit),
-        };
         let uncommitted = group.entries.len() as u64 - group.commit;
         let mut entries = Vec::new();
         if uncommitted > 0 && random.one_in(2) {
             let from = group.commit + random.below(uncommitted);
             group.entries.truncate(from as usize);
             group.flushed_last = group.flushed_last.min(from);
-            self.payloads += 1;
-            let (index, term) = (Index(from + 1), Term(group.term));
-            let entry = Entry {
-                index,
-                term,
-                kind: EntryKind::Normal,
-                payload: payload(self.payloads, random),
-            };
-            group.entries.push(entry.clone());
-            entries.push(entry);
+            let count = 1 + random.below(3);
+            for index in from + 1..=from + count {
+                self.payloads += 1;
+                let (index, term) = (Index(index), Term(group.term));
+                let entry = Entry {
+                    index,
+                    term,
+                    kind: EntryKind::Normal,
+                    payload: payload(self.payloads, random),
+                };
+                group.entries.push(entry.clone());
+                entries.push(entry);
+            }
             if random.one_in(2) {
-                group.commit = from + 1;
+                group.commit = from + 1 + random.below(count);
             }
         }
+        // As the library says it: with the commit of this very ready, which may be an entry in it.
+        let hard_state = HardState {
+            term: Term(group.term),
+            vote: group.vote,
+            commit: Index(group.commit),
+        };
         self.submit(id, Some(hard_state), true, entries);
     }
 
