@@ -86,6 +86,7 @@ fn is_lawful(gap: &GapRange, seq: Seq) -> bool {
 fn place(seq: Seq, ends: Option<(Seq, Seq)>) -> Place {
     match ends {
         None => Place::Whole,
+        Some(_) if seq == Seq(0) => Place::Untold,
         Some((first, _)) if seq < first => Place::Prefix,
         Some((_, last)) if seq > last => Place::Postfix,
         Some(_) => Place::Middle,

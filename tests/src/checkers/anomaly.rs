@@ -16,6 +16,8 @@ pub enum Place {
     Postfix,
     /// Nothing is left.
     Whole,
+    /// No ack told where: it was a duplicate, too old for that.
+    Untold,
 }
 
 /// What is wrong, per promise; see [`Anomaly::invariant`].

@@ -34,6 +34,13 @@ pub(super) fn scripted() -> History {
     scene.finish()
 }
 
+/// Three nodes, each with all; two messages of Ann's.
+pub(super) fn three_nodes() -> History {
+    let mut scene = Scene::new(3, 1);
+    scene.publish(ANN, LOBBY, Fate::Acked);
+    scene.finish()
+}
+
 /// A small generator of numbers, the same on every machine.
 struct Dice(u64);
 
