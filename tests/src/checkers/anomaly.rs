@@ -145,7 +145,7 @@ pub enum Anomaly {
     // I12
     /// A request without an outcome, or with one that came too late.
     Stuck { op: Op },
-    /// A message that was tried after healing and never got an ack or a refusal.
+    /// A message that was tried after healing and got no ack, and no refusal but for now.
     NeverAnswered { room: Room, origin: Origin },
     /// A client that tried and could not connect again.
     NeverConnected { client: Client },

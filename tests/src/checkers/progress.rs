@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checkers::view::{Attempt, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
-use crate::history::{Client, Op, What};
+use crate::history::{Client, Op, What, codes};
 
 /// From when on progress is demanded, and how long it may take.
 struct Demand {
@@ -91,7 +91,16 @@ fn asks(what: &What) -> Option<Op> {
     }
 }
 
-/// A message whose last try has no known outcome is not done, though each of its requests was given up.
+/// Whether an outcome of a publish says that it is still to be done.
+fn is_open(outcome: &What) -> bool {
+    match outcome {
+        What::Unknown { .. } => true,
+        What::Failed { code, .. } => codes::SEND_AGAIN.contains(code),
+        _ => false,
+    }
+}
+
+/// A message whose last try is unknown, or refused for now, is not done, though each of its requests has an end.
 fn messages(view: &View<'_>, demand: &Demand, check: &mut Check) {
     for (message, attempts) in &view.attempts {
         let is_tried = |attempt: &&Attempt| {
@@ -110,7 +119,7 @@ fn messages(view: &View<'_>, demand: &Demand, check: &mut Check) {
         let given_up = attempts
             .last()
             .and_then(|last| last.outcome)
-            .filter(|at| matches!(view.event(*at).what, What::Unknown { .. }));
+            .filter(|at| is_open(&view.event(*at).what));
         let Some(given_up) = given_up.filter(|_| !is_acked) else {
             continue;
         };

@@ -10,6 +10,9 @@ pub mod codes {
     pub const NOT_FOUND: u16 = 5;
     /// The position of a subscription is not one of this history.
     pub const DIVERGED: u16 = 12;
+    /// After one of these a publish is to be sent again as it is: LIMIT, STALE, STORAGE_FULL, UNAVAILABLE, MOVED,
+    /// TIMEOUT, SHUTTING_DOWN, INTERNAL. Not OUT_OF_ORDER: what is sent again then may have got another number.
+    pub const SEND_AGAIN: [u16; 8] = [4, 13, 14, 15, 16, 20, 21, 24];
 }
 
 /// Reasons of a GAP that take records away lawfully (docs/protocol.md, section 4).

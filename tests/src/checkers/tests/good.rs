@@ -1,8 +1,10 @@
 //! Good histories, and that no checker says a word about them.
 
-use crate::checkers::check_all;
+use std::collections::{HashMap, HashSet};
+
 use crate::checkers::tests::scene::{Fate, Scene};
-use crate::history::{Client, History, Link, Range, Room, Seq, Start, read, write};
+use crate::checkers::{Invariant, check_all};
+use crate::history::{Client, History, Link, Range, Room, Seq, Start, What, read, write};
 
 const ANN: Client = Client(1);
 const BOB: Client = Client(2);
@@ -114,4 +116,45 @@ fn an_empty_history_breaks_nothing_and_shows_nothing() {
     let report = check_all(&history);
     assert!(report.is_good());
     assert_eq!(report.silent().len(), report.checks.len());
+}
+
+#[test]
+fn any_acked_record_that_leaves_a_final_read_is_missed_by_i1_alone() {
+    let mut planted = 0;
+    for seed in 0..8 {
+        let history = generated(seed, 120);
+        for (event, place) in acked_places(&history).into_iter().step_by(5) {
+            let mut history = history.clone();
+            if let What::FinalRead { records, .. } = &mut history.events[event].what {
+                records.remove(place);
+            }
+            let report = check_all(&history);
+            assert_eq!(report.broken(), [Invariant::I1], "seed {seed}\n{report}");
+            planted += 1;
+        }
+    }
+    assert!(planted > 100, "{planted}");
+}
+
+/// The acked records of all final reads: event, and place in it.
+fn acked_places(history: &History) -> Vec<(usize, usize)> {
+    let mut rooms = HashMap::new();
+    let mut acked = HashSet::new();
+    let mut places = Vec::new();
+    for (at, event) in history.events.iter().enumerate() {
+        match &event.what {
+            What::Publish { op, room, .. } => {
+                rooms.insert(*op, *room);
+            }
+            What::Published { op, seq, .. } => {
+                acked.insert((rooms[op], *seq));
+            }
+            What::FinalRead { room, records, .. } => {
+                let is_acked = |place: &usize| acked.contains(&(*room, records[*place].seq));
+                places.extend((0..records.len()).filter(is_acked).map(|place| (at, place)));
+            }
+            _ => {}
+        }
+    }
+    places
 }

@@ -163,7 +163,7 @@ fn i2_finds_what_nobody_published() {
             name: "refused, and stored",
             plant: |events| {
                 let at = ack(events, 9);
-                let (op, code, hint) = (Op(24), 4, 0);
+                let (op, code, hint) = (Op(24), 3, 0);
                 events[at].what = What::Failed { op, code, hint };
             },
             verdict: vec![Anomaly::Refused {

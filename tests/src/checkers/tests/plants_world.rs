@@ -1,7 +1,7 @@
 //! Plants against the shape of a history, I12 and I14: its writer, liveness, and disks.
 
 use crate::checkers::tests::edit::{
-    ANN, BOB, LOBBY, ack, bob, insert, kind, nth, nth_kind, set, shift,
+    ANN, BOB, LOBBY, ack, bob, final_records, insert, kind, nth, nth_kind, set, shift,
 };
 use crate::checkers::tests::good::three_nodes;
 use crate::checkers::tests::{Plant, prove};
@@ -73,6 +73,19 @@ fn shape_finds_what_no_writer_may_write() {
     ]);
 }
 
+/// The last message is refused, and nobody sees it.
+fn never_stored(events: &mut Vec<Event>, code: u16) {
+    let at = ack(events, 9);
+    let (op, hint) = (Op(24), 0);
+    events[at].what = What::Failed { op, code, hint };
+    events.retain(|event| match event.what {
+        What::Deliver { record, .. } => record.seq != Seq(9),
+        What::AckSent { seq, .. } => seq != Seq(9),
+        _ => true,
+    });
+    final_records(events).retain(|record| record.seq != Seq(9));
+}
+
 fn stranded(events: &mut Vec<Event>, at: usize) {
     let (op, room, origin) = (Op(90), LOBBY, bob(4));
     let body = BodyHash(1);
@@ -117,6 +130,21 @@ fn i12_finds_what_is_stuck_after_healing() {
                 origin: bob(4),
             }],
             evidence: &["healed", "publish", "unknown"],
+        },
+        Plant {
+            name: "a message is refused for now, and never again tried",
+            plant: |events| never_stored(events, 15),
+            verdict: vec![Anomaly::NeverAnswered {
+                room: LOBBY,
+                origin: bob(4),
+            }],
+            evidence: &["healed", "publish", "failed"],
+        },
+        Plant {
+            name: "a message is refused for good",
+            plant: |events| never_stored(events, 3),
+            verdict: vec![],
+            evidence: &[],
         },
         Plant {
             name: "a message was given up before, and not tried since",
