@@ -58,7 +58,7 @@ pub enum Anomaly {
     OtherBody { room: Room, origin: Origin },
     /// A record that was seen before it was published.
     SeenBefore { room: Room, origin: Origin },
-    /// A record of which all attempts had failed.
+    /// A record of which all attempts were refused for good.
     Refused { room: Room, origin: Origin },
     /// Bytes that are no record.
     BadSum { sub: Op, seq: Seq },
@@ -147,7 +147,7 @@ pub enum Anomaly {
     Stuck { op: Op },
     /// A message that was tried after healing and got no ack, and no refusal but for now.
     NeverAnswered { room: Room, origin: Origin },
-    /// A client that tried and could not connect again.
+    /// A client whose last try to connect was in vain, and that was not noted as closed.
     NeverConnected { client: Client },
 
     // I14

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::checkers::view::{Attempt, Sighting, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
-use crate::history::{What, Why};
+use crate::history::{What, Why, codes};
 
 /// Compares every record that was read with the attempts to publish it.
 pub(crate) fn check(view: &View<'_>) -> Check {
@@ -57,6 +57,10 @@ fn wrong(view: &View<'_>, sighting: &Sighting) -> Option<(Anomaly, Option<EventN
     Some((Anomaly::Refused { room, origin }, first.outcome))
 }
 
+/// A refusal that says "send again" does not say that nothing was stored.
 fn has_failed(view: &View<'_>, outcome: EventNo) -> bool {
-    matches!(view.event(outcome).what, What::Failed { .. })
+    match view.event(outcome).what {
+        What::Failed { code, .. } => !codes::SEND_AGAIN.contains(&code),
+        _ => false,
+    }
 }

@@ -1,10 +1,10 @@
 //! I12: once the disturbances are over, everything is answered within the time that the head of the history names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkers::view::{Attempt, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
-use crate::history::{Client, Op, What, codes};
+use crate::history::{Actor, Client, Op, What, codes};
 
 /// From when on progress is demanded, and how long it may take.
 struct Demand {
@@ -41,13 +41,21 @@ impl Demand {
     }
 }
 
+/// The clients that their applications gave up.
+fn closed(view: &View<'_>) -> BTreeSet<Actor> {
+    let closed = view.events().map(|(_, event)| event);
+    let closed = closed.filter(|event| event.what == What::Closed);
+    closed.map(|event| event.by).collect()
+}
+
 /// Looks at all that was asked after healing, or had no answer then.
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::I12);
     if let Some(demand) = Demand::of(view) {
         requests(view, &demand, &mut check);
-        messages(view, &demand, &mut check);
-        clients(view, &demand, &mut check);
+        let closed = closed(view);
+        messages(view, &demand, &closed, &mut check);
+        clients(view, &demand, &closed, &mut check);
     }
     check
 }
@@ -101,7 +109,7 @@ fn is_open(outcome: &What) -> bool {
 }
 
 /// A message whose last try is unknown, or refused for now, is not done, though each of its requests has an end.
-fn messages(view: &View<'_>, demand: &Demand, check: &mut Check) {
+fn messages(view: &View<'_>, demand: &Demand, closed: &BTreeSet<Actor>, check: &mut Check) {
     for (message, attempts) in &view.attempts {
         let is_tried = |attempt: &&Attempt| {
             let outcome = attempt.outcome.unwrap_or(attempt.invoked);
@@ -123,6 +131,9 @@ fn messages(view: &View<'_>, demand: &Demand, check: &mut Check) {
         let Some(given_up) = given_up.filter(|_| !is_acked) else {
             continue;
         };
+        if closed.contains(&view.event(given_up).by) {
+            continue;
+        }
         if demand.is_overdue(view.event(first.invoked).at) {
             let (room, origin) = *message;
             let anomaly = Anomaly::NeverAnswered { room, origin };
@@ -132,9 +143,12 @@ fn messages(view: &View<'_>, demand: &Demand, check: &mut Check) {
 }
 
 /// A client whose last try to connect was in vain, while there was time for another.
-fn clients(view: &View<'_>, demand: &Demand, check: &mut Check) {
+fn clients(view: &View<'_>, demand: &Demand, closed: &BTreeSet<Actor>, check: &mut Check) {
     let mut last: BTreeMap<Client, (Op, EventNo)> = BTreeMap::new();
     for (event, happened) in view.events() {
+        if closed.contains(&happened.by) {
+            continue;
+        }
         if let (What::Connect { op, .. }, Some(client)) = (&happened.what, View::client(happened)) {
             last.insert(client, (*op, event));
         }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::checkers::view::{Message, View};
+use crate::checkers::view::{Message, Sighting, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{Op, Room, Seq, What, codes};
 
@@ -90,7 +90,7 @@ impl Marks {
         check.violated(anomaly, &[acked_by, event]);
     }
 
-    fn placed(&mut self, sighting: &crate::checkers::view::Sighting, check: &mut Check) {
+    fn placed(&mut self, sighting: &Sighting, check: &mut Check) {
         let (room, origin) = (sighting.room, sighting.record.origin);
         let seq = sighting.record.seq;
         let Some((acked, acked_by)) = self.messages.get(&(room, origin)).copied() else {

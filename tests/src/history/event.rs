@@ -65,7 +65,7 @@ impl TryFrom<String> for Actor {
 /// What happened. The first two groups are by clients, the third is by nodes, the last by the world.
 ///
 /// Every request (`Connect`, `Publish`, `Subscribe`, `Fetch`) has an `op` and at most one outcome: its own, `Failed`
-/// (it had no effect and will have none) or `Unknown` (it may have had or may still have one).
+/// (ERROR came, or it never left) or `Unknown` (it may have had or may still have an effect).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(
@@ -79,6 +79,8 @@ pub enum What {
     Connected { op: Op, producer: Producer },
     /// The connection is no more, and with it all subscriptions of this client.
     Disconnected,
+    /// The application gave this client up, by itself: nothing more is demanded for it (I12).
+    Closed,
     /// One attempt to publish. A retry is an event of its own, with another op and the same origin and body.
     Publish {
         op: Op,
@@ -119,7 +121,8 @@ pub enum What {
         records: Vec<Record>,
         gaps: Vec<GapRange>,
     },
-    /// The request had no effect and will have none; `code` is the ERROR's, 0 if there was none.
+    /// ERROR came with this code, or the request never left (code 0). Unless the code says "send again", it had no
+    /// effect and will have none.
     Failed { op: Op, code: u16, hint: u64 },
     /// Nobody knows whether the request had or will have an effect.
     Unknown { op: Op },

@@ -128,6 +128,7 @@ mod tests {
                 r#"{"connected":{"op":9,"producer":10}}"#,
             ),
             (What::Disconnected, r#""disconnected""#),
+            (What::Closed, r#""closed""#),
             (
                 What::Publish {
                     op,

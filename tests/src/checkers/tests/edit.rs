@@ -11,6 +11,7 @@ pub(super) fn kind(what: &What) -> &'static str {
         What::Connect { .. } => "connect",
         What::Connected { .. } => "connected",
         What::Disconnected => "disconnected",
+        What::Closed => "closed",
         What::Publish { .. } => "publish",
         What::Published { .. } => "published",
         What::Subscribe { .. } => "subscribe",

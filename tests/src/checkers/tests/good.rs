@@ -158,3 +158,44 @@ fn acked_places(history: &History) -> Vec<(usize, usize)> {
     }
     places
 }
+
+#[test]
+fn no_history_makes_a_checker_panic() {
+    for seed in 0..60 {
+        let mut dice = Dice(seed);
+        let mut history = generated(seed, 60);
+        let events = &mut history.events;
+        for _ in 0..20 {
+            let (one, other) = (
+                dice.below(events.len() as u64),
+                dice.below(events.len() as u64),
+            );
+            let (one, other) = (one as usize, other as usize);
+            match dice.below(4) {
+                0 => drop(events.remove(one)),
+                1 => events.swap(one, other),
+                2 => events.insert(one, events[other].clone()),
+                _ => wild(&mut events[one].what),
+            }
+        }
+        let report = check_all(&history);
+        assert_eq!(report.checks.len(), 11);
+    }
+}
+
+/// Puts the largest numbers where there are any.
+fn wild(what: &mut What) {
+    let most = Seq(u64::MAX);
+    match what {
+        What::Subscribe { start, .. } => *start = Start::Last(u64::MAX),
+        What::Subscribed { head, next, .. } => (*head, *next) = (most, most),
+        What::Published { seq, .. } => *seq = most,
+        What::Deliver { record, .. } => record.origin.producer_seq.0 = u64::MAX,
+        What::Fetch { range, .. } => *range = Range::After(most),
+        What::Fetched { records, .. } => records.iter_mut().for_each(|one| one.seq = most),
+        What::FinalRead { records, .. } => records.iter_mut().for_each(|one| one.seq = Seq(0)),
+        What::Written { first, next, .. } => (*first, *next) = (most, Seq(0)),
+        What::Synced { from, end } => std::mem::swap(from, end),
+        _ => {}
+    }
+}

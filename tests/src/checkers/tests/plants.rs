@@ -173,6 +173,19 @@ fn i2_finds_what_nobody_published() {
             evidence: &["failed", "deliver"],
         },
         Plant {
+            name: "refused for now, and stored: for I12 alone",
+            plant: |events| {
+                let at = ack(events, 9);
+                let (op, code, hint) = (Op(24), 20, 0);
+                events[at].what = What::Failed { op, code, hint };
+            },
+            verdict: vec![Anomaly::NeverAnswered {
+                room,
+                origin: bob(4),
+            }],
+            evidence: &["healed", "publish", "failed"],
+        },
+        Plant {
             name: "broken bytes",
             plant: |events| {
                 let (sub, seq, why) = (ANN_LAST, Seq(9), Why::Sum);

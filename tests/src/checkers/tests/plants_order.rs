@@ -3,7 +3,7 @@
 use crate::checkers::Anomaly;
 use crate::checkers::tests::edit::{
     ANN, ANN_LAST, LOBBY, ack, ann, every_record, final_records, insert, nth_kind, restamp, set,
-    tenth,
+    shift, tenth,
 };
 use crate::checkers::tests::{Plant, prove};
 use crate::history::{Event, Op, Origin, ProducerSeq, Seq, Way, What};
@@ -205,7 +205,7 @@ fn i7_finds_answers_from_the_past() {
                     records.pop();
                     records.insert(0, first);
                 });
-                crate::checkers::tests::edit::shift(events, question, acked);
+                shift(events, question, acked);
             },
             verdict: vec![],
             evidence: &[],

@@ -2,11 +2,13 @@
 
 use crate::checkers::Anomaly;
 use crate::checkers::tests::edit::{
-    ANN, ANN_LAST, BOB, BOB_LIVE, BOB_RESUMED, delivery, insert, nth, nth_kind, set, shift,
-    undeliver,
+    ANN, ANN_LAST, BOB, BOB_LIVE, BOB_RESUMED, delivery, insert, nth, nth_kind, restamp, set,
+    shift, undeliver,
 };
 use crate::checkers::tests::{Plant, prove};
-use crate::history::{Event, GapRange, Link, Op, Record, Seq, What, Why, codes, gap_reasons};
+use crate::history::{
+    Event, GapRange, Link, Op, Record, Seq, Start, What, Why, codes, gap_reasons,
+};
 
 fn gap(events: &mut Vec<Event>, at: usize, from: u64, to: u64) {
     let (sub, link) = (BOB_RESUMED, Link(0));
@@ -104,7 +106,7 @@ fn i4_finds_streams_with_a_wrong_beginning_or_end() {
             plant: |events| {
                 let at = nth_kind(events, 3, "subscribed");
                 events.insert(at, events[at + 1].clone());
-                crate::checkers::tests::edit::restamp(events);
+                restamp(events);
             },
             verdict: vec![Anomaly::NotSubscribed { sub: ANN_LAST }],
             evidence: &["deliver"],
@@ -310,7 +312,7 @@ fn i8_finds_resumes_that_go_on_elsewhere() {
                 let resume = nth(events, 1, |what| matches!(what, What::Subscribe { .. }));
                 set!(events, resume, What::Subscribe { start, .. } => {
                     let (seq, link) = (Seq(5), Link(99));
-                    *start = crate::history::Start::After { seq, link };
+                    *start = Start::After { seq, link };
                 });
             },
             verdict: vec![],

@@ -6,7 +6,7 @@ use crate::checkers::tests::edit::{
 use crate::checkers::tests::good::three_nodes;
 use crate::checkers::tests::{Plant, prove};
 use crate::checkers::{Anomaly, check_all};
-use crate::history::{BodyHash, Client, Event, Node, Op, Position, Seq, What};
+use crate::history::{BodyHash, Client, Event, Node, Op, Position, Producer, Seq, What};
 
 #[test]
 fn shape_finds_what_no_writer_may_write() {
@@ -45,7 +45,7 @@ fn shape_finds_what_no_writer_may_write() {
             name: "an outcome of another kind",
             plant: |events| {
                 let at = nth_kind(events, 0, "fetch");
-                let producer = crate::history::Producer(1);
+                let producer = Producer(1);
                 let op = Op(8);
                 events[at + 1].what = What::Connected { op, producer };
             },
@@ -156,7 +156,7 @@ fn i12_finds_what_is_stuck_after_healing() {
                         op: Op(90), origin, ..
                     } = &mut event.what
                     {
-                        origin.producer = crate::history::Producer(77);
+                        origin.producer = Producer(77);
                     }
                 }
             },
@@ -175,6 +175,25 @@ fn i12_finds_what_is_stuck_after_healing() {
             evidence: &["healed", "connect", "failed"],
         },
     ]);
+}
+
+#[test]
+fn i12_demands_nothing_for_a_client_that_its_application_closed() {
+    prove(vec![Plant {
+        name: "a message is given up, and a connection, by an application that ends",
+        plant: |events| {
+            let at = ack(events, 9);
+            events[at].what = What::Unknown { op: Op(24) };
+            let settled = nth_kind(events, 0, "settled");
+            let (op, node) = (Op(90), Node(1));
+            insert(events, settled, BOB, What::Closed);
+            insert(events, settled, BOB, What::Disconnected);
+            insert(events, settled, BOB, What::Unknown { op });
+            insert(events, settled, BOB, What::Connect { op, node });
+        },
+        verdict: vec![],
+        evidence: &[],
+    }]);
 }
 
 fn early(seq: u64, safe_on: u32, needed: u32) -> Anomaly {

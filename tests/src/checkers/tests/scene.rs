@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::history::Actor;
 use crate::history::{
-    BodyHash, Client, Event, Fault, Head, History, Link, Node, Op, Origin, Position, Producer,
-    ProducerSeq, Range, Record, Room, Seq, Start, User, Way, What,
+    Actor, BodyHash, Client, Event, Fault, Head, History, Link, Node, Op, Origin, Position,
+    Producer, ProducerSeq, Range, Record, Room, Seq, Start, User, Way, What, codes,
 };
 
 /// How an attempt to publish ends.
@@ -285,7 +284,7 @@ impl Scene {
         };
         self.by(client, asked);
         let Some(all) = self.rooms.get(&room).cloned() else {
-            let (code, hint) = (crate::history::codes::NOT_FOUND, 0);
+            let (code, hint) = (codes::NOT_FOUND, 0);
             self.by(client, What::Failed { op, code, hint });
             return;
         };
