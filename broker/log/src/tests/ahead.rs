@@ -169,6 +169,23 @@ fn the_newest_usable_checkpoint_is_taken_and_two_are_kept() {
 }
 
 #[test]
+fn a_checkpoint_file_that_no_block_names_shows_what_is_committed() {
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings(8 * 1024));
+    fill(&mut log, 1..=2);
+    log.write_checkpoint(GroupId(1), Index(2), Term(1), b"state")
+        .expect("the disk works");
+    drop(log);
+    let (.., found) = open(&disk.kill(), settings(8 * 1024));
+    let group = &found.groups[&GroupId(1)];
+    assert_eq!(group.committed.len(), 2);
+    assert_eq!(
+        group.end.as_ref().map(|end| end.hard_state.commit),
+        Some(Index(2))
+    );
+}
+
+#[test]
 #[should_panic(expected = "INV-LOG-21")]
 fn a_checkpoint_of_what_is_not_durable_is_a_bug() {
     let (mut log, ..) = open(&FaultDisk::new(), settings(8 * 1024));

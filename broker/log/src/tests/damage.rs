@@ -229,6 +229,47 @@ fn a_commit_told_behind_a_lost_range_does_not_commit_what_may_have_been_overridd
 }
 
 #[test]
+fn new_damage_in_an_old_segment_is_told_by_the_state_of_a_new_one_once() {
+    let (disk, names) = several_segments();
+    disk.rot(&names[0], |bytes| bytes[4_300] ^= 1);
+    let (log, recovery, _) = open(&disk, settings(8 * 1024));
+    assert_eq!((recovery.outcome, recovery.segments), (Outcome::Damaged, 4));
+    assert_eq!(log.active_segment(), SegmentId(5), "a STATE that tells it");
+    log.close().expect("the disk works");
+    let (log, recovery, _) = open(&disk, settings(8 * 1024));
+    assert_eq!((recovery.outcome, recovery.segments), (Outcome::Damaged, 5));
+    assert_eq!(log.active_segment(), SegmentId(5), "told already");
+}
+
+#[test]
+fn without_mark_slots_later_blocks_tell_damage_from_a_tear() {
+    let settings = LogSettings {
+        mark_slots: false,
+        ..settings(SEGMENT_BYTES)
+    };
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings);
+    for index in 1..=9 {
+        log.submit(append(
+            1,
+            index,
+            index - 1,
+            vec![entry(index, 1, &[1; 100])],
+        ));
+        log.flush().expect("the disk works");
+    }
+    let (.., before) = open(&disk.fork(), settings);
+    let hit = before.groups[&GroupId(1)].committed[3].1.offset() as usize;
+    disk.rot(&segment_name(SegmentId(1)), |bytes| bytes[hit + 60] ^= 1);
+    let (_, recovery, found) = open(&disk, settings);
+    assert_eq!(recovery.outcome, Outcome::Damaged);
+    assert_eq!(
+        damage(&found, GroupId(1)).and_then(|damage| damage.hole),
+        Some(Index(4))
+    );
+}
+
+#[test]
 fn a_last_segment_of_which_only_rubble_is_left_is_kept_and_told() {
     let disk = FaultDisk::new();
     let large = settings(2 * 1024 * 1024);
