@@ -21,6 +21,7 @@ use bytes::Bytes;
 use crossbeam_queue::{ArrayQueue, SegQueue};
 
 use crate::core::{ConnId, CoreId};
+use crate::identity::Identities;
 use crate::limits::CHANNEL_PLACES;
 
 /// One publish of a batch. Its headers and body lie in [`PublishBatch::payload`].
@@ -148,11 +149,13 @@ pub enum Offered {
     Quiet,
 }
 
-/// What all cores of a node share: for each of them the queue of its channels that are ready.
+/// What all cores of a node share: for each of them the queue of its channels that are ready, and who was drawn and claimed.
 #[derive(Debug)]
 pub struct Exchange {
     /// Unbounded in form, bounded by the channels alive: a channel is in it at most once.
     ready: Vec<SegQueue<Arc<RoomChannel>>>,
+    /// What must never repeat on the node.
+    identities: Identities,
 }
 
 impl Exchange {
@@ -160,7 +163,13 @@ impl Exchange {
     pub fn new(cores: u16) -> Arc<Exchange> {
         Arc::new(Exchange {
             ready: (0..cores).map(|_| SegQueue::new()).collect(),
+            identities: Identities::default(),
         })
+    }
+
+    /// What must never repeat on the node.
+    pub(crate) fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// Puts a batch into its room's channel.

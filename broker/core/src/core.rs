@@ -176,6 +176,10 @@ impl Core {
             "INV-CORE-2: the map spreads over this node's cores"
         );
         let lanes = Lanes::new(config.core, config.cores);
+        let newest = partitions.iter().map(PartitionSeed::time).max();
+        if let Some(time) = newest {
+            exchange.identities().recovered(time, now.wall);
+        }
         let edge = Edge::new(&config, Arc::clone(&exchange), now);
         let me = config.core;
         let home = Home::new(config, exchange, partitions, now);

@@ -32,7 +32,8 @@ use antiphon_protocol::{
 use bytes::Bytes;
 
 use crate::channel::RoomChannel;
-use crate::core::{ConnId, CoreId};
+use crate::core::ConnId;
+pub use crate::identity::Claim;
 
 /// One message from core to core.
 #[derive(Clone, Debug)]
@@ -438,18 +439,6 @@ pub struct Replace {
     pub user: UserName,
     /// The producer.
     pub producer: Producer,
-    /// Connections whose own claim is younger stay.
+    /// Connections whose own claim is greater stay.
     pub claim: Claim,
-}
-
-/// When a connection took its producer. Claims of one node are totally ordered, so of two connections that name the same producer at the same time on
-/// two cores exactly one stays.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Claim {
-    /// When its HELLO was handled.
-    pub mono_ms: u64,
-    /// Where.
-    pub core: CoreId,
-    /// Which HELLO of that core.
-    pub number: u64,
 }

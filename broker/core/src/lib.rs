@@ -16,9 +16,11 @@ pub mod channel;
 pub mod lane;
 pub mod limits;
 
+mod boundary;
 mod core;
 mod edge;
 mod home;
+mod identity;
 mod lanes;
 mod map;
 mod read;

@@ -68,6 +68,12 @@ pub const CHANNEL_IDLE_MS: u64 = 60_000;
 /// While drained, publishes under way may take this long to be answered before GOAWAY goes out, in ms.
 pub const DRAIN_WAIT_MS: u64 = 2_000;
 
+/// A time in the log may be so far ahead of the clock and still be believed when producers are drawn, in ms: a day. Far below the 7 days by which a
+/// producer's birth may miss a partition's time.
+pub const BIRTH_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
+const _: () = assert!(BIRTH_AHEAD_MS_MAX < limits::PRODUCER_AGE_MS_MAX / 2);
+
 /// A connection that is not read because it does not read our answers, and takes no byte for so long, is closed, in ms.
 pub const STALLED_MS: u64 = 60_000;
 

@@ -9,11 +9,11 @@ use antiphon_protocol::{
     Code, Device, Hello, Kind, Namespace, Producer, RawFrame, UserName, Welcome,
 };
 
-use super::Edge;
 use super::producers;
 use super::session::{Open, Session};
+use super::{DECODER_FAILED, Edge, decoding};
 use crate::core::{ConnId, CoreEvent, CoreId, Output};
-use crate::lane::{Claim, Message, Replace};
+use crate::lane::{Message, Replace};
 
 impl Edge {
     /// The first frame of a connection. Whatever is wrong with it ends the connection.
@@ -23,9 +23,10 @@ impl Edge {
             Ok(_) => return self.goaway(conn, Code::BAD_STATE, "the first frame must be HELLO"),
             Err(error) => return self.goaway(conn, error.code(), "the first frame must be HELLO"),
         }
-        let hello = match Hello::decode(frame) {
-            Ok(hello) => hello,
-            Err(error) => return self.goaway(conn, error.code(), ""),
+        let hello = match decoding::hello(frame) {
+            Some(Ok(hello)) => hello,
+            Some(Err(error)) => return self.goaway(conn, error.code(), ""),
+            None => return self.goaway(conn, Code::INTERNAL, DECODER_FAILED),
         };
         let Ok(user) = UserName::try_from(hello.user) else {
             return self.goaway(conn, Code::BAD_FRAME, "");
@@ -45,23 +46,16 @@ impl Edge {
     }
 
     fn open_session(&mut self, hello: &Hello<'_>, user: UserName) -> Open {
-        let producer = hello
-            .producer
-            .unwrap_or_else(|| self.producers.draw(self.now.wall, &mut self.random));
+        let producer = hello.producer.unwrap_or_else(|| self.draw_producer());
         let device = hello
             .device
             .unwrap_or_else(|| Device(self.random.next_u32().max(1)));
-        self.hellos += 1;
         Open {
             user,
             namespace: hello.namespace,
             device,
             producer,
-            claim: Claim {
-                mono_ms: self.now.mono_ms,
-                core: self.me,
-                number: self.hellos,
-            },
+            claim: self.exchange.identities().claim(),
             keepalive_ms: self.keepalive_for(hello.keepalive_ms),
             frame_bytes_max: self.frame_bytes_for(hello.frame_bytes_max),
             in_flight: 0,
@@ -74,6 +68,13 @@ impl Edge {
             pull_queued: false,
             is_leaving: false,
         }
+    }
+
+    fn draw_producer(&mut self) -> Producer {
+        let random = self.random.next_u32();
+        self.exchange
+            .identities()
+            .draw(self.node, self.now.wall, random)
     }
 
     fn keepalive_for(&self, asked_ms: u32) -> u32 {
@@ -142,7 +143,8 @@ impl Edge {
         }
     }
 
-    /// A session took a producer, here or on another core: older connections of the same user that use it end.
+    /// A session took a producer, here or on another core: connections of the same user that took it earlier end. Which one stays, and why exactly
+    /// one, tells [`Identities::claim`](crate::identity::Identities::claim).
     pub(crate) fn replace(&mut self, replace: &Replace) {
         for slot in self.producers.slots(replace.producer) {
             let older = self.conns.in_slot(slot).filter(|conn| match &conn.session {

@@ -5,7 +5,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `conns`, `session`, `outbox` | a connection, its state, its queued output |
-//! | `hello`, `producers` | the handshake; one connection per session |
+//! | `decoding`, `hello`, `producers` | frames; the handshake; one connection per session |
 //! | `ending`, `liveness`, `wheel` | GOAWAY, drain, deadlines, PING |
 //! | `publish`, `batches`, `channels` | from PUBLISH to the room's channel |
 //! | `rooms`, `subscribe`, `fanout` | subscriptions and live delivery |
@@ -14,6 +14,7 @@
 mod batches;
 mod channels;
 mod conns;
+mod decoding;
 mod ending;
 mod fanout;
 mod hello;
@@ -100,6 +101,9 @@ pub struct EdgeStats {
     pub turned_behind: u64,
 }
 
+/// Text of the GOAWAY of who made the decoder panic.
+const DECODER_FAILED: &str = "a frame made the server's decoder fail";
+
 /// The connections of one core.
 #[derive(Debug)]
 pub(crate) struct Edge {
@@ -122,8 +126,6 @@ pub(crate) struct Edge {
     random: Random,
     /// Last ticket given.
     tickets: u64,
-    /// HELLOs answered.
-    hellos: u64,
     /// Set while drained: when waiting for answers ends.
     drain_deadline_ms: Option<u64>,
     /// Connections to be closed with this turn's flushes.
@@ -154,7 +156,6 @@ impl Edge {
             wheel: Wheel::new(now.mono_ms),
             random: Random::new(config.seed),
             tickets: 0,
-            hellos: 0,
             drain_deadline_ms: None,
             closes: Vec::new(),
             sweep_ms: now.mono_ms + CHANNEL_IDLE_MS,
@@ -214,7 +215,10 @@ impl Edge {
 
     fn request_frame(&mut self, conn: ConnId, frame: RawFrame<'_>) {
         let id = frame.header.id;
-        match ClientFrame::decode(frame) {
+        let Some(decoded) = decoding::request(frame) else {
+            return self.goaway(conn, Code::INTERNAL, DECODER_FAILED);
+        };
+        match decoded {
             Ok(ClientFrame::Publish(publish)) => self.publish(conn, id, &publish),
             Ok(ClientFrame::Ping(ping)) => {
                 let pong = Pong {

@@ -6,8 +6,6 @@ use alloc::vec::Vec;
 use antiphon_protocol::limits::PRODUCER_AGE_MS_MAX;
 use antiphon_protocol::{Producer, Timestamp};
 
-use super::random::Random;
-
 /// The producers in use on this core.
 #[derive(Debug, Default)]
 pub(super) struct Producers {
@@ -30,16 +28,6 @@ impl Producers {
             .range((producer, 0)..=(producer, u32::MAX))
             .map(|&(_, slot)| slot)
             .collect()
-    }
-
-    /// A producer born now that nobody uses here.
-    pub(super) fn draw(&self, now: Timestamp, random: &mut Random) -> Producer {
-        loop {
-            let producer = Producer::new(now, random.next_u32());
-            if producer.0 != 0 && self.slots(producer).is_empty() {
-                return producer;
-            }
-        }
     }
 }
 
@@ -68,16 +56,5 @@ mod tests {
             Producer::new(Timestamp(NOW.0 + PRODUCER_AGE_MS_MAX), 5),
             NOW
         ));
-    }
-
-    #[test]
-    fn no_producer_is_drawn_twice_in_one_millisecond() {
-        let (mut producers, mut random) = (Producers::default(), Random::new(1));
-        for slot in 0..10_000 {
-            let producer = producers.draw(NOW, &mut random);
-            assert_eq!(producer.birth(), NOW);
-            assert!(producers.slots(producer).is_empty());
-            producers.insert(producer, slot);
-        }
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use antiphon_log::{
     Entry, GroupDamage, GroupId, HardState, Index, LogPosition, RoomIndex, TermRun,
 };
+use antiphon_protocol::Timestamp;
 
 use crate::home::state::{ApplyFault, State};
 
@@ -69,6 +70,11 @@ impl core::fmt::Display for Unsound {
 }
 
 impl PartitionSeed {
+    /// The newest time of its records.
+    pub(crate) fn time(&self) -> Timestamp {
+        self.state.time()
+    }
+
     /// The partition's number, from 0.
     #[must_use]
     pub fn partition(&self) -> u16 {

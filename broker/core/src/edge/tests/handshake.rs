@@ -11,7 +11,7 @@ use super::{Bench, WALL, conn};
 use crate::core::{CoreId, Flow, Output};
 use crate::edge::conns::Conn;
 use crate::edge::session::Open;
-use crate::lane::{Claim, Message, Replace};
+use crate::lane::{Message, Replace};
 
 fn welcome(bytes: &[u8]) -> Welcome<'_> {
     let frame = next_frame(bytes, u32::MAX).unwrap().unwrap();
@@ -213,10 +213,11 @@ fn a_named_producer_is_told_to_every_other_core_and_a_drawn_one_is_not() {
 }
 
 #[test]
-fn of_two_claims_the_younger_one_stays() {
+fn of_two_claims_the_later_one_stays() {
     let mut bench = Bench::new();
     let mine = bench.connect(0);
     let producer = Producer::new(Timestamp(WALL), 9);
+    let earlier = bench.exchange.identities().claim();
     bench.hello(
         mine,
         &Hello {
@@ -225,26 +226,32 @@ fn of_two_claims_the_younger_one_stays() {
         },
     );
     let _ = bench.take(mine);
-    let claim = |mono_ms, core| Claim {
-        mono_ms,
-        core: CoreId(core),
-        number: 1,
-    };
     let replace = |claim| Replace {
         namespace: Namespace(0),
         user: UserName::try_from("ann").unwrap(),
         producer,
         claim,
     };
-    let at = bench.now.mono_ms;
-    bench.edge.replace(&replace(claim(at - 1, 1)));
+    bench.edge.replace(&replace(earlier));
     assert_eq!(bench.said(mine), [""; 0]);
-    bench.edge.replace(&replace(claim(at, 1)));
-    assert_eq!(
-        bench.said(mine),
-        ["GOAWAY REPLACED terminal"],
-        "at the same time the higher core wins"
-    );
+    let later = bench.exchange.identities().claim();
+    bench.edge.replace(&replace(later));
+    assert_eq!(bench.said(mine), ["GOAWAY REPLACED terminal"]);
+}
+
+#[test]
+fn a_frame_that_makes_the_decoder_panic_ends_its_own_connection_only() {
+    let mut bench = Bench::new();
+    let (ann, bob) = (bench.open(0, "ann"), bench.open(1, "bob"));
+    let mut frame = Vec::new();
+    Ping { nonce: 42 }.encode(RequestId(2), &mut frame);
+    let _ = bench.feed(bob, &frame);
+    frame.clear();
+    Ping { nonce: 42 }.encode(crate::edge::decoding::POISON, &mut frame);
+    assert_eq!(bench.feed(ann, &frame), Flow::Pause);
+    assert_eq!(bench.said(ann), ["GOAWAY INTERNAL retry"]);
+    assert_eq!(bench.closes(), [ann]);
+    assert_eq!(bench.said(bob), ["PONG 2 nonce 42"]);
 }
 
 #[test]

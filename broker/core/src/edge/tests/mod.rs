@@ -7,6 +7,7 @@ mod hostile;
 mod liveness;
 mod pipelined;
 mod publish;
+mod replacing;
 mod subscribe;
 
 use alloc::sync::Arc;

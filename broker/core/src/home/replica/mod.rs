@@ -9,7 +9,6 @@
 //! Entries are stable for the library as soon as the hot tail has them, before the disk does; it hands out min(committed, persisted) only. Readies
 //! are reported persisted in their order. Between `ready` and `advance_append_async` nothing else is called.
 
-mod boundary;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -23,13 +22,13 @@ use antiphon_protocol::NodeId;
 use raft::{Config, RawNode, Ready, StateRole};
 use slog::{Discard, Logger, o};
 
+use crate::boundary::guarded;
 use crate::home::hot_tail::HotTail;
 use crate::home::limits::{
     COMMITTED_BYTES_PER_READY, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, HEARTBEAT_TICKS,
     RAFT_MESSAGE_BYTES_MAX,
 };
 use crate::home::state::Part;
-use boundary::guarded;
 use storage::{PartitionStorage, from_raft};
 
 /// Appends in flight per follower.

@@ -1,0 +1,157 @@
+//! What must never repeat on a node: the producers that it draws, and the claims of its sessions.
+//!
+//! Both come from one word each that all cores of the node share, so that uniqueness needs no agreement between cores and no trust in a clock.
+//!
+//! ```text
+//!  63                      22              8        0
+//!  +------------------------+--------------+--------+
+//!  | birth, ms since epoch  | counter      | node   |   a producer
+//!  +------------------------+--------------+--------+
+//! ```
+//! # Why no producer is drawn twice
+//! 1. Birth and counter together are one number that only grows: it follows the wall clock while that goes forward, and is the last one plus one where
+//!    the clock stands, steps back, or gives fewer milliseconds than producers. A counter that runs over makes a birth one millisecond later.
+//! 2. Nodes whose ids differ in their lowest 8 bits differ in the lowest 8 bits of what they draw.
+//! 3. After a restart the number starts behind the newest time that recovery found in a record, so whatever was drawn before and used since is below,
+//!    even if the clock was set back in between. That time is believed up to [`BIRTH_AHEAD_MS_MAX`] ahead of the clock.
+//!
+//! What is left: the clock was set back around a restart, by less than the log shows, and a session that was drawn in between and never published comes
+//! back at the same user's. The counter of each new millisecond starts at random, so even then both would have to meet by chance.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use antiphon_protocol::{NodeId, Producer, Timestamp};
+
+use crate::limits::BIRTH_AHEAD_MS_MAX;
+
+/// Bits of a producer that are its node's.
+const NODE_BITS: u32 = 8;
+/// Bits of a producer that count within a millisecond.
+const COUNTER_BITS: u32 = Producer::RANDOM_BITS - NODE_BITS;
+/// The counter of a millisecond starts below this, so that at least as many numbers are left in it.
+const COUNTER_START_END: u64 = 1 << (COUNTER_BITS - 1);
+
+/// When a connection took its producer: of two, the greater one came later.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Claim(pub u64);
+
+/// The shared words. See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Identities {
+    claims: AtomicU64,
+    /// birth << COUNTER_BITS | counter of the newest producer drawn.
+    born: AtomicU64,
+}
+
+impl Identities {
+    /// The greatest claim so far.
+    ///
+    /// A core draws it in the same step in which it enters the connection, and tells the others after. So if it hears of a greater claim before that
+    /// step, that claim was drawn before its own: it cannot be greater. Hence of any number of connections that claim one producer, the one with the
+    /// greatest claim hears of no greater one and stays, and each other one is in its core's table when the greatest one's message arrives.
+    pub(crate) fn claim(&self) -> Claim {
+        Claim(self.claims.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    /// A producer that no core of this node ever drew or will draw.
+    pub(crate) fn draw(&self, node: NodeId, wall: Timestamp, random: u32) -> Producer {
+        let fresh = (wall.0 << COUNTER_BITS) | (u64::from(random) % COUNTER_START_END);
+        let next = |last: u64| fresh.max(last + 1);
+        let last = self
+            .born
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)))
+            .unwrap_or_else(|last| last);
+        let born = next(last);
+        let low = (born << NODE_BITS) as u32 | (node.0 & ((1 << NODE_BITS) - 1));
+        Producer::new(Timestamp(born >> COUNTER_BITS), low)
+    }
+
+    /// Recovery found a record of this time: producers are born later, unless that time is no clock's that could be right.
+    pub(crate) fn recovered(&self, time: Timestamp, wall: Timestamp) {
+        if time.0 <= wall.0.saturating_add(BIRTH_AHEAD_MS_MAX) {
+            self.born
+                .fetch_max((time.0 + 1) << COUNTER_BITS, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WALL: u64 = 1_800_000_000_000;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_producer_is_drawn_twice_whatever_the_clock_does(
+            draws in prop::collection::vec((0_u64..20, any::<u32>(), 0_u16..300), 1..60)
+        ) {
+            let (one, two) = (Identities::default(), Identities::default());
+            let mut seen = BTreeSet::new();
+            let mut last = Timestamp(0);
+            for (ms, random, count) in draws {
+                for _ in 0..count {
+                    let wall = Timestamp(WALL + ms);
+                    let producer = one.draw(NodeId(1), wall, random);
+                    prop_assert!(seen.insert(producer), "{producer} again");
+                    prop_assert!(producer.birth() >= last.max(wall), "births follow the clock, and never fall");
+                    last = producer.birth();
+                    prop_assert!(seen.insert(two.draw(NodeId(2), wall, random)), "two nodes drew the same");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_moves_births_on_only_when_the_counter_is_used_up() {
+        let identities = Identities::default();
+        let births: Vec<u64> = (0..3 * COUNTER_START_END)
+            .map(|_| {
+                let producer = identities.draw(NodeId(3), Timestamp(WALL), u32::MAX);
+                assert_eq!(producer.0 & 0xFF, 3);
+                producer.birth().0 - WALL
+            })
+            .collect();
+        assert!(
+            births[..COUNTER_START_END as usize]
+                .iter()
+                .all(|&birth| birth == 0)
+        );
+        assert_eq!(births.last(), Some(&1));
+    }
+
+    #[test]
+    fn a_restart_with_a_clock_set_back_draws_behind_what_the_log_shows() {
+        let identities = Identities::default();
+        identities.recovered(Timestamp(WALL + 5_000), Timestamp(WALL));
+        identities.recovered(Timestamp(WALL - 5_000), Timestamp(WALL));
+        let producer = identities.draw(NodeId(1), Timestamp(WALL), 7);
+        assert_eq!(producer.birth(), Timestamp(WALL + 5_001));
+    }
+
+    #[test]
+    fn a_time_far_ahead_in_the_log_is_not_believed() {
+        let identities = Identities::default();
+        identities.recovered(Timestamp(WALL + BIRTH_AHEAD_MS_MAX + 1), Timestamp(WALL));
+        identities.recovered(Timestamp(u64::MAX), Timestamp(WALL));
+        let producer = identities.draw(NodeId(1), Timestamp(WALL), 7);
+        assert_eq!(
+            producer.birth(),
+            Timestamp(WALL),
+            "else it would be too young to publish anywhere else"
+        );
+    }
+
+    #[test]
+    fn claims_ascend() {
+        let identities = Identities::default();
+        assert!(identities.claim() < identities.claim());
+    }
+}
