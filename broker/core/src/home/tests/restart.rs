@@ -35,8 +35,8 @@ enum Step {
     Persist { count: usize, group: Option<u32> },
     /// A reader thread answers.
     Read,
-    /// The process dies and starts anew.
-    Restart,
+    /// The process dies and starts anew, maybe with a clock that was set meanwhile, back or forth.
+    Restart { clock_ms: Option<u64> },
     /// The wall clock is set, back or forth.
     Clock { ms: u64 },
     /// The disk's power goes some calls from now; only of a real log.
@@ -50,7 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Step::Turn),
         4 => (1..4_usize, prop::option::of(1..4_u32)).prop_map(|(count, group)| Step::Persist { count, group }),
         2 => Just(Step::Read),
-        1 => Just(Step::Restart),
+        2 => prop::option::of(0..20_000_u64).prop_map(|clock_ms| Step::Restart { clock_ms }),
         1 => (0..20_000_u64).prop_map(|ms| Step::Clock { ms }),
         1 => (1..12_u64).prop_map(|calls| Step::PowerCut { calls }),
     ];
@@ -98,6 +98,11 @@ struct Clients {
     rooms: BTreeMap<usize, RoomId>,
     /// Every record that was delivered, by room.
     told: BTreeMap<RoomId, BTreeMap<u64, Told>>,
+}
+
+/// The wall clock goes up to ten seconds wrong, either way.
+fn wall(ms: u64) -> Timestamp {
+    Timestamp(START_MS - 10_000 + ms)
 }
 
 fn sender(writer: usize) -> &'static str {
@@ -157,20 +162,21 @@ impl Clients {
             Step::Read => {
                 world.read_one();
             }
-            Step::Restart => world = self.restart(world),
-            Step::Clock { ms } => world.now.wall = Timestamp(START_MS - 10_000 + ms),
+            Step::Restart { clock_ms } => world = self.restart(world, *clock_ms),
+            Step::Clock { ms } => world.now.wall = wall(*ms),
             Step::PowerCut { calls } => world.log.crash_in(*calls),
         }
         self.hear(&mut world);
         if world.log.is_dead() {
-            self.restart(world)
+            self.restart(world, None)
         } else {
             world
         }
     }
 
-    fn restart<L: TestLog>(&mut self, world: World<L>) -> World<L> {
+    fn restart<L: TestLog>(&mut self, world: World<L>, clock_ms: Option<u64>) -> World<L> {
         let mut world = world.restart();
+        world.now.wall = clock_ms.map_or(world.now.wall, wall);
         world.settle();
         for room in ROOMS {
             world.subscribe(named(room), Start::Live, 1);
@@ -319,8 +325,8 @@ fn all_is_kept<L: TestLog + Breaks>(mut world: World<L>, steps: &[Step]) {
     for step in steps {
         world = clients.step(world, step);
     }
-    // No more power cuts.
-    world = clients.restart(world);
+    // No more power cuts. The clock is as far behind as it ever is.
+    world = clients.restart(world, Some(0));
     clients.conclude(world);
 }
 
@@ -408,4 +414,32 @@ fn records_survive_restart_after_restart() {
         };
         assert_eq!(checked(&slice.records, Seq(1), Link::start(room)).1, link);
     }
+}
+
+/// The last record was not known to be committed when the log was opened, as always after a kill.
+fn a_clock_that_stepped_back_is_survived<L: TestLog>(mut world: World<L>) {
+    let first = world.say("tea", producer(1), 1, b"1");
+    world.settle();
+    let first = world.ack(first);
+    let mut world = world.restart();
+    world.now.wall = Timestamp(START_MS - 1_000);
+    world.settle();
+    let second = world.say("tea", producer(1), 2, b"2");
+    world.settle();
+    let second = world.ack(second);
+    assert_eq!((second.seq, second.time), (Seq(2), first.time));
+    let mut world = world.restart();
+    world.now.wall = Timestamp(START_MS + 1_000);
+    world.settle();
+    let third = world.say("tea", producer(1), 3, b"3");
+    world.settle();
+    assert_eq!(world.ack(third).time, Timestamp(START_MS + 1_000));
+    assert_eq!(world.history(first.room).len(), 3);
+}
+
+#[test]
+fn a_clock_that_steps_back_between_two_lives_makes_no_time_fall() {
+    a_clock_that_stepped_back_is_survived(World::new(1));
+    let log = RealLog::new(1 << 20, 0);
+    a_clock_that_stepped_back_is_survived(World::on(settings(1), log));
 }
