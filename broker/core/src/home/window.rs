@@ -19,8 +19,8 @@ pub(crate) struct Placed {
     pub(crate) link: Link,
     /// Its time.
     pub(crate) time: Timestamp,
-    /// What was published.
-    pub(crate) digest: u32,
+    /// What was published; `None`: it was erased, so that is no longer known.
+    pub(crate) digest: Option<u32>,
 }
 
 /// See the module.
@@ -118,7 +118,7 @@ impl Window {
             seq: hop,
             link: record.link(),
             time: record.time(),
-            digest: record.digest(),
+            digest: (!record.is_erased()).then(|| record.digest()),
         });
         let back = u64::from(record.back());
         self.next = (back != 0 && back < hop.0).then(|| Seq(hop.0 - back));
@@ -143,4 +143,69 @@ fn offsets(bytes: &[u8], first: Seq, last: Seq) -> Vec<usize> {
         seq = seq.next();
     }
     offsets
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_protocol::{
+        Count, Device, RecordFields, RecordKind, RoomId, append_record, publish_digest,
+    };
+
+    use super::*;
+
+    const ROOM: RoomId = RoomId(0x4b10_0000_0000_0001);
+    /// Where the flag ERASED is, in a whole frame.
+    const STATE_AT: usize = 20;
+
+    /// The first record of a producer, with an empty body.
+    fn record() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let fields = RecordFields {
+            room_id: ROOM,
+            seq: Seq(1),
+            count: Count(1),
+            time: Timestamp(5),
+            producer: Producer(77),
+            producer_seq: ProducerSeq(1),
+            back: 0,
+            device: Device(1),
+            kind: RecordKind::from_wire(0),
+            codec: 0,
+            record_flags: 0,
+            sender: b"ann",
+            headers: b"",
+            body: b"",
+        };
+        append_record(&mut bytes, &fields, Link::start(ROOM));
+        bytes
+    }
+
+    fn placed(bytes: &[u8]) -> Placed {
+        let state = ProducerState {
+            last: ProducerSeq(1),
+            seq: Seq(1),
+            time: Timestamp(5),
+        };
+        let mut window = Window::new(Producer(77), state);
+        window
+            .hop(bytes, Seq(1), ProducerSeq(1), 8)
+            .expect("a record");
+        *window.find(ProducerSeq(1)).expect("found")
+    }
+
+    #[test]
+    fn what_was_erased_has_a_place_and_no_digest() {
+        let kept = record();
+        let digest = publish_digest(RecordKind::from_wire(0), 0, b"", b"");
+        assert_eq!(placed(&kept).digest, Some(digest));
+        let mut erased = kept.clone();
+        erased[STATE_AT] |= 1;
+        assert_eq!(
+            placed(&erased),
+            Placed {
+                digest: None,
+                ..placed(&kept)
+            }
+        );
+    }
 }

@@ -16,7 +16,7 @@ use crate::home::partition::Partition;
 use crate::home::partition::slicing::Found;
 use crate::home::reads::{Purpose, Reading, Sought, WindowKey};
 use crate::home::state::ProducerState;
-use crate::home::window::Window;
+use crate::home::window::{Placed, Window};
 use crate::lane::{Ack, Refused};
 use crate::read::{HomeRead, ReadFailure, ReadRecords};
 
@@ -124,12 +124,7 @@ impl Partition {
             && let Some(placed) = window.find(retry.producer_seq)
         {
             let placed = *placed;
-            return answer(
-                turn,
-                room,
-                &retry,
-                Some((placed.digest, placed.seq, placed.link, placed.time)),
-            );
+            return answer(turn, room, &retry, Some(placed));
         }
         let known = self
             .duplicates
@@ -254,10 +249,7 @@ impl Partition {
             ..
         } = resolving;
         for retry in &retries {
-            let placed = window
-                .find(retry.producer_seq)
-                .map(|placed| (placed.digest, placed.seq, placed.link, placed.time));
-            answer(turn, key.0, retry, placed);
+            answer(turn, key.0, retry, window.find(retry.producer_seq).copied());
         }
         self.duplicates.keep(key, window);
     }
@@ -268,18 +260,16 @@ fn depth_max(turn: &Turn<'_>) -> usize {
 }
 
 /// Tells a retry what took effect the first time; `None`: that is no longer known.
-fn answer(
-    turn: &mut Turn<'_>,
-    room: RoomId,
-    retry: &Retry,
-    placed: Option<(u32, Seq, Link, Timestamp)>,
-) {
-    if placed.is_some_and(|(digest, ..)| digest != retry.digest) {
+fn answer(turn: &mut Turn<'_>, room: RoomId, retry: &Retry, placed: Option<Placed>) {
+    let known = placed.and_then(|placed| placed.digest);
+    if known.is_some_and(|digest| digest != retry.digest) {
         return turn
             .desk
             .refuse(retry.asker, Refused::Publish, Code::PRODUCER_CONFLICT, 0);
     }
-    let (_, seq, link, time) = placed.unwrap_or((0, Seq(0), Link(0), Timestamp(0)));
+    let (seq, link, time) = placed.map_or((Seq(0), Link(0), Timestamp(0)), |placed| {
+        (placed.seq, placed.link, placed.time)
+    });
     let Asker {
         edge,
         conn,
@@ -297,4 +287,82 @@ fn answer(
         quiet: retry.quiet,
     };
     turn.desk.ack(edge, ack);
+}
+
+#[cfg(test)]
+mod tests {
+    use antiphon_protocol::RequestId;
+
+    use super::*;
+    use crate::channel::Exchange;
+    use crate::core::Output;
+    use crate::core::{ConnId, CoreId, Now};
+    use crate::home::desk::Desk;
+    use crate::home::tests::world::settings;
+    use crate::lane::{Message, ToEdge};
+
+    /// Whether a retry of `digest` is acked, as a duplicate, or refused.
+    fn is_acked(digest: u32, placed: Option<Placed>) -> bool {
+        let settings = settings(1);
+        let exchange = Exchange::new(1);
+        let mut desk = Desk::new(1);
+        let now = Now {
+            mono_ms: 0,
+            wall: Timestamp(0),
+        };
+        let mut turn = Turn {
+            now,
+            settings: &settings,
+            exchange: &exchange,
+            desk: &mut desk,
+        };
+        let conn = ConnId {
+            slot: 1,
+            generation: 1,
+        };
+        let asker = Asker {
+            edge: CoreId(0),
+            conn,
+            request: RequestId(1),
+        };
+        let retry = Retry {
+            asker,
+            producer_seq: ProducerSeq(1),
+            digest,
+            quiet: false,
+        };
+        answer(&mut turn, RoomId(1), &retry, placed);
+        desk.flush_acks();
+        let Some(Output::Lane {
+            message: Message::ToEdge(message),
+            ..
+        }) = desk.poll()
+        else {
+            panic!("an answer")
+        };
+        match message {
+            ToEdge::Acks(acks) => {
+                acks[0].duplicate && acks[0].seq == placed.map_or(Seq(0), |placed| placed.seq)
+            }
+            ToEdge::Reject(reject) => {
+                assert_eq!(reject.code, Code::PRODUCER_CONFLICT);
+                false
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_retry_of_an_erased_record_is_a_duplicate_of_it() {
+        let placed = |digest| Placed {
+            seq: Seq(3),
+            link: Link(4),
+            time: Timestamp(5),
+            digest,
+        };
+        assert!(is_acked(7, Some(placed(Some(7)))));
+        assert!(!is_acked(7, Some(placed(Some(8)))));
+        assert!(is_acked(7, Some(placed(None))));
+        assert!(is_acked(7, None));
+    }
 }

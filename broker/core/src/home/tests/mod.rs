@@ -8,4 +8,4 @@ mod reading;
 mod real_log;
 mod restart;
 mod toy_log;
-mod world;
+pub(super) mod world;

@@ -76,7 +76,7 @@ pub(super) fn conn(slot: u32) -> ConnId {
     }
 }
 
-pub(super) fn settings(partitions: u16) -> HomeSettings {
+pub(in crate::home) fn settings(partitions: u16) -> HomeSettings {
     HomeSettings {
         node: NodeId(1),
         core: EDGE,
