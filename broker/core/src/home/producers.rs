@@ -1,47 +1,58 @@
 //! Values per (room, producer, sender), in the order of these keys.
 //!
 //! A producer belongs to one session, but nothing keeps a second user from naming it: the sender is part of the key. Nearly always one sender
-//! holds a producer, so a key costs no allocation of its own. Ordered, so that checkpoints are the same bytes everywhere and a sweep can go on
-//! where it stopped.
+//! holds a producer, so a key costs no allocation of its own; thousands may, and none pays for the others. Ordered, so that checkpoints are the
+//! same bytes everywhere and a sweep can go on where it stopped.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use core::ops::Bound;
 
 use antiphon_protocol::{Producer, RoomId, UserName};
 
-/// The part of the key by which the map is ordered first.
-pub(crate) type ProducerAt = (RoomId, Producer);
+/// A key, as a sweep remembers it.
+pub(crate) type ProducerAt = (RoomId, Producer, UserName);
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct ProducerMap<T> {
-    map: BTreeMap<ProducerAt, Holders<T>>,
+    map: BTreeMap<(RoomId, Producer), Holders<T>>,
     len: usize,
 }
 
-/// Who holds one producer in one room; ascending by sender, never empty.
+/// Who holds one producer in one room; never empty.
 #[derive(Clone, Debug)]
 struct Holders<T> {
+    /// The lowest sender: below all `others`.
     first: (UserName, T),
-    others: Vec<(UserName, T)>,
+    others: BTreeMap<UserName, T>,
 }
 
 impl<T> Holders<T> {
     fn iter(&self) -> impl Iterator<Item = (&UserName, &T)> {
-        core::iter::once(&self.first)
-            .chain(&self.others)
-            .map(|(sender, value)| (sender, value))
+        core::iter::once((&self.first.0, &self.first.1)).chain(&self.others)
+    }
+
+    /// Those above `sender`.
+    fn iter_after(&self, sender: &UserName) -> impl Iterator<Item = (&UserName, &T)> {
+        let first = (self.first.0 > *sender).then_some((&self.first.0, &self.first.1));
+        let above = (Bound::Excluded(sender), Bound::Unbounded);
+        first
+            .into_iter()
+            .chain(self.others.range::<UserName, _>(above))
+    }
+
+    fn find(&self, sender: &[u8]) -> Option<&T> {
+        if self.first.0.as_bytes() == sender {
+            return Some(&self.first.1);
+        }
+        self.others.get(sender)
     }
 
     fn find_mut(&mut self, sender: &[u8]) -> Option<&mut T> {
         if self.first.0.as_bytes() == sender {
             return Some(&mut self.first.1);
         }
-        self.others
-            .iter_mut()
-            .find(|(name, _)| name.as_bytes() == sender)
-            .map(|(_, value)| value)
+        self.others.get_mut(sender)
     }
 
     fn add(&mut self, sender: UserName, value: T) {
@@ -49,8 +60,7 @@ impl<T> Holders<T> {
         if added.0 < self.first.0 {
             core::mem::swap(&mut added, &mut self.first);
         }
-        let at = self.others.partition_point(|(name, _)| *name < added.0);
-        self.others.insert(at, added);
+        self.others.insert(added.0, added.1);
     }
 }
 
@@ -70,11 +80,7 @@ impl<T> ProducerMap<T> {
 
     /// The value of `sender` as `producer` in `room`.
     pub(crate) fn find(&self, room: RoomId, producer: Producer, sender: &[u8]) -> Option<&T> {
-        let holders = self.map.get(&(room, producer))?;
-        holders
-            .iter()
-            .find(|(name, _)| name.as_bytes() == sender)
-            .map(|(_, value)| value)
+        self.map.get(&(room, producer))?.find(sender)
     }
 
     /// As [`find`](Self::find), to change it.
@@ -100,7 +106,7 @@ impl<T> ProducerMap<T> {
                 (room, producer),
                 Holders {
                     first: (sender, value),
-                    others: Vec::new(),
+                    others: BTreeMap::new(),
                 },
             );
             self.len += 1;
@@ -117,23 +123,15 @@ impl<T> ProducerMap<T> {
     /// Takes the value out.
     pub(crate) fn remove(&mut self, room: RoomId, producer: Producer, sender: &[u8]) -> Option<T> {
         let holders = self.map.get_mut(&(room, producer))?;
-        if holders.first.0.as_bytes() != sender {
-            let at = holders
-                .others
-                .iter()
-                .position(|(name, _)| name.as_bytes() == sender)?;
-            self.len -= 1;
-            return Some(holders.others.remove(at).1);
-        }
+        let gone = if holders.first.0.as_bytes() != sender {
+            holders.others.remove(sender)?
+        } else if let Some(next) = holders.others.pop_first() {
+            core::mem::replace(&mut holders.first, next).1
+        } else {
+            self.map.remove(&(room, producer))?.first.1
+        };
         self.len -= 1;
-        if holders.others.is_empty() {
-            return self
-                .map
-                .remove(&(room, producer))
-                .map(|holders| holders.first.1);
-        }
-        let next = holders.others.remove(0);
-        Some(core::mem::replace(&mut holders.first, next).1)
+        Some(gone)
     }
 
     /// Forgets everything.
@@ -150,15 +148,23 @@ impl<T> ProducerMap<T> {
     /// The values behind `after`, in order; all of them for `None`.
     pub(crate) fn iter_after(
         &self,
-        after: Option<ProducerAt>,
+        after: Option<&ProducerAt>,
     ) -> impl Iterator<Item = (RoomId, Producer, &UserName, &T)> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.map.range((start, Bound::Unbounded)).flat_map(flatten)
+        let same = after.and_then(|(room, producer, sender)| {
+            let holders = self.map.get(&(*room, *producer))?;
+            let above = holders.iter_after(sender);
+            Some(above.map(move |(sender, value)| (*room, *producer, sender, value)))
+        });
+        let start = after.map_or(Bound::Unbounded, |(room, producer, _)| {
+            Bound::Excluded((*room, *producer))
+        });
+        let rest = self.map.range((start, Bound::Unbounded)).flat_map(flatten);
+        same.into_iter().flatten().chain(rest)
     }
 }
 
 fn flatten<'a, T>(
-    (at, holders): (&'a ProducerAt, &'a Holders<T>),
+    (at, holders): (&'a (RoomId, Producer), &'a Holders<T>),
 ) -> impl Iterator<Item = (RoomId, Producer, &'a UserName, &'a T)> {
     let (room, producer) = *at;
     holders
@@ -168,6 +174,12 @@ fn flatten<'a, T>(
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
+    use core::hint::black_box;
+    use core::time::Duration;
+    use std::time::Instant;
+
     use super::*;
 
     fn name(text: &str) -> UserName {
@@ -193,16 +205,68 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_goes_on_behind_where_it_stopped() {
+    fn a_sweep_goes_on_behind_where_it_stopped_and_sees_everybody_once() {
         let mut map = ProducerMap::new();
-        for producer in 1..=3 {
-            map.insert(RoomId(1), Producer(producer), name("ann"), producer);
+        let mut all = Vec::new();
+        for (room, producer, sender) in [(1, 9, 7), (1, 3, 1), (2, 9, 1), (1, 10, 2)] {
+            for number in (0..sender).rev() {
+                let key = (
+                    RoomId(room),
+                    Producer(producer),
+                    name(&format!("u{number}")),
+                );
+                map.insert(key.0, key.1, key.2.clone(), ());
+                all.push(key);
+            }
         }
-        let seen: Vec<u64> = map
-            .iter_after(Some((RoomId(1), Producer(1))))
-            .map(|(_, _, _, value)| *value)
-            .collect();
-        assert_eq!(seen, [2, 3]);
-        assert_eq!(map.iter_after(None).count(), 3);
+        all.sort();
+        for step in 1..=all.len() {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let part: Vec<ProducerAt> = map
+                    .iter_after(after.as_ref())
+                    .take(step)
+                    .map(|(room, producer, sender, ())| (room, producer, sender.clone()))
+                    .collect();
+                let Some(last) = part.last() else { break };
+                after = Some(last.clone());
+                seen.extend(part);
+            }
+            assert_eq!(seen, all, "{step} at a time");
+        }
+        let gone = (RoomId(1), Producer(9), name("u33"));
+        assert_eq!(
+            map.iter_after(Some(&gone)).count(),
+            6,
+            "it may have left meanwhile"
+        );
+    }
+
+    /// The quickest of some rounds of look-ups: what else runs on the machine only adds.
+    fn cost(map: &ProducerMap<u64>, who: &UserName) -> Duration {
+        let round = || {
+            let start = Instant::now();
+            for _ in 0..100 {
+                assert!(black_box(map.find(RoomId(1), Producer(9), who.as_bytes())).is_some());
+            }
+            start.elapsed()
+        };
+        (0..50).map(|_| round()).min().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_producer_that_many_users_name_costs_its_owner_nothing() {
+        let mut map = ProducerMap::new();
+        let zoe = name("zoe");
+        map.insert(RoomId(1), Producer(9), zoe.clone(), 0);
+        let alone = cost(&map, &zoe);
+        for number in 0..20_000 {
+            map.insert(RoomId(1), Producer(9), name(&format!("u{number:07}")), 0);
+        }
+        let crowded = cost(&map, &zoe);
+        assert!(
+            crowded < alone * 50 + Duration::from_micros(200),
+            "{alone:?} alone, {crowded:?} with 20,000 others"
+        );
     }
 }

@@ -46,9 +46,10 @@ impl Partition {
         let time = self.state.time();
         let mut looked = 0;
         let mut last = None;
-        for (room, producer, sender, state) in self.state.producers_after(self.sweep.after) {
+        for (room, producer, sender, state) in self.state.producers_after(self.sweep.after.as_ref())
+        {
             looked += 1;
-            last = Some((room, producer));
+            last = Some((room, producer, sender));
             if is_silent(producer, state, time) {
                 self.sweep.due.push((room, producer, sender.clone()));
             }
@@ -57,7 +58,8 @@ impl Partition {
             }
         }
         let is_end = looked < EXPIRE_LOOK_MAX && self.sweep.due.len() < EXPIRE_PER_ENTRY_MAX;
-        self.sweep.after = if is_end { None } else { last };
+        let last = last.map(|(room, producer, sender)| (room, producer, sender.clone()));
+        self.sweep.after = last.filter(|_| !is_end);
     }
 
     /// Stamps the due ones into the draft, unless they have been heard since.

@@ -140,7 +140,7 @@ impl State {
     /// The producers behind `after`, ascending.
     pub(crate) fn producers_after(
         &self,
-        after: Option<ProducerAt>,
+        after: Option<&ProducerAt>,
     ) -> impl Iterator<Item = (RoomId, Producer, &UserName, &ProducerState)> {
         self.producers.iter_after(after)
     }
