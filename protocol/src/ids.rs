@@ -195,13 +195,16 @@ impl Producer {
         Timestamp(self.0 >> Self::RANDOM_BITS)
     }
 
-    /// Whether it may publish for the first time in a room whose partition's time is `time`.
+    /// Whether it may publish for the first time in a room of a partition whose time is `time`, and that has forgotten
+    /// producers born up to `forgotten` (0: none).
     ///
-    /// Its birth may lie at most 7 days behind *or ahead*: a producer whose state could have left, or could leave and
-    /// still look young, must never start afresh, for a retry would then take effect a second time.
+    /// A producer whose state has left must never start afresh, for a retry would then take effect a second time: its
+    /// birth is at or below `forgotten`. Age alone does not tell: the partition's time never falls, so a clock that was
+    /// years ahead once would make every new producer look old. One born far ahead would stay for as long: it is refused.
     #[must_use]
-    pub const fn may_start(self, time: Timestamp) -> bool {
-        self.birth().0.abs_diff(time.0) <= PRODUCER_AGE_MS_MAX
+    pub const fn may_start(self, forgotten: Timestamp, time: Timestamp) -> bool {
+        let birth = self.birth().0;
+        birth > forgotten.0 && birth <= time.0.saturating_add(PRODUCER_AGE_MS_MAX)
     }
 
     /// Last partition time at which its state in a room, last used at `last_use`, must still be there.
@@ -271,12 +274,25 @@ mod tests {
             let producer = Producer::new(Timestamp(birth), 0);
             for last_use in [now, now + 1, now + week] {
                 let left = Timestamp(producer.kept_until(Timestamp(last_use)).0 + 1);
-                assert!(!producer.may_start(left), "born {birth}, used {last_use}");
+                assert!(
+                    !producer.may_start(producer.birth(), left),
+                    "born {birth}, used {last_use}"
+                );
             }
         }
-        let may_start = |birth: u64| Producer::new(Timestamp(birth), 0).may_start(Timestamp(now));
-        assert!(may_start(now - week) && may_start(now) && may_start(now + week));
-        assert!(!may_start(now - week - 1) && !may_start(now + week + 1));
+    }
+
+    #[test]
+    fn a_producer_may_start_if_it_is_younger_than_all_forgotten_ones_and_not_of_the_future() {
+        let now = 1_767_323_045_678;
+        let week = PRODUCER_AGE_MS_MAX;
+        let may_start = |birth: u64, forgotten: u64| {
+            Producer::new(Timestamp(birth), 0).may_start(Timestamp(forgotten), Timestamp(now))
+        };
+        assert!(may_start(1, 0) && !may_start(0, 0));
+        assert!(may_start(now, 0) && may_start(now + week, 0) && !may_start(now + week + 1, 0));
+        assert!(may_start(now - week, now - week - 1) && !may_start(now - week, now - week));
+        assert!(Producer(u64::MAX).may_start(Timestamp(0), Timestamp(u64::MAX)));
     }
 
     #[test]

@@ -25,6 +25,15 @@ pub(crate) enum Verdict {
     Refuse(Code, u64),
 }
 
+/// What decides whether a producer that is not known may start; see [`Producer::may_start`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Age {
+    /// The newest birth that the partition has forgotten, on committed state: one that is being forgotten is staged as such.
+    pub(crate) forgotten: Timestamp,
+    /// The time stamped now.
+    pub(crate) time: Timestamp,
+}
+
 /// What is known of the publisher in the room.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Known {
@@ -58,7 +67,7 @@ pub(crate) fn window(
     known: &Known,
     producer: Producer,
     producer_seq: ProducerSeq,
-    time: Timestamp,
+    age: Age,
 ) -> Verdict {
     if producer_seq == ProducerSeq(0) {
         return Verdict::Refuse(Code::BAD_FRAME, 0);
@@ -70,9 +79,9 @@ pub(crate) fn window(
         return Verdict::Duplicate(state);
     }
     let Some(staged) = known.staged else {
-        return decide(known.committed, producer, producer_seq, time);
+        return decide(known.committed, producer, producer_seq, age);
     };
-    match decide(staged.value, producer, producer_seq, time) {
+    match decide(staged.value, producer, producer_seq, age) {
         // A number that follows one on its way: both become durable in that order or not at all.
         Verdict::Admit {
             previous: Some(previous),
@@ -87,11 +96,13 @@ fn decide(
     state: Option<ProducerState>,
     producer: Producer,
     producer_seq: ProducerSeq,
-    time: Timestamp,
+    age: Age,
 ) -> Verdict {
     let Some(state) = state else {
         return match producer_seq {
-            _ if !producer.may_start(time) => Verdict::Refuse(Code::PRODUCER_EXPIRED, 0),
+            _ if !producer.may_start(age.forgotten, age.time) => {
+                Verdict::Refuse(Code::PRODUCER_EXPIRED, 0)
+            }
             ProducerSeq(1) => Verdict::Admit { previous: None },
             _ => Verdict::Refuse(Code::OUT_OF_ORDER, 0),
         };
@@ -123,12 +134,22 @@ mod tests {
         }
     }
 
+    /// Producers born three weeks ago have been forgotten.
+    const AGE: Age = Age {
+        forgotten: Timestamp(NOW.0 - 21 * DAY_MS),
+        time: NOW,
+    };
+
     fn young() -> Producer {
-        Producer::new(Timestamp(NOW.0 - 7 * DAY_MS), 1)
+        Producer::new(Timestamp(AGE.forgotten.0 + 1), 1)
     }
 
     fn old() -> Producer {
-        Producer::new(Timestamp(NOW.0 - 7 * DAY_MS - 1), 1)
+        Producer::new(AGE.forgotten, 1)
+    }
+
+    fn unborn() -> Producer {
+        Producer::new(Timestamp(NOW.0 + 7 * DAY_MS + 1), 1)
     }
 
     fn on_committed(
@@ -143,7 +164,7 @@ mod tests {
             },
             producer,
             ProducerSeq(producer_seq),
-            NOW,
+            AGE,
         )
     }
 
@@ -157,14 +178,14 @@ mod tests {
             on_committed(None, young(), 2),
             Verdict::Refuse(Code::OUT_OF_ORDER, 0)
         );
-        assert_eq!(
-            on_committed(None, old(), 1),
-            Verdict::Refuse(Code::PRODUCER_EXPIRED, 0)
-        );
-        assert_eq!(
-            on_committed(None, old(), 9),
-            Verdict::Refuse(Code::PRODUCER_EXPIRED, 0)
-        );
+        for refused in [old(), unborn()] {
+            for producer_seq in [1, 9] {
+                assert_eq!(
+                    on_committed(None, refused, producer_seq),
+                    Verdict::Refuse(Code::PRODUCER_EXPIRED, 0)
+                );
+            }
+        }
         let known = state(5, 40);
         assert_eq!(
             on_committed(Some(known), old(), 6),
@@ -203,7 +224,7 @@ mod tests {
             staged: staged(Some(state(7, 44))),
         };
         let ask =
-            |known: Known, producer_seq| window(&known, young(), ProducerSeq(producer_seq), NOW);
+            |known: Known, producer_seq| window(&known, young(), ProducerSeq(producer_seq), AGE);
         assert_eq!(
             ask(known, 8),
             Verdict::Admit {

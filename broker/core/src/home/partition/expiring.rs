@@ -1,17 +1,16 @@
 //! Expiry: producers that fell silent for seven days leave the state, through the log.
 //!
-//! Decided on the partition's own time, which only records move: so whoever leaves was born more than seven days before every later admission, and a
-//! producer that left can never start again (INV-HOME-32).
+//! Decided on the partition's own time, which only records move. The state keeps the newest birth that ever left so, and nobody born at or before
+//! it starts: a producer that left can never start again, whatever clock gave the times (INV-HOME-32).
 
 use alloc::vec::Vec;
 
-use antiphon_protocol::{Producer, RoomId, Timestamp, UserName};
+use antiphon_protocol::{Producer, RoomId, UserName};
 
 use crate::home::limits::{EXPIRE_LOOK_MAX, EXPIRE_PER_ENTRY_MAX, EXPIRED_BYTES_MAX};
 use crate::home::partition::Partition;
 use crate::home::partition::stamping::Draft;
 use crate::home::producers::ProducerAt;
-use crate::home::state::ProducerState;
 
 /// Where the look for silent producers stands.
 #[derive(Debug, Default)]
@@ -33,10 +32,6 @@ impl Sweep {
     }
 }
 
-fn is_silent(producer: Producer, state: &ProducerState, time: Timestamp) -> bool {
-    time > producer.kept_until(state.time)
-}
-
 impl Partition {
     /// Looks at some more producers.
     pub(crate) fn sweep(&mut self) {
@@ -50,7 +45,7 @@ impl Partition {
         {
             looked += 1;
             last = Some((room, producer, sender));
-            if is_silent(producer, state, time) {
+            if state.is_silent(producer, time) {
                 self.sweep.due.push((room, producer, sender.clone()));
             }
             if looked >= EXPIRE_LOOK_MAX || self.sweep.due.len() >= EXPIRE_PER_ENTRY_MAX {
@@ -72,7 +67,7 @@ impl Partition {
                 .overlay
                 .producer(*room, *producer, sender.as_bytes())
                 .is_some();
-            !is_heard && state.is_some_and(|state| is_silent(*producer, &state, time))
+            !is_heard && state.is_some_and(|state| state.is_silent(*producer, time))
         });
         for leaving in due.chunk_by(|one, other| one.0 == other.0) {
             let room = leaving[0].0;

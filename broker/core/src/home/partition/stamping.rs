@@ -10,7 +10,7 @@ use antiphon_protocol::{Code, Producer, RecordFields, RecordKind, RoomId, Seq, S
 
 use crate::channel::{PublishBatch, PublishRequest, RoomChannel};
 use crate::core::CoreId;
-use crate::home::admission::{Known, Verdict, form, window};
+use crate::home::admission::{Age, Known, Verdict, form, window};
 use crate::home::desk::{Asker, Turn};
 use crate::home::overlay::{Proposal, Staged};
 use crate::home::partition::gathering::Visit;
@@ -193,6 +193,10 @@ impl Partition {
         batch: &PublishBatch,
     ) {
         let mut publisher: Option<Publisher> = None;
+        let age = Age {
+            forgotten: self.state.forgotten(),
+            time: draft.time,
+        };
         for publish in &batch.publishes {
             let asker = Asker {
                 edge: batch.edge,
@@ -222,7 +226,7 @@ impl Partition {
                 &publisher.known,
                 publish.producer,
                 publish.producer_seq,
-                draft.time,
+                age,
             ) {
                 Verdict::Admit { previous } => {
                     self.stamp(draft, run, publisher, previous, batch, publish)

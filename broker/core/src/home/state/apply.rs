@@ -71,8 +71,8 @@ pub(crate) enum ApplyFault {
     /// A number of a producer that is not the next.
     #[error("INV-HOME-6: a producer's numbers are dense and each takes effect once")]
     Producer,
-    /// A producer leaves that is not there.
-    #[error("INV-HOME-7: only a known producer expires")]
+    /// A producer leaves that is not there, or too early.
+    #[error("INV-HOME-7: only a known producer expires, seven days after its birth and last use")]
     Expire,
     /// Two RECORDS items of one room in one entry.
     #[error("INV-HOME-8: an entry holds at most one run of records per room")]
@@ -193,9 +193,14 @@ impl State {
 
     fn apply_expire(&mut self, item: &ExpireItem<'_>) -> Result<(), ApplyFault> {
         for (producer, sender) in item.expired() {
-            self.producers
+            let state = self
+                .producers
                 .remove(item.room, producer, sender)
                 .ok_or(ApplyFault::Expire)?;
+            if !state.is_silent(producer, self.time) {
+                return Err(ApplyFault::Expire);
+            }
+            self.forgotten = self.forgotten.max(producer.birth());
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::lane::Head;
 /// Version of the body.
 const BODY_VERSION: u32 = 1;
 /// Length of the head of the body.
-const HEAD_BYTES: usize = 32;
+const HEAD_BYTES: usize = 40;
 /// Length of the head of a section.
 const SECTION_BYTES: usize = 16;
 
@@ -53,7 +53,10 @@ impl State {
         let mut out = Vec::with_capacity(self.encoded_bytes());
         out.extend_from_slice(&BODY_VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
-        put_all(&mut out, &[self.applied.0, self.term.0, self.time.0]);
+        put_all(
+            &mut out,
+            &[self.applied.0, self.term.0, self.time.0, self.forgotten.0],
+        );
         put_section(&mut out, section::COUNTERS, self.counters.len());
         for (slot, counter) in &self.counters {
             put_all(&mut out, &[u64::from(slot.0), *counter]);
@@ -111,6 +114,12 @@ impl State {
         state.time = Timestamp(input.u64()?);
         if (state.applied, state.term) != (index, term) {
             return Err(CheckpointFault::Value("position"));
+        }
+        state.forgotten = Timestamp(input.u64()?);
+        let newest = Producer::new(state.forgotten, 0);
+        let has_left = state.time > newest.kept_until(Timestamp(0));
+        if state.forgotten != Timestamp(0) && (newest.birth() != state.forgotten || !has_left) {
+            return Err(CheckpointFault::Value("birth forgotten"));
         }
         state.decode_counters(&mut input)?;
         state.decode_rooms(&mut input)?;

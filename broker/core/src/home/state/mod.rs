@@ -44,6 +44,13 @@ pub(crate) struct ProducerState {
     pub(crate) time: Timestamp,
 }
 
+impl ProducerState {
+    /// Whether it may be forgotten at the partition's `time`.
+    pub(crate) fn is_silent(&self, producer: Producer, time: Timestamp) -> bool {
+        time > producer.kept_until(self.time)
+    }
+}
+
 /// A name with the place where it is looked up.
 pub(crate) type Named = (Namespace, RoomName);
 
@@ -57,6 +64,8 @@ pub(crate) struct State {
     counters: BTreeMap<Slot, u64>,
     /// Newest time stamped; times never fall within a partition.
     time: Timestamp,
+    /// Newest birth of a producer that was forgotten; 0: none. More than seven days below `time`.
+    forgotten: Timestamp,
     /// Last entry applied; 0: none.
     applied: Index,
     /// Its term.
@@ -82,6 +91,7 @@ impl State {
             producers: ProducerMap::new(),
             counters: BTreeMap::new(),
             time: Timestamp(0),
+            forgotten: Timestamp(0),
             applied: Index(0),
             term: Term(0),
         }
@@ -100,6 +110,11 @@ impl State {
     /// The newest time stamped.
     pub(crate) fn time(&self) -> Timestamp {
         self.time
+    }
+
+    /// The newest birth of a producer that was forgotten; 0: none.
+    pub(crate) fn forgotten(&self) -> Timestamp {
+        self.forgotten
     }
 
     /// The room with this number.

@@ -20,6 +20,12 @@ fn tea() -> RoomId {
     .expect("lawful")
 }
 
+/// Born in millisecond 900.
+const PRODUCER: Producer = Producer(900 << 22 | 77);
+
+/// The first time at which it has been silent for seven days, if its only record is [`FIRST`].
+const SILENT_AT: u64 = 1_000 + 7 * 24 * 3_600 * 1_000 + 1;
+
 /// A record of a test.
 #[derive(Clone, Copy)]
 struct Line {
@@ -48,7 +54,7 @@ fn line(writer: &mut ItemWriter, room: RoomId, line: Line) -> Link {
         seq: Seq(line.seq),
         count: Count(line.count),
         time: Timestamp(line.time),
-        producer: Producer(77),
+        producer: PRODUCER,
         producer_seq: ProducerSeq(line.producer_seq),
         back: line.back,
         device: Device(5),
@@ -124,7 +130,7 @@ fn records_move_head_count_time_and_producer() {
         (Seq(2), Count(1), Timestamp(1_001)),
         "only kind 0 counts"
     );
-    let known = state.producer(tea(), Producer(77), b"ann");
+    let known = state.producer(tea(), PRODUCER, b"ann");
     assert_eq!(
         known,
         Some(ProducerState {
@@ -182,7 +188,7 @@ fn what_does_not_continue_the_state_is_refused() {
             ApplyFault::Room,
         ),
         (
-            payload(|writer| writer.expire(tea(), [(Producer(77), b"bob".as_slice())].into_iter())),
+            payload(|writer| writer.expire(tea(), [(PRODUCER, b"bob".as_slice())].into_iter())),
             ApplyFault::Expire,
         ),
     ];
@@ -229,15 +235,55 @@ fn what_does_not_continue_the_state_is_refused() {
     ));
 }
 
-#[test]
-fn an_expired_producer_is_gone() {
+/// [`created`], when somebody else has spoken at `time`.
+fn created_and_heard_at(time: u64) -> State {
     let mut state = created();
-    apply(
-        &mut state,
-        &payload(|writer| writer.expire(tea(), [(Producer(77), b"ann".as_slice())].into_iter())),
-    )
-    .expect("lawful");
-    assert_eq!(state.producer(tea(), Producer(77), b"ann"), None);
+    let other = Line {
+        time,
+        producer_seq: 1,
+        back: 0,
+        sender: "bob",
+        ..SECOND
+    };
+    apply(&mut state, &more(&[other])).expect("lawful");
+    state
+}
+
+fn expire_ann() -> Vec<u8> {
+    payload(|writer| writer.expire(tea(), [(PRODUCER, b"ann".as_slice())].into_iter()))
+}
+
+#[test]
+fn an_expired_producer_is_gone_and_its_birth_is_kept() {
+    let mut early = created_and_heard_at(SILENT_AT - 1);
+    assert_eq!(
+        apply(&mut early, &expire_ann()).err(),
+        Some(ApplyFault::Expire)
+    );
+    let mut state = created_and_heard_at(SILENT_AT);
+    assert_eq!(state.forgotten(), Timestamp(0));
+    apply(&mut state, &expire_ann()).expect("lawful");
+    assert_eq!(state.producer(tea(), PRODUCER, b"ann"), None);
+    assert!(state.producer(tea(), PRODUCER, b"bob").is_some());
+    assert_eq!(state.forgotten(), Timestamp(900));
+
+    let body = state.encode();
+    assert_eq!(body[32..40], 900_u64.to_le_bytes());
+    let again = State::decode(&body, Index(3), Term(3), 1).expect("lawful");
+    assert_eq!(again.forgotten(), Timestamp(900));
+    let mut early = body.clone();
+    early[24..32].copy_from_slice(&(SILENT_AT - 101).to_le_bytes());
+    assert!(
+        State::decode(&early, Index(3), Term(3), 1).is_err(),
+        "nobody of 900 had left by then"
+    );
+    let mut wide = body;
+    wide[32..40].copy_from_slice(&(1_u64 << 42).to_le_bytes());
+    wide[24..32].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert_eq!(
+        State::decode(&wide, Index(3), Term(3), 1).err(),
+        Some(CheckpointFault::Value("birth forgotten"))
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -250,18 +296,18 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The body of a checkpoint of [`created`], as it is on disks for ever.
 const GOLDEN: &str = "\
-    010000000000000001000000000000000300000000000000e803000000000000\
+    010000000000000001000000000000000300000000000000e8030000000000000000000000000000\
     0100000000000000010000000000000085020000000000000100000000000000\
     02000000000000000100000000000000\
-    0100000000005028010000000000000001000000000000008934b26cdd976bbde80300000000000000000000037465610300000000\
+    0100000000005028010000000000000001000000000000009764d26264f49cd9e80300000000000000000000037465610300000000\
     00000001000000000000000100000000\
-    0050284d0000000000000001000000000000000100000000000000e80300000000000003616e6e";
+    0050284d0000e10000000001000000000000000100000000000000e80300000000000003616e6e";
 
 #[test]
 fn the_body_of_a_checkpoint_has_the_bytes_that_the_document_tells() {
     assert_eq!(hex(&created().encode()), GOLDEN);
     let empty = State::new(9).encode();
-    assert_eq!(empty.len(), 32 + 3 * 16);
+    assert_eq!(empty.len(), 40 + 3 * 16);
 }
 
 #[test]

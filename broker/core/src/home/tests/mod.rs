@@ -1,5 +1,6 @@
 //! Home driven whole, with a toy log in place of the disk: what is persisted, and when, is the test's choice.
 
+mod clocks;
 mod damage;
 mod exactly_once;
 mod lanes;
