@@ -55,7 +55,13 @@ pub const KEEPALIVE_MS: u32 = 5_000;
 /// A connection from which nothing came for this many keepalives is closed.
 pub const KEEPALIVES_MISSED_MAX: u32 = 3;
 
-/// A producer older than this may not start in a room, in ms: its state may already have left (7 days).
+/// Rooms of one partition.
+pub const PARTITION_ROOMS_MAX: u32 = 512 * 1024;
+/// Producers that one partition remembers, one per (room, sender, session) of the last seven days.
+pub const PARTITION_PRODUCERS_MAX: u32 = 2 * 1024 * 1024;
+
+/// What is known of a producer in a room is kept for so long after its birth and its last use, in ms, and none born further
+/// ahead may start there (7 days).
 pub const PRODUCER_AGE_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
 /// A client takes a new producer at this age, in ms (6 days).
 pub const PRODUCER_RENEW_MS: u64 = 6 * 24 * 3_600 * 1_000;

@@ -122,21 +122,19 @@ fn every_header_has_the_tag_of_the_document() {
     assert_eq!(written, known);
 }
 
+fn thousands(number: u32) -> String {
+    match number / 1_000 {
+        0 => number.to_string(),
+        more => format!("{},{:03}", thousands(more), number % 1_000),
+    }
+}
+
 #[test]
 fn every_limit_has_the_value_of_the_document() {
     let written: Vec<_> = table(&document(), "## 8. Limits")
         .into_iter()
         .map(|row| row[1].clone())
         .collect();
-    let thousands = |number: u32| {
-        let digits = number.to_string();
-        let head = digits.len().saturating_sub(3);
-        if head == 0 {
-            digits
-        } else {
-            format!("{},{}", &digits[..head], &digits[head..])
-        }
-    };
     let seconds = |millis: u64| format!("{} s", millis / 1_000);
     let silence = u64::from(limits::KEEPALIVES_MISSED_MAX * limits::KEEPALIVE_MS);
     let known = [
@@ -153,6 +151,8 @@ fn every_limit_has_the_value_of_the_document() {
         format!("{} a connection", thousands(limits::REQUESTS_MAX)),
         format!("{} a connection", thousands(limits::SUBSCRIPTIONS_MAX)),
         thousands(limits::FETCH_RECORDS_MAX),
+        format!("{} a partition", thousands(limits::PARTITION_ROOMS_MAX)),
+        format!("{} a partition", thousands(limits::PARTITION_PRODUCERS_MAX)),
         seconds(limits::HANDSHAKE_MS_MAX),
         format!(
             "must be whole within {}, or arrive with at least {} KiB/s",

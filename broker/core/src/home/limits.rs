@@ -1,6 +1,7 @@
 //! Bounds of a home core. Each has a reason, a relation to its neighbours and a named outcome.
 
-use antiphon_log::limits::BLOCK_PAYLOAD_BYTES_MAX;
+use antiphon_log::limits::{BLOCK_PAYLOAD_BYTES_MAX, CHECKPOINT_BYTES_MAX};
+use antiphon_protocol::limits::{PARTITION_PRODUCERS_MAX, PARTITION_ROOMS_MAX};
 use antiphon_protocol::record_bytes;
 
 /// Most bytes of one entry's payload, unless a single publish is larger: one proposal per partition and turn.
@@ -68,6 +69,21 @@ pub(crate) const CHECKPOINT_FACTOR: u64 = 4;
 /// A partition whose oldest entry behind its checkpoint stands this many segments back is checkpointed however little it wrote: opening reads the
 /// entries behind checkpoints in the last four segments at most.
 pub(crate) const CHECKPOINT_SEGMENTS: u32 = 3;
+
+/// Most rooms of a partition: 8 million on a node with 16 partitions. Reached: a publish that would create one more is ERROR(LIMIT).
+pub(crate) const ROOMS_MAX: usize = PARTITION_ROOMS_MAX as usize;
+/// Most producers that a partition remembers, one per (room, sender, session) of the last seven days. Reached: a publish that would be the first
+/// of one more is ERROR(LIMIT), until others have left.
+pub(crate) const PRODUCERS_MAX: usize = PARTITION_PRODUCERS_MAX as usize;
+/// What a room takes in a checkpoint, at most: five fields, namespace, and a name of 255 bytes; and its slot's counter.
+const ROOM_BYTES_CEILING: usize = 5 * 8 + 4 + 1 + 255 + 16;
+/// What a producer takes in a checkpoint, at most: five fields, and a name of 64 bytes.
+const PRODUCER_BYTES_CEILING: usize = 5 * 8 + 1 + 64;
+const _: () = assert!(
+    ROOMS_MAX * ROOM_BYTES_CEILING + PRODUCERS_MAX * PRODUCER_BYTES_CEILING
+        <= CHECKPOINT_BYTES_MAX / 2,
+    "whatever clients do, the state fits into a checkpoint"
+);
 
 /// Resolved windows of duplicates that a partition remembers; the oldest one goes first.
 pub(crate) const WINDOWS_MAX: usize = 16;

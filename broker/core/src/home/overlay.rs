@@ -38,6 +38,8 @@ pub(crate) struct Overlay {
     names: HashMap<Named, Staged<RoomId>, FixedState>,
     counters: BTreeMap<Slot, Staged<u64>>,
     producers: ProducerMap<StagedProducer>,
+    /// How many of `producers` are about to be known for the first time.
+    started: usize,
     /// Newest time stamped.
     time: Timestamp,
     /// The proposal being stamped.
@@ -59,6 +61,7 @@ enum Undo {
     Name(Named),
     Counter(Slot, Option<Staged<u64>>),
     Producer(RoomId, Producer, UserName, Option<StagedProducer>),
+    Started,
     Time(Timestamp),
 }
 
@@ -71,6 +74,7 @@ impl Overlay {
             names: HashMap::with_hasher(hasher),
             counters: BTreeMap::new(),
             producers: ProducerMap::new(),
+            started: 0,
             time,
             current: Proposal(0),
             undo: Vec::new(),
@@ -113,6 +117,7 @@ impl Overlay {
                 Undo::Producer(room, producer, sender, None) => {
                     self.producers.remove(room, producer, sender.as_bytes());
                 }
+                Undo::Started => self.started -= 1,
                 Undo::Time(before) => self.time = before,
             }
         }
@@ -124,6 +129,7 @@ impl Overlay {
         self.names.clear();
         self.counters.clear();
         self.producers.clear();
+        self.started = 0;
         self.undo.clear();
         self.time = state.time();
     }
@@ -135,6 +141,7 @@ impl Overlay {
             && self.names.is_empty()
             && self.counters.is_empty()
             && self.producers.len() == 0
+            && self.started == 0
     }
 
     /// The time to stamp now: the wall clock, or the newest time stamped if that is later. The state's may be later than ours: entries that this
@@ -146,6 +153,16 @@ impl Overlay {
             self.time = time;
         }
         self.time
+    }
+
+    /// How many rooms there are, with what is staged.
+    pub(crate) fn room_count(&self, state: &State) -> usize {
+        state.room_count() + self.names.len()
+    }
+
+    /// How many producers are remembered, with what is staged; those about to be forgotten count until they are.
+    pub(crate) fn producer_count(&self, state: &State) -> usize {
+        state.producer_count() + self.started
     }
 
     /// The room of this name, with what is staged.
@@ -229,6 +246,12 @@ impl Overlay {
             .push(Undo::Producer(room, producer, sender, before));
     }
 
+    /// The producer staged last is a new one.
+    pub(crate) fn stage_start(&mut self) {
+        self.started += 1;
+        self.undo.push(Undo::Started);
+    }
+
     /// The proposal `by` was applied: what it staged is in the state, unless a later proposal moved it on.
     pub(crate) fn settle(&mut self, staging: Staging, by: Proposal) {
         let mut list = staging.0;
@@ -266,6 +289,7 @@ impl Overlay {
                     self.producers.remove(room, producer, sender.as_bytes());
                 }
             }
+            Undo::Started => self.started -= 1,
             Undo::Time(_) => {}
         }
     }

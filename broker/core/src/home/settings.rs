@@ -4,8 +4,8 @@ use antiphon_protocol::NodeId;
 
 use crate::core::{CoreConfig, CoreId};
 use crate::home::limits::{
-    CHECKPOINT_BYTES_MIN, ENTRY_BYTES_MAX, HOT_BYTES_DEFAULT, ROOM_VISIT_BYTES_MIN,
-    UNCOMMITTED_BYTES_MAX,
+    CHECKPOINT_BYTES_MIN, ENTRY_BYTES_MAX, HOT_BYTES_DEFAULT, PRODUCERS_MAX, ROOM_VISIT_BYTES_MIN,
+    ROOMS_MAX, UNCOMMITTED_BYTES_MAX,
 };
 use crate::limits::Limits;
 use crate::map::SlotMap;
@@ -33,6 +33,10 @@ pub(crate) struct HomeSettings {
     pub(crate) checkpoint_bytes_min: u64,
     /// Raft drops proposals beyond this many uncommitted bytes.
     pub(crate) uncommitted_bytes_max: u64,
+    /// Most rooms of a partition.
+    pub(crate) rooms_max: usize,
+    /// Most producers that a partition remembers.
+    pub(crate) producers_max: usize,
 }
 
 impl HomeSettings {
@@ -49,6 +53,8 @@ impl HomeSettings {
             room_visit_bytes_min: ROOM_VISIT_BYTES_MIN,
             checkpoint_bytes_min: CHECKPOINT_BYTES_MIN,
             uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
+            rooms_max: ROOMS_MAX,
+            producers_max: PRODUCERS_MAX,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::home::partition::gathering::Visit;
 use crate::home::partition::proposals::{Parked, Pending, refuse_acks, refuse_batch};
 use crate::home::partition::{Partition, Role};
 use crate::home::replica::NotProposed;
+use crate::home::settings::HomeSettings;
 use crate::home::state::{Named, ProducerState, head_at_start};
 use crate::lane::{Ack, Head, Refused};
 
@@ -52,6 +53,8 @@ struct Publisher {
     producer: Producer,
     known: Known,
     is_moved: bool,
+    /// It was not known before.
+    is_new: bool,
 }
 
 impl Partition {
@@ -228,9 +231,14 @@ impl Partition {
                 publish.producer_seq,
                 age,
             ) {
-                Verdict::Admit { previous } => {
-                    self.stamp(draft, run, publisher, previous, batch, publish)
-                }
+                Verdict::Admit { previous } => match self.full(turn.settings, run, previous) {
+                    None => self.stamp(draft, run, publisher, previous, batch, publish),
+                    Some(limit) => {
+                        let limit = limit as u64;
+                        turn.desk
+                            .refuse(asker, Refused::Publish, Code::LIMIT, limit)
+                    }
+                },
                 Verdict::Refuse(code, hint) => {
                     turn.desk.refuse(asker, Refused::Publish, code, hint)
                 }
@@ -258,6 +266,7 @@ impl Partition {
             producer,
             known,
             is_moved: false,
+            is_new: false,
         }
     }
 
@@ -277,6 +286,26 @@ impl Partition {
                 batch.sender.clone(),
                 staged.value,
             );
+            if publisher.is_new {
+                self.overlay.stage_start();
+            }
+        }
+    }
+
+    /// The limit that the partition has reached, if the publish would make it remember one more room or producer. Told before anything is
+    /// committed: the code leaves the number bound, and the same bytes may be admitted later.
+    fn full(&self, settings: &HomeSettings, run: &Run, previous: Option<Seq>) -> Option<usize> {
+        let HomeSettings {
+            rooms_max,
+            producers_max,
+            ..
+        } = settings;
+        if run.at.is_none() && self.overlay.room_count(&self.state) >= *rooms_max {
+            Some(*rooms_max)
+        } else if previous.is_none() && self.overlay.producer_count(&self.state) >= *producers_max {
+            Some(*producers_max)
+        } else {
+            None
         }
     }
 
@@ -325,6 +354,7 @@ impl Partition {
             by: draft.by,
         });
         publisher.is_moved = true;
+        publisher.is_new |= previous.is_none();
         let ack = Ack {
             conn: batch.conn,
             request: publish.request,

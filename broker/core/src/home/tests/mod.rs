@@ -4,6 +4,7 @@ mod clocks;
 mod damage;
 mod exactly_once;
 mod lanes;
+mod limits;
 mod publishing;
 mod reading;
 mod real_log;

@@ -91,6 +91,8 @@ pub(in crate::home) fn settings(partitions: u16) -> HomeSettings {
         room_visit_bytes_min: 1024,
         checkpoint_bytes_min: u64::MAX,
         uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
+        rooms_max: usize::MAX,
+        producers_max: usize::MAX,
     }
 }
 
