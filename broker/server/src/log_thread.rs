@@ -263,13 +263,14 @@ where
         }
     }
 
+    /// Writes a checkpoint, or tells why not and goes on with the ones that are there: the log has everything.
     fn checkpoint(&mut self, job: &CheckpointJob) -> Result<(), LogError> {
         match self
             .log
             .write_checkpoint(job.group, job.index, job.term, &job.bytes)
         {
-            Err(LogError::Disk(error)) if error.kind == DiskErrorKind::Full => {
-                tracing::warn!(group = %job.group, index = %job.index, told = self.told(), "checkpoint_not_written");
+            Err(error) if is_survived(&error) => {
+                tracing::warn!(group = %job.group, index = %job.index, %error, told = self.told(), "checkpoint_not_written");
                 Ok(())
             }
             written => written,
@@ -335,6 +336,16 @@ where
 
     fn told(&self) -> Option<String> {
         (self.explain)(&self.disk)
+    }
+}
+
+/// Whether a checkpoint that could not be written leaves the log whole. Without space for the file, [`Log::write_checkpoint`]
+/// says whether it does: it fails for good if not.
+fn is_survived(error: &LogError) -> bool {
+    match error {
+        LogError::CheckpointTooLarge { .. } => true,
+        LogError::Disk(error) => error.kind == DiskErrorKind::Full,
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The log thread over a real directory, and over a disk that fails when told to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use antiphon_core::Recovering;
@@ -15,17 +15,26 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A disk whose syncs fail while the flag is up.
+/// A disk whose syncs fail while the flag is up, and that never has space for a checkpoint.
 #[derive(Clone, Debug)]
 struct MoodyDisk {
     files: FileDisk,
     fails: Arc<AtomicBool>,
+    /// How many checkpoints found no space.
+    refused: Arc<AtomicUsize>,
 }
 
 impl Disk for MoodyDisk {
     type File = DiskFile;
 
     fn create(&self, name: &str) -> Result<DiskFile, DiskError> {
+        if name.starts_with("checkpoint/") {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(DiskError {
+                op: DiskOp::Create,
+                kind: DiskErrorKind::Full,
+            });
+        }
         self.files.create(name)
     }
     fn open(&self, name: &str) -> Result<DiskFile, DiskError> {
@@ -75,6 +84,7 @@ struct World {
     heard: Vec<Receiver<Persistence>>,
     reports: Receiver<Report>,
     fails: Arc<AtomicBool>,
+    refused: Arc<AtomicUsize>,
     phase: Arc<PhaseCell>,
     thread: JoinHandle<()>,
     directory: TempDir,
@@ -99,9 +109,11 @@ impl World {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let opened = open(&directory);
         let fails = Arc::new(AtomicBool::new(false));
+        let refused = Arc::new(AtomicUsize::new(0));
         let disk = MoodyDisk {
             files: opened.disk(),
             fails: Arc::clone(&fails),
+            refused: Arc::clone(&refused),
         };
         let (log, _) = Log::open(disk.clone(), settings(&opened), &mut Recovering::new(2, 1))
             .expect("a new log");
@@ -140,6 +152,7 @@ impl World {
             heard,
             reports,
             fails,
+            refused,
             phase,
             thread: thread.expect("a thread"),
             directory,
@@ -149,6 +162,18 @@ impl World {
     fn append(&self, group: u32, ready: u64) {
         self.jobs
             .send(LogJob::Append(append(group, ready)))
+            .expect("the thread listens");
+    }
+
+    fn checkpoint(&self, group: u32, index: u64) {
+        let job = CheckpointJob {
+            group: GroupId(group),
+            index: Index(index),
+            term: Term(1),
+            bytes: Bytes::from_static(b"a state"),
+        };
+        self.jobs
+            .send(LogJob::Checkpoint(job))
             .expect("the thread listens");
     }
 
@@ -257,4 +282,41 @@ fn a_port_keeps_what_the_channel_refuses_and_offers_it_in_order() {
     }
     assert_eq!(taken, [1, 2, 3, 4, 5]);
     assert!(port.waiting.is_empty());
+}
+
+#[test]
+fn a_checkpoint_without_space_is_told_and_dropped_and_the_log_goes_on() {
+    let world = World::start();
+    world.append(1, 1);
+    assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
+    world.checkpoint(1, 1);
+    while world.refused.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+    for ready in 2..=3 {
+        world.append(1, ready);
+        assert_eq!(
+            world.heard[0].recv().expect("the log lives").persisted[0].ready,
+            ready
+        );
+    }
+    let (reports, outcome) = world.close();
+    assert!(reports.is_empty());
+    assert_eq!(outcome, Outcome::Clean);
+}
+
+#[test]
+fn only_what_leaves_the_log_whole_is_survived() {
+    let disk = |kind| {
+        LogError::Disk(DiskError {
+            op: DiskOp::Write,
+            kind,
+        })
+    };
+    let too_large = LogError::CheckpointTooLarge {
+        group: GroupId(1),
+        bytes: 1 << 31,
+    };
+    assert!(is_survived(&too_large) && is_survived(&disk(DiskErrorKind::Full)));
+    assert!(!is_survived(&disk(DiskErrorKind::Io)) && !is_survived(&LogError::Failed));
 }
