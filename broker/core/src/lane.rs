@@ -230,6 +230,15 @@ pub enum ToEdge {
         /// Why.
         code: Code,
     },
+    /// All subscriptions that wait for the room of this name end: home will not create it, and has forgotten this edge.
+    NameEnded {
+        /// Where the name is looked up.
+        namespace: Namespace,
+        /// The name.
+        name: RoomName,
+        /// Why.
+        code: Code,
+    },
 }
 
 /// The channel of a room.

@@ -306,6 +306,11 @@ impl Edge {
             ToEdge::Created(created) => self.created(&created),
             ToEdge::Dirty { room, apply_end } => self.dirty(room, apply_end),
             ToEdge::Ended { room, code } => self.ended(room, code),
+            ToEdge::NameEnded {
+                namespace,
+                name,
+                code,
+            } => self.name_ended(namespace, &name, code),
         }
     }
 

@@ -6,7 +6,9 @@
 use alloc::boxed::Box;
 
 use antiphon_protocol as wire;
-use antiphon_protocol::{Code, ErrorFrame, Link, Ok_, RequestId, RoomId, RoomName, RoomRef, Seq};
+use antiphon_protocol::{
+    Code, ErrorFrame, Link, Namespace, Ok_, RequestId, RoomId, RoomName, RoomRef, Seq,
+};
 
 use super::Edge;
 use super::rooms::SubState;
@@ -284,9 +286,19 @@ impl Edge {
 
     /// All subscriptions of a room end.
     pub(super) fn ended(&mut self, id: RoomId, code: Code) {
-        let Some(room) = self.rooms.find_id(id) else {
-            return;
-        };
+        if let Some(room) = self.rooms.find_id(id) {
+            self.end_room(room, code);
+        }
+    }
+
+    /// As [`ended`](Self::ended), for a room that does not exist.
+    pub(super) fn name_ended(&mut self, namespace: Namespace, name: &RoomName, code: Code) {
+        if let Some(room) = self.rooms.find_name(namespace, name.as_str()) {
+            self.end_room(room, code);
+        }
+    }
+
+    fn end_room(&mut self, room: u32, code: Code) {
         for sub in self.rooms.members(room) {
             self.end_subscription(sub, code);
         }

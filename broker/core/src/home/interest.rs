@@ -76,15 +76,25 @@ impl Interest {
         self.names.remove(named).unwrap_or_default()
     }
 
-    /// Takes everything: the rooms with the edges that wanted them, ascending.
-    pub(crate) fn take_all(&mut self) -> Vec<(RoomId, CoreId)> {
-        self.names.clear();
+    /// Takes all rooms with the edges that want them, ascending.
+    pub(crate) fn take_rooms(&mut self) -> Vec<(RoomId, CoreId)> {
         let rooms = self.rooms.drain();
         let mut all: Vec<(RoomId, CoreId)> = rooms
             .flat_map(|(room, edges)| edges.into_iter().map(move |(edge, _)| (room, edge)))
             .collect();
         all.sort_unstable();
         all
+    }
+
+    /// Takes all names of rooms that do not exist with the edges that wait for them, ascending.
+    pub(crate) fn take_names(&mut self) -> impl Iterator<Item = (Named, CoreId)> {
+        core::mem::take(&mut self.names)
+            .into_iter()
+            .flat_map(|(named, edges)| {
+                edges
+                    .into_iter()
+                    .map(move |(edge, _)| (named.clone(), edge))
+            })
     }
 }
 

@@ -390,3 +390,36 @@ fn unanswered_requests_and_subscriptions_are_limited() {
     let _ = bench.feed(ann, &subscribe_frame(3, RoomRef::Name("t"), Start::Live));
     assert_eq!(bench.said(ann), ["ERROR 3 LIMIT hint 2"]);
 }
+
+#[test]
+fn whoever_waits_for_a_room_that_will_not_come_is_told() {
+    let mut bench = Bench::new();
+    let (ann, bob) = (bench.open(0, "ann"), bench.open(1, "bob"));
+    for (conn, grant) in [(ann, 1), (bob, 2)] {
+        let _ = bench.feed(conn, &subscribe_frame(5, R, Start::Live));
+        let Some(ToHome::Subscribe(subscribe)) = bench.asked().pop() else {
+            panic!()
+        };
+        bench.handle(subscribed(conn, subscribe.ticket, 5, grant, None, 0, 1));
+        let _ = bench.said(conn);
+    }
+    let RoomRef::Name(name) = R else { panic!() };
+    let ended = |name: &str| ToEdge::NameEnded {
+        namespace: antiphon_protocol::Namespace(0),
+        name: antiphon_protocol::RoomName::try_from(name).expect("lawful"),
+        code: Code::INTERNAL,
+    };
+    bench.handle(ended("a room that nobody waits for"));
+    bench.handle(ended(name));
+    for conn in [ann, bob] {
+        assert_eq!(
+            bench.said(conn),
+            [std::format!("UNSUBSCRIBE 0 name {name} INTERNAL")]
+        );
+    }
+    assert_eq!(leaves(&bench.asked()), []);
+    assert_eq!(
+        (bench.edge.stats().rooms, bench.edge.stats().subscriptions),
+        (0, 0)
+    );
+}

@@ -38,7 +38,7 @@ use crate::home::replica::{Replica, ReplicaStart};
 use crate::home::seed::{Condition, PartitionSeed};
 use crate::home::settings::HomeSettings;
 use crate::home::state::State;
-use crate::lane::ToHome;
+use crate::lane::{ToEdge, ToHome};
 use crate::read::CheckpointJob;
 use duplicates::Duplicates;
 use expiring::Sweep;
@@ -297,9 +297,16 @@ impl Partition {
         self.role = Role::Impaired(code);
         self.overlay.clear(&self.state);
         self.proposals.refuse_all(turn, code);
-        for (room, edge) in self.interest.take_all() {
-            turn.desk
-                .send(edge, crate::lane::ToEdge::Ended { room, code });
+        for (room, edge) in self.interest.take_rooms() {
+            turn.desk.send(edge, ToEdge::Ended { room, code });
+        }
+        for ((namespace, name), edge) in self.interest.take_names() {
+            let ended = ToEdge::NameEnded {
+                namespace,
+                name,
+                code,
+            };
+            turn.desk.send(edge, ended);
         }
         turn.desk.put(Output::Event(CoreEvent::GroupQuarantined {
             group: self.group,

@@ -34,7 +34,8 @@ fn refusals(world: &mut World) -> Vec<Code> {
         ToEdge::Reject(Reject { code, .. })
         | ToEdge::TailFailed { code, .. }
         | ToEdge::ChannelRefused { code, .. }
-        | ToEdge::Ended { code, .. } => Some(*code),
+        | ToEdge::Ended { code, .. }
+        | ToEdge::NameEnded { code, .. } => Some(*code),
         _ => None,
     };
     world.settle();
@@ -316,4 +317,42 @@ fn a_core_that_persists_nothing_can_still_read_what_was_recovered() {
         "the blocks read lie below, what is lost does not"
     );
     assert!(matches!(world.taken().last(), Some(ToEdge::Slice(slice)) if slice.next == Seq(3)));
+}
+
+#[test]
+fn whoever_waits_for_a_room_of_a_quarantined_group_is_told() {
+    let mut world = World::new(8);
+    let (lost, whole) = apart();
+    say(&mut world, lost, 1);
+    let (mut waiting, mut others) = (Vec::new(), 0);
+    for number in 0..40 {
+        let name = alloc::format!("not yet {number}");
+        world.subscribe(named(&name), Start::Live, number);
+        if group_of(&name, 8) == group_of(lost, 8) {
+            waiting.push(name);
+        } else {
+            others += 1;
+        }
+    }
+    assert!(!waiting.is_empty() && others > 0);
+    world.settle();
+    world.sent.clear();
+    world.home.break_library(group_of(lost, 8));
+    world.say(lost, producer(1), 2, b"2");
+    world.run();
+    let told: Vec<alloc::string::String> = world
+        .taken()
+        .into_iter()
+        .filter_map(|message| match message {
+            ToEdge::NameEnded {
+                name,
+                code: Code::INTERNAL,
+                ..
+            } => Some(name.as_str().into()),
+            _ => None,
+        })
+        .collect();
+    waiting.sort();
+    assert_eq!(told, waiting);
+    say(&mut world, whole, 1);
 }
