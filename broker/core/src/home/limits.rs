@@ -87,6 +87,11 @@ const _: () = assert!(
 
 /// Resolved windows of duplicates that a partition remembers; the oldest one goes first.
 pub(crate) const WINDOWS_MAX: usize = 16;
+/// Cold look-ups of a partition under way at a time: what retries can make reader threads read and hold is 8 slices of [`LOOK_UP_BYTES_MAX`].
+/// Reached: further retries wait for their answer.
+pub(crate) const LOOK_UPS_MAX: usize = 8;
+/// Records that a partition walks over per turn to answer retries, and one part of an entry more at most. Reached: the rest goes on in the next turn.
+pub(crate) const LOOK_UP_RECORDS_MAX: usize = 16 * 1024;
 /// How far before the record sought a cold look-up starts to read, in seqs: a producer's records are near each other.
 pub(crate) const LOOK_BACK_SEQS: u64 = 256;
 /// Most bytes of one cold look-up.

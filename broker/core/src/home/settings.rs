@@ -4,8 +4,8 @@ use antiphon_protocol::NodeId;
 
 use crate::core::{CoreConfig, CoreId};
 use crate::home::limits::{
-    CHECKPOINT_BYTES_MIN, ENTRY_BYTES_MAX, HOT_BYTES_DEFAULT, PRODUCERS_MAX, ROOM_VISIT_BYTES_MIN,
-    ROOMS_MAX, UNCOMMITTED_BYTES_MAX,
+    CHECKPOINT_BYTES_MIN, ENTRY_BYTES_MAX, HOT_BYTES_DEFAULT, LOOK_UP_RECORDS_MAX, LOOK_UPS_MAX,
+    PRODUCERS_MAX, ROOM_VISIT_BYTES_MIN, ROOMS_MAX, UNCOMMITTED_BYTES_MAX,
 };
 use crate::limits::Limits;
 use crate::map::SlotMap;
@@ -37,6 +37,10 @@ pub(crate) struct HomeSettings {
     pub(crate) rooms_max: usize,
     /// Most producers that a partition remembers.
     pub(crate) producers_max: usize,
+    /// Cold look-ups of a partition under way at a time.
+    pub(crate) look_ups_max: usize,
+    /// Records that a partition walks over per turn to answer retries.
+    pub(crate) look_up_records_max: usize,
 }
 
 impl HomeSettings {
@@ -55,6 +59,8 @@ impl HomeSettings {
             uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
             rooms_max: ROOMS_MAX,
             producers_max: PRODUCERS_MAX,
+            look_ups_max: LOOK_UPS_MAX,
+            look_up_records_max: LOOK_UP_RECORDS_MAX,
         }
     }
 }

@@ -56,9 +56,9 @@ impl Window {
         }
     }
 
-    /// Whether the window starts at or above this number.
-    pub(crate) fn covers(&self, producer_seq: ProducerSeq) -> bool {
-        producer_seq <= self.top
+    /// The number at which the window starts, downwards.
+    pub(crate) fn top(&self) -> ProducerSeq {
+        self.top
     }
 
     /// The record with this number, if it is resolved.
@@ -72,7 +72,7 @@ impl Window {
         self.next = None;
     }
 
-    /// Hops through `bytes`, whole records from seq `first` on, as far as they reach.
+    /// Hops through `bytes`, whole records from seq `first` on, as far as they reach; tells how many it had to walk over.
     ///
     /// # Errors
     /// A fault if the bytes are no records, or not those that the distances promised.
@@ -82,9 +82,9 @@ impl Window {
         first: Seq,
         want: ProducerSeq,
         depth_max: usize,
-    ) -> Result<(), RecordFault> {
+    ) -> Result<usize, RecordFault> {
         let Some(start) = self.next else {
-            return Ok(());
+            return Ok(0);
         };
         let offsets = offsets(bytes, first, start);
         while let Some(hop) = self.next_hop(want, depth_max) {
@@ -103,7 +103,7 @@ impl Window {
             let record = Record::parse_unchecked_crc(frame).map_err(RecordFault::Decode)?;
             self.visit(&record, hop)?;
         }
-        Ok(())
+        Ok(offsets.len())
     }
 
     fn visit(&mut self, record: &Record<'_>, hop: Seq) -> Result<(), RecordFault> {

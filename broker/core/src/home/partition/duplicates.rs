@@ -1,9 +1,11 @@
 //! Answering retries: what took effect is told again, and nothing takes effect twice.
 //!
 //! The state knows a producer's newest number only; where an older one stands, and what it was, is found by hopping back through its records (see
-//! `window`), in memory or through a reader thread. All retries of a producer that come meanwhile wait for one window.
+//! `window`), in memory or through a reader thread. All retries of a producer that come meanwhile wait for one window. Look-ups of a partition are
+//! few at a time, and a turn walks over so many records only: the others wait in a row, and one that needs several look-ups goes to its end after
+//! each, so that nobody's retries hold up everybody's for long.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use antiphon_protocol::RecordKind;
@@ -14,7 +16,7 @@ use crate::home::desk::{Asker, Turn};
 use crate::home::limits::{LOOK_BACK_SEQS, LOOK_UP_BYTES_MAX, WINDOWS_MAX};
 use crate::home::partition::Partition;
 use crate::home::partition::slicing::Found;
-use crate::home::reads::{Purpose, Reading, Sought, WindowKey};
+use crate::home::reads::{Purpose, Reading, WindowKey};
 use crate::home::state::ProducerState;
 use crate::home::window::{Placed, Window};
 use crate::lane::{Ack, Refused};
@@ -29,6 +31,9 @@ struct Retry {
     quiet: bool,
 }
 
+/// Whose window, and the number at which it starts: a later retry may need one that starts above.
+type ResolvingKey = (WindowKey, ProducerSeq);
+
 /// A window that is being resolved.
 #[derive(Debug)]
 struct Resolving {
@@ -37,6 +42,8 @@ struct Resolving {
     /// Lowest number that a retry asks for.
     want: ProducerSeq,
     retries: Vec<Retry>,
+    /// A look-up that started before this record did not come to it: exactly this one next.
+    missed: Option<Seq>,
 }
 
 /// See the module.
@@ -44,14 +51,67 @@ struct Resolving {
 pub(super) struct Duplicates {
     /// Resolved, oldest first.
     windows: VecDeque<(WindowKey, Window)>,
-    /// Each waits for one read; bounded by the publishes in flight of all connections.
-    resolving: Vec<(HomeRead, Resolving)>,
+    /// Each is in one of the two lists below; bounded by the publishes in flight of all connections.
+    resolving: BTreeMap<ResolvingKey, Resolving>,
+    /// Those that a reader thread was asked for.
+    reading: Vec<(HomeRead, ResolvingKey)>,
+    /// Those that wait until fewer are asked for, or for the next turn; in the order of their turns.
+    waiting: VecDeque<ResolvingKey>,
+    /// How many records may still be walked over in this turn.
+    records_left: usize,
 }
 
 impl Duplicates {
     /// No retry waits.
     pub(super) fn is_idle(&self) -> bool {
         self.resolving.is_empty()
+    }
+
+    /// Whether something could go on at once, in another turn.
+    pub(super) fn has_more(&self, look_ups_max: usize) -> bool {
+        !self.waiting.is_empty() && self.reading.len() < look_ups_max
+    }
+
+    /// What is being resolved and reaches up to this number.
+    fn covering(&mut self, key: &WindowKey, producer_seq: ProducerSeq) -> Option<&mut Resolving> {
+        let lowest = (key.clone(), producer_seq);
+        let (found, resolving) = self.resolving.range_mut(lowest..).next()?;
+        (found.0 == *key).then_some(resolving)
+    }
+
+    fn keep_resolving(&mut self, resolving: Resolving) -> ResolvingKey {
+        let key = (resolving.key.clone(), resolving.window.top());
+        let before = self.resolving.insert(key.clone(), resolving);
+        assert!(
+            before.is_none(),
+            "INV-HOME-37: a window is resolved once at a time"
+        );
+        key
+    }
+
+    fn postpone(&mut self, resolving: Resolving) {
+        let key = self.keep_resolving(resolving);
+        self.waiting.push_back(key);
+    }
+
+    /// The next one that may go on now.
+    fn next(&mut self, look_ups_max: usize) -> Option<Resolving> {
+        if self.records_left == 0 || self.reading.len() >= look_ups_max {
+            return None;
+        }
+        let key = self.waiting.pop_front()?;
+        self.resolving.remove(&key)
+    }
+
+    /// One hop was made over so many records.
+    fn walked(&mut self, records: usize) {
+        self.records_left = self.records_left.saturating_sub(records.max(1));
+    }
+
+    fn take_read(&mut self, read: HomeRead) -> Option<Resolving> {
+        let at = self.reading.iter().position(|(known, _)| *known == read)?;
+        let (_, key) = self.reading.swap_remove(at);
+        self.resolving.remove(&key)
     }
 
     fn find(&self, key: &WindowKey) -> Option<&Window> {
@@ -107,15 +167,7 @@ impl Partition {
             return answer(turn, room, &retry, None);
         }
         let key = (room, publish.producer, batch.sender.clone());
-        let fits = |resolving: &Resolving| {
-            resolving.key == key && resolving.window.covers(retry.producer_seq)
-        };
-        let resolving = self
-            .duplicates
-            .resolving
-            .iter_mut()
-            .map(|(_, resolving)| resolving);
-        if let Some(resolving) = resolving.into_iter().find(|resolving| fits(resolving)) {
+        if let Some(resolving) = self.duplicates.covering(&key, retry.producer_seq) {
             resolving.want = resolving.want.min(retry.producer_seq);
             resolving.retries.push(retry);
             return;
@@ -129,15 +181,28 @@ impl Partition {
         let known = self
             .duplicates
             .take(&key)
-            .filter(|window| window.covers(retry.producer_seq));
+            .filter(|window| retry.producer_seq <= window.top());
         let window = known.unwrap_or_else(|| Window::new(publish.producer, state));
         let resolving = Resolving {
             key,
             window,
             want: retry.producer_seq,
             retries: alloc::vec![retry],
+            missed: None,
         };
         self.resolve(turn, resolving);
+    }
+
+    /// A new turn: what waits goes on.
+    pub(super) fn look_up_more(&mut self, turn: &mut Turn<'_>) {
+        self.duplicates.records_left = turn.settings.look_up_records_max;
+        self.look_up_waiting(turn);
+    }
+
+    fn look_up_waiting(&mut self, turn: &mut Turn<'_>) {
+        while let Some(resolving) = self.duplicates.next(turn.settings.look_ups_max) {
+            self.resolve(turn, resolving);
+        }
     }
 
     /// Hops on as far as memory reaches; then a reader thread is asked, or all retries are answered.
@@ -145,6 +210,9 @@ impl Partition {
         let depth_max = depth_max(turn);
         let room = resolving.key.0;
         while let Some(hop) = resolving.window.next_hop(resolving.want, depth_max) {
+            if self.duplicates.records_left == 0 {
+                return self.duplicates.postpone(resolving);
+            }
             match self.find_records(room, hop, hop.next(), 1) {
                 Found::Hot(_) => {
                     let Some((bytes, first)) = self.hot_part(room, hop) else {
@@ -153,10 +221,12 @@ impl Partition {
                     let hopped = resolving
                         .window
                         .hop(&bytes, first, resolving.want, depth_max);
-                    assert!(
-                        hopped.is_ok(),
-                        "INV-HOME-30: distances lead to the producer's records: {hopped:?}"
-                    );
+                    match hopped {
+                        Ok(walked) => self.duplicates.walked(walked),
+                        Err(fault) => panic!(
+                            "INV-HOME-30: distances lead to the producer's records: {fault:?}"
+                        ),
+                    }
                 }
                 Found::Cold(_) => return self.look_up(turn, resolving, hop),
                 Found::Missing(_) => resolving.window.end(),
@@ -165,22 +235,31 @@ impl Partition {
         self.resolved(turn, resolving);
     }
 
-    /// Asks a reader thread for the record `hop` and some before it, where the producer's earlier ones probably are.
-    fn look_up(&mut self, turn: &mut Turn<'_>, resolving: Resolving, hop: Seq) {
-        let early = Seq(hop.0.saturating_sub(LOOK_BACK_SEQS).max(1));
-        match self.find_records(resolving.key.0, early, hop.next(), LOOK_UP_BYTES_MAX) {
-            Found::Cold(sought) => self.ask(turn, resolving, sought),
-            _ => self.look_at(turn, resolving, hop, early),
+    /// Asks a reader thread for the record `hop` and some before it, where the producer's earlier ones probably are; waits if too many are asked for.
+    fn look_up(&mut self, turn: &mut Turn<'_>, mut resolving: Resolving, hop: Seq) {
+        if self.duplicates.reading.len() >= turn.settings.look_ups_max {
+            return self.duplicates.postpone(resolving);
         }
-    }
-
-    fn ask(&mut self, turn: &mut Turn<'_>, resolving: Resolving, sought: Sought) {
+        let room = resolving.key.0;
+        let early = match resolving.missed {
+            Some(missed) if missed == hop => hop,
+            _ => Seq(hop.0.saturating_sub(LOOK_BACK_SEQS).max(1)),
+        };
+        let mut found = self.find_records(room, early, hop.next(), LOOK_UP_BYTES_MAX);
+        if !matches!(found, Found::Cold(_)) {
+            found = self.find_records(room, hop, hop.next(), 1);
+        }
+        let Found::Cold(sought) = found else {
+            resolving.window.end();
+            return self.resolved(turn, resolving);
+        };
         let reading = Reading {
             partition: self.number,
             purpose: Purpose::Window,
         };
         let read = turn.read_for_home(reading, sought);
-        self.duplicates.resolving.push((read, resolving));
+        let key = self.duplicates.keep_resolving(resolving);
+        self.duplicates.reading.push((read, key));
     }
 
     /// A reader thread has answered a look-up that started at `from`.
@@ -191,53 +270,50 @@ impl Partition {
         from: Seq,
         result: Result<ReadRecords, ReadFailure>,
     ) {
-        let Some(at) = self
-            .duplicates
-            .resolving
-            .iter()
-            .position(|(number, _)| *number == read)
-        else {
+        let Some(resolving) = self.duplicates.take_read(read) else {
             return;
         };
-        let (_, mut resolving) = self.duplicates.resolving.remove(at);
-        let depth_max = depth_max(turn);
-        let before = resolving.window.next_hop(resolving.want, depth_max);
-        match result {
-            Ok(read) => {
-                if resolving
-                    .window
-                    .hop(&read.records, read.first, resolving.want, depth_max)
-                    .is_err()
-                {
-                    resolving.window.end();
-                }
+        if result.as_ref().err() == Some(&ReadFailure::Busy) {
+            for retry in &resolving.retries {
+                turn.desk
+                    .refuse(retry.asker, Refused::Publish, Code::UNAVAILABLE, 0);
             }
-            Err(ReadFailure::Busy) => {
-                for retry in &resolving.retries {
-                    turn.desk
-                        .refuse(retry.asker, Refused::Publish, Code::UNAVAILABLE, 0);
-                }
-                return;
+        } else {
+            let resolving = self.looked_up(turn, resolving, from, result.ok());
+            if self.duplicates.waiting.is_empty() {
+                self.resolve(turn, resolving);
+            } else {
+                self.duplicates.postpone(resolving);
             }
-            Err(ReadFailure::Damaged | ReadFailure::Gone) => {}
         }
-        match resolving.window.next_hop(resolving.want, depth_max) {
-            // The slice was full, or unreadable, before it came to the record sought: exactly that one next.
-            Some(hop) if before == Some(hop) => self.look_at(turn, resolving, hop, from),
-            _ => self.resolve(turn, resolving),
-        }
+        self.look_up_waiting(turn);
     }
 
-    /// Asks a reader thread for exactly the record `hop`, unless that was `tried`.
-    fn look_at(&mut self, turn: &mut Turn<'_>, mut resolving: Resolving, hop: Seq, tried: Seq) {
-        match self.find_records(resolving.key.0, hop, hop.next(), 1) {
-            Found::Cold(sought) if tried != hop => self.ask(turn, resolving, sought),
-            Found::Hot(_) => self.resolve(turn, resolving),
-            _ => {
-                resolving.window.end();
-                self.resolved(turn, resolving);
+    /// Takes what was read; `None`: it cannot be read.
+    fn looked_up(
+        &mut self,
+        turn: &Turn<'_>,
+        mut resolving: Resolving,
+        from: Seq,
+        read: Option<ReadRecords>,
+    ) -> Resolving {
+        let depth_max = depth_max(turn);
+        let Resolving { window, want, .. } = &mut resolving;
+        let before = window.next_hop(*want, depth_max);
+        if let Some(read) = read {
+            match window.hop(&read.records, read.first, *want, depth_max) {
+                Ok(walked) => self.duplicates.walked(walked),
+                Err(_) => window.end(),
             }
         }
+        if before.is_some() && before == window.next_hop(*want, depth_max) {
+            // The slice was full, or unreadable, before it came to the record sought.
+            if before == Some(from) {
+                window.end();
+            }
+            resolving.missed = before;
+        }
+        resolving
     }
 
     /// The window reaches as far as it can: all its retries are answered.

@@ -219,11 +219,13 @@ impl Partition {
                 self.answer(turn, edge, message);
             }
         }
+        self.look_up_more(turn);
         self.admit(turn);
         self.pump(turn);
         self.quarantine_if_broken(turn);
         self.checkpoint_if_due(turn);
-        self.may_admit() && !(self.ready.is_empty() && self.held.is_empty())
+        let has_publishes = !(self.ready.is_empty() && self.held.is_empty());
+        self.may_admit() && has_publishes || self.duplicates.has_more(turn.settings.look_ups_max)
     }
 
     /// Handles one message of an edge; before the partition serves, it waits: heads and producers may be about to move without anything new, by

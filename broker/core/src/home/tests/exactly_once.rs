@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use antiphon_protocol::{Code, Link, Producer, ProducerSeq, Seq, Timestamp};
+use antiphon_protocol::{Code, Link, Producer, ProducerSeq, RequestId, Seq, Timestamp};
 
 use super::world::{START_MS, Say, World, producer, settings};
 use crate::home::settings::HomeSettings;
@@ -315,4 +315,75 @@ fn many_retries_of_one_producer_share_one_window() {
         same(world.ack(*request), *first);
     }
     assert_eq!(world.home.stats().reads_cold, 1);
+}
+
+/// Eight records of producer 1 in each of `rooms` rooms; gives the ack of the first one in each.
+fn rooms_of_eight(world: &mut World, rooms: usize) -> Vec<Ack> {
+    let mut firsts = Vec::new();
+    for seq in 1..=8 {
+        for room in 0..rooms {
+            let request = world.say(&alloc::format!("{room}"), producer(1), seq, b"hello");
+            world.settle();
+            if seq == 1 {
+                firsts.push(world.ack(request));
+            }
+        }
+    }
+    world.sent.clear();
+    firsts
+}
+
+/// The first message is sent again to each room.
+fn first_again(world: &mut World, rooms: usize) -> Vec<RequestId> {
+    (0..rooms)
+        .map(|room| world.say(&alloc::format!("{room}"), producer(1), 1, b"hello"))
+        .collect()
+}
+
+#[test]
+fn look_ups_beyond_the_limit_wait_and_all_are_answered() {
+    let mut world = World::new(1);
+    let firsts = rooms_of_eight(&mut world, 12);
+    let mut world = world.restart();
+    world.settle();
+    let requests = first_again(&mut world, 12);
+    world.run();
+    assert_eq!(world.jobs.len(), world.settings.look_ups_max);
+    assert!(!world.home.is_idle());
+    while world.read_one().is_some() {
+        world.run();
+        assert!(world.jobs.len() <= world.settings.look_ups_max);
+    }
+    for (request, first) in requests.into_iter().zip(firsts) {
+        same(world.ack(request), first);
+    }
+    assert!(world.home.is_idle());
+}
+
+#[test]
+fn a_turn_walks_over_so_many_records_for_retries_and_the_next_ones_go_on() {
+    let mut world = World::with(HomeSettings {
+        look_up_records_max: 10,
+        ..settings(1)
+    });
+    let firsts = rooms_of_eight(&mut world, 6);
+    let requests = first_again(&mut world, 6);
+    let mut answered = Vec::new();
+    loop {
+        let has_more = world.home.turn(world.now);
+        while let Some(output) = world.home.poll() {
+            world.take(output);
+        }
+        let is_answered = |request: &&RequestId| world.answer(**request).is_some();
+        answered.push(requests.iter().filter(is_answered).count());
+        if !has_more {
+            break;
+        }
+    }
+    // Ten records a turn, of eight in each room; whoever is cut off goes to the end of the row.
+    assert_eq!(answered, [1, 2, 3, 4, 6]);
+    for (request, first) in requests.into_iter().zip(firsts) {
+        same(world.ack(request), first);
+    }
+    assert_eq!(world.home.stats().reads_cold, 0);
 }

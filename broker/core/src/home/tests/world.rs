@@ -93,6 +93,8 @@ pub(in crate::home) fn settings(partitions: u16) -> HomeSettings {
         uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
         rooms_max: usize::MAX,
         producers_max: usize::MAX,
+        look_ups_max: 2,
+        look_up_records_max: 40,
     }
 }
 
