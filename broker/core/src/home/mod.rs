@@ -252,7 +252,9 @@ impl Home {
         }
         if now.mono_ms >= self.sweep_at_ms {
             self.sweep_at_ms = now.mono_ms + EXPIRE_EVERY_MS;
-            self.partitions.iter_mut().for_each(Partition::sweep);
+            self.partitions
+                .iter_mut()
+                .for_each(|partition| partition.sweep(now.wall));
         }
     }
 

@@ -144,10 +144,15 @@ impl Overlay {
             && self.started == 0
     }
 
-    /// The time to stamp now: the wall clock, or the newest time stamped if that is later. The state's may be later than ours: entries that this
-    /// process did not stamp were applied.
+    /// The time of the partition now: the wall clock, or the newest time stamped if that is later. The state's may be later than ours: entries that
+    /// this process did not stamp were applied.
+    pub(crate) fn time(&self, state: &State, wall: Timestamp) -> Timestamp {
+        wall.max(state.time()).max(self.time)
+    }
+
+    /// The time to stamp now.
     pub(crate) fn stamp(&mut self, state: &State, wall: Timestamp) -> Timestamp {
-        let time = wall.max(state.time()).max(self.time);
+        let time = self.time(state, wall);
         if time > self.time {
             self.undo.push(Undo::Time(self.time));
             self.time = time;

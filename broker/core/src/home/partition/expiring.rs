@@ -1,11 +1,12 @@
 //! Expiry: producers that fell silent for seven days leave the state, through the log.
 //!
-//! Decided on the partition's own time, which only records move. The state keeps the newest birth that ever left so, and nobody born at or before
-//! it starts: a producer that left can never start again, whatever clock gave the times (INV-HOME-32).
+//! Decided on the time that a record would get now, and the entry moves the partition's time there: a partition that refuses all who come, because
+//! it is full, must not wait for a record to forget anybody. The state keeps the newest birth that ever left so, and nobody born at or before it
+//! starts: a producer that left can never start again, whatever clock gave the times (INV-HOME-32).
 
 use alloc::vec::Vec;
 
-use antiphon_protocol::{Producer, RoomId, UserName};
+use antiphon_protocol::{Producer, RoomId, Timestamp, UserName};
 
 use crate::home::limits::{EXPIRE_LOOK_MAX, EXPIRE_PER_ENTRY_MAX, EXPIRED_BYTES_MAX};
 use crate::home::partition::Partition;
@@ -34,11 +35,11 @@ impl Sweep {
 
 impl Partition {
     /// Looks at some more producers.
-    pub(crate) fn sweep(&mut self) {
+    pub(crate) fn sweep(&mut self, wall: Timestamp) {
         if !self.sweep.due.is_empty() || !self.may_admit() || self.impairment().is_some() {
             return;
         }
-        let time = self.state.time();
+        let time = self.overlay.time(&self.state, wall);
         let mut looked = 0;
         let mut last = None;
         for (room, producer, sender, state) in self.state.producers_after(self.sweep.after.as_ref())
@@ -60,7 +61,7 @@ impl Partition {
     /// Stamps the due ones into the draft, unless they have been heard since.
     pub(super) fn stamp_expired(&mut self, draft: &mut Draft) {
         let mut due = core::mem::take(&mut self.sweep.due);
-        let time = self.state.time();
+        let time = draft.time;
         due.retain(|(room, producer, sender)| {
             let state = self.state.producer(*room, *producer, sender.as_bytes());
             let is_heard = self

@@ -8,7 +8,8 @@ use core::ops::Range;
 
 use antiphon_log::{ExpireItem, Index, Item, ItemError, Items, RecordsItem, RoomItem, Term};
 use antiphon_protocol::{
-    Link, NameError, Producer, ProducerSeq, Record, RoomId, RoomName, Seq, Slot, UserName,
+    Link, NameError, Producer, ProducerSeq, Record, RoomId, RoomName, Seq, Slot, Timestamp,
+    UserName,
 };
 
 use crate::home::records::{RecordFault, records};
@@ -71,8 +72,8 @@ pub(crate) enum ApplyFault {
     /// A number of a producer that is not the next.
     #[error("INV-HOME-6: a producer's numbers are dense and each takes effect once")]
     Producer,
-    /// A producer leaves that is not there, or too early.
-    #[error("INV-HOME-7: only a known producer expires, seven days after its birth and last use")]
+    /// A producer leaves that is not there.
+    #[error("INV-HOME-7: only a known producer expires")]
     Expire,
     /// Two RECORDS items of one room in one entry.
     #[error("INV-HOME-8: an entry holds at most one run of records per room")]
@@ -197,9 +198,9 @@ impl State {
                 .producers
                 .remove(item.room, producer, sender)
                 .ok_or(ApplyFault::Expire)?;
-            if !state.is_silent(producer, self.time) {
-                return Err(ApplyFault::Expire);
-            }
+            // Whoever stamped this knew that so much time had passed.
+            let left = producer.kept_until(state.time).0.saturating_add(1);
+            self.time = self.time.max(Timestamp(left));
             self.forgotten = self.forgotten.max(producer.birth());
         }
         Ok(())

@@ -62,7 +62,7 @@ pub(crate) struct State {
     producers: ProducerMap<ProducerState>,
     /// Newest room counter given, per slot that has a room.
     counters: BTreeMap<Slot, u64>,
-    /// Newest time stamped; times never fall within a partition.
+    /// Newest time stamped, or that was past when a producer was forgotten; times never fall within a partition.
     time: Timestamp,
     /// Newest birth of a producer that was forgotten; 0: none. More than seven days below `time`.
     forgotten: Timestamp,

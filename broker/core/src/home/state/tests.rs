@@ -235,37 +235,34 @@ fn what_does_not_continue_the_state_is_refused() {
     ));
 }
 
-/// [`created`], when somebody else has spoken at `time`.
-fn created_and_heard_at(time: u64) -> State {
-    let mut state = created();
-    let other = Line {
-        time,
-        producer_seq: 1,
-        back: 0,
-        sender: "bob",
-        ..SECOND
-    };
-    apply(&mut state, &more(&[other])).expect("lawful");
-    state
-}
-
 fn expire_ann() -> Vec<u8> {
     payload(|writer| writer.expire(tea(), [(PRODUCER, b"ann".as_slice())].into_iter()))
 }
 
 #[test]
 fn an_expired_producer_is_gone_and_its_birth_is_kept() {
-    let mut early = created_and_heard_at(SILENT_AT - 1);
-    assert_eq!(
-        apply(&mut early, &expire_ann()).err(),
-        Some(ApplyFault::Expire)
-    );
-    let mut state = created_and_heard_at(SILENT_AT);
+    let mut state = created();
+    let bob = Line {
+        producer_seq: 1,
+        back: 0,
+        sender: "bob",
+        ..SECOND
+    };
+    apply(&mut state, &more(&[bob])).expect("lawful");
     assert_eq!(state.forgotten(), Timestamp(0));
     apply(&mut state, &expire_ann()).expect("lawful");
     assert_eq!(state.producer(tea(), PRODUCER, b"ann"), None);
     assert!(state.producer(tea(), PRODUCER, b"bob").is_some());
-    assert_eq!(state.forgotten(), Timestamp(900));
+    assert_eq!(
+        (state.forgotten(), state.time()),
+        (Timestamp(900), Timestamp(SILENT_AT)),
+        "so much time has passed"
+    );
+    assert_eq!(
+        apply(&mut state.clone(), &expire_ann()).err(),
+        Some(ApplyFault::Expire),
+        "each leaves once"
+    );
 
     let body = state.encode();
     assert_eq!(body[32..40], 900_u64.to_le_bytes());

@@ -160,3 +160,29 @@ fn places_of_forgotten_producers_are_given_again() {
     world.settle();
     assert_eq!(code(&world, later), Ok(()));
 }
+
+#[test]
+fn a_full_partition_forgets_even_if_nobody_it_knows_speaks_any_more() {
+    let mut world = with_producers(2);
+    say(&mut world, "tea", producer(1), 1);
+    say(&mut world, "tea", producer(2), 1);
+    world.settle();
+    for (late_ms, expected) in [(0, Err((Code::LIMIT, 2))), (1, Ok(()))] {
+        world.now.wall = Timestamp(START_MS + 7 * DAY_MS + late_ms);
+        world.now.mono_ms += 3_600_000;
+        world.home.tick(world.now);
+        world.settle();
+        let young = Producer::new(world.now.wall, 3);
+        let new = say(&mut world, "tea", young, 1);
+        world.settle();
+        assert_eq!(code(&world, new), expected, "{late_ms} ms late");
+    }
+    assert_eq!(world.home.stats().producers, 1);
+    // What was forgotten stays so, with a clock that is behind and after a restart.
+    let mut world = world.restart();
+    world.now.wall = Timestamp(START_MS);
+    world.settle();
+    let old = say(&mut world, "tea", producer(1), 1);
+    world.settle();
+    assert_eq!(code(&world, old), Err((Code::PRODUCER_EXPIRED, 0)));
+}
