@@ -276,6 +276,7 @@ impl Core {
     /// Order: collected publishes into channels; channels into entries, entries applied; what both halves say to each other; fan-out; flushes.
     pub fn turn(&mut self, now: Now) -> bool {
         self.edge.set_now(now);
+        self.edge.hold(self.lanes.look_overfull());
         self.edge.begin_turn();
         self.collect();
         let budget = self.deliver_local(LOCAL_MESSAGES_PER_TURN, now);

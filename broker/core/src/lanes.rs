@@ -1,7 +1,8 @@
 //! What waits to leave this core: one queue per destination, in order, with dirty entries in place of refused deliveries.
 //!
 //! See `lane` for the rule that this keeps. A destination is *blocked* from the first refusal until its lane opens; while it is blocked nothing is
-//! handed out for it, deliveries become dirty entries, and everything else queues up, bounded by the requests under way.
+//! handed out for it, deliveries become dirty entries, and everything else queues up. More than LANE_WAITING_MAX of it makes the lanes *overfull*: the
+//! core takes no new requests then, so what still comes is bounded by the requests under way.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -10,6 +11,7 @@ use antiphon_protocol::{RoomId, Seq};
 
 use crate::core::CoreId;
 use crate::lane::{Deliver, Message, ToEdge};
+use crate::limits::LANE_WAITING_MAX;
 
 /// The outgoing side of all lanes of one core.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub(crate) struct Lanes {
     turn: usize,
     /// Deliveries that became dirty entries.
     dirtied: u64,
+    is_overfull: bool,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +47,21 @@ impl Lanes {
             local: VecDeque::new(),
             turn: 0,
             dirtied: 0,
+            is_overfull: false,
         }
+    }
+
+    /// Whether so much waits for a full lane that no new requests may be taken. From LANE_WAITING_MAX on, until half of it is left.
+    pub(crate) fn look_overfull(&mut self) -> bool {
+        let blocked = self.lanes.iter().filter(|lane| lane.blocked);
+        let most = blocked.map(|lane| lane.queue.len()).max().unwrap_or(0);
+        let bound = if self.is_overfull {
+            LANE_WAITING_MAX / 2
+        } else {
+            LANE_WAITING_MAX
+        };
+        self.is_overfull = most > bound;
+        self.is_overfull
     }
 
     /// Queues a message, or makes a dirty entry of it.
@@ -270,6 +287,29 @@ mod tests {
                 "1: deliver 7 ..5"
             ]
         );
+    }
+
+    #[test]
+    fn lanes_are_overfull_from_the_bound_until_half_of_it() {
+        let mut lanes = Lanes::new(ME, 2);
+        for room in 0..LANE_WAITING_MAX as u64 {
+            lanes.send(OTHER, ask(room));
+        }
+        assert!(!lanes.look_overfull(), "nothing was refused");
+        let (_, message) = lanes.poll().unwrap();
+        lanes.refused(OTHER, message);
+        lanes.send(OTHER, deliver(7, 2));
+        assert!(!lanes.look_overfull());
+        lanes.send(OTHER, ask(0));
+        assert!(lanes.look_overfull());
+        while lanes.waiting() > LANE_WAITING_MAX / 2 + 1 {
+            assert!(lanes.look_overfull());
+            lanes.opened(OTHER);
+            let _ = lanes.poll();
+            let (_, message) = lanes.poll().unwrap();
+            lanes.refused(OTHER, message);
+        }
+        assert!(!lanes.look_overfull());
     }
 
     #[test]

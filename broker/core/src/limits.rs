@@ -15,6 +15,10 @@ pub const BATCH_BYTES_MAX: u32 = 64 * 1024;
 /// Most publishes of a batch.
 pub const BATCH_PUBLISHES_MAX: usize = 1_024;
 
+/// Messages that wait for one full lane, dirty entries apart. Above: this core reads none of its sessions, and refuses HELLOs by GOAWAY(UNAVAILABLE,
+/// retry), until it is half of that. What still comes is what two turns had read, and answers to requests under way.
+pub const LANE_WAITING_MAX: usize = 16 * 1024;
+
 // ---- edge ------------------------------------------------------------------------------------------------------------------------------------
 
 /// How long a full room channel stops its publisher, in ms; then ERROR(LIMIT).
@@ -28,6 +32,22 @@ pub const UNSENT_BYTES_MAX: u32 = 256 * 1024;
 
 /// Bytes in an outbox up to which live deliveries are queued. A delivery that does not fit makes the subscriber a reader behind.
 pub const OUTBOX_BYTES_MAX: u32 = 256 * 1024;
+
+/// Bytes in all outboxes of a core above which they are *scarce*: live deliveries are queued up to [`OUTBOX_SCARCE_BYTES`] only, and what readers behind
+/// and FETCHes wait for is fetched only for connections that have nothing else to send, [`PULLS_SCARCE_MAX`] at a time. Nobody is cut, and whoever
+/// takes its bytes goes on. Records count in each outbox that shares them, so the memory behind this number is mostly less.
+pub const OUTBOXES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// As [`OUTBOX_BYTES_MAX`], while outboxes are scarce.
+pub const OUTBOX_SCARCE_BYTES: u32 = 32 * 1024;
+
+const _: () = assert!(OUTBOX_SCARCE_BYTES < OUTBOX_BYTES_MAX);
+
+/// What outboxes need while they have something to send is kept for the next ones: so many as one turn's fan-out fills, of 136 bytes.
+pub const SPARE_QUEUES_MAX: usize = FANOUT_PER_TURN;
+
+/// A kept queue has places for at most so many pieces.
+pub const SPARE_PIECES_MAX: usize = 4;
 
 /// Write buffers kept for outboxes that have something to say again: 256 of at most 4 KiB.
 pub const SPARE_BUFFERS_MAX: usize = 256;
@@ -53,6 +73,14 @@ pub const PULLS_PER_CONNECTION_MAX: u32 = 4;
 /// Tail and page requests under way per core: 256 x 32 KiB = 8 MiB of slices in lanes and reader threads at most (plus one big record each).
 pub const PULLS_PER_CORE_MAX: u32 = 256;
 
+/// As [`PULLS_PER_CORE_MAX`], while outboxes are scarce.
+pub const PULLS_SCARCE_MAX: u32 = 16;
+
+const _: () = assert!(PULLS_SCARCE_MAX < PULLS_PER_CORE_MAX);
+
+/// A connection with no more subscriptions than this has them searched one by one; with more, they are in the edge's hash tables.
+pub const SUBSCRIPTIONS_SCANNED_MAX: usize = 8;
+
 /// Deliveries made in one turn before the other inputs get their turn.
 pub const FANOUT_PER_TURN: usize = 8_192;
 
@@ -74,7 +102,8 @@ pub const BIRTH_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
 const _: () = assert!(BIRTH_AHEAD_MS_MAX < limits::PRODUCER_AGE_MS_MAX / 2);
 
-/// A connection that is not read because it does not read our answers, and takes no byte for so long, is closed, in ms.
+/// A connection that is not read, whatever for, and takes no byte (but for PINGs) for so long is closed, in ms, or after its silence if that is longer:
+/// it may be dead, and we cannot hear it.
 pub const STALLED_MS: u64 = 60_000;
 
 /// A connection whose GOAWAY cannot be sent within this time is closed without, in ms.

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use antiphon_protocol::PubackEntry;
 use bytes::Bytes;
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Spare};
 use super::session::{Open, Session};
 use crate::core::ConnId;
-use crate::limits::{OUTBOX_BYTES_MAX, SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX};
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_SCARCE_BYTES, OUTBOXES_BYTES_MAX};
 
 /// One connection. What most of 100,000 idle connections never need is behind the session's box.
 #[derive(Debug)]
@@ -24,26 +24,68 @@ pub(super) struct Conn {
     pub(super) live_bytes_max: u32,
     /// Since when a started frame is not whole, in ms; 0: none is known to be started.
     pub(super) frame_since_ms: u64,
-    /// How much of it arrived since.
-    pub(super) frame_bytes: u64,
-    /// When bytes came last, or reading was resumed.
+    /// How much of it arrived since; at most one frame.
+    pub(super) frame_bytes: u32,
+    /// When bytes came last, or reading was resumed; while it is not read, also when the socket took more than a PING.
     pub(super) heard_ms: u64,
     /// When the socket took bytes last, or a PING was queued.
     pub(super) told_ms: u64,
 }
 
 /// Connections by slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conns {
     table: Vec<Option<Conn>>,
     count: usize,
     /// Whose outboxes have new bytes in this turn.
     flushes: Vec<ConnId>,
-    /// Write buffers that no outbox uses now. <= SPARE_BUFFERS_MAX
-    spare: Vec<Vec<u8>>,
+    /// Memory that no outbox uses now.
+    spare: Spare,
+    /// Bytes in all outboxes, those counted that were sent since the driver told last.
+    queued: usize,
+    /// Above this, outboxes are scarce. OUTBOXES_BYTES_MAX but in tests.
+    queued_max: usize,
+}
+
+impl Default for Conns {
+    fn default() -> Conns {
+        Conns {
+            table: Vec::new(),
+            count: 0,
+            flushes: Vec::new(),
+            spare: Spare::default(),
+            queued: 0,
+            queued_max: OUTBOXES_BYTES_MAX,
+        }
+    }
 }
 
 impl Conns {
+    #[cfg(test)]
+    pub(super) fn set_queued_max(&mut self, bytes: usize) {
+        self.queued_max = bytes;
+    }
+
+    /// Bytes in all outboxes.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Whether all outboxes together hold more than they should.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.queued > self.queued_max
+    }
+
+    /// How many bytes an outbox that is not empty may hold with a live delivery.
+    #[inline]
+    pub(super) fn live_bytes_max(&self) -> usize {
+        if self.is_scarce() {
+            OUTBOX_SCARCE_BYTES as usize
+        } else {
+            OUTBOX_BYTES_MAX as usize
+        }
+    }
+
     pub(super) fn insert(&mut self, conn: Conn) {
         let slot = conn.id.slot as usize;
         if self.table.len() <= slot {
@@ -58,6 +100,7 @@ impl Conns {
     }
 
     pub(super) fn remove(&mut self, id: ConnId) -> Option<Conn> {
+        self.clear(id);
         self.get(id)?;
         self.count -= 1;
         self.table[id.slot as usize].take()
@@ -79,10 +122,7 @@ impl Conns {
     }
 
     pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
-        self.table
-            .get_mut(id.slot as usize)?
-            .as_mut()
-            .filter(|conn| conn.id == id)
+        find(&mut self.table, id)
     }
 
     /// The connection in `slot`, whichever it is.
@@ -106,18 +146,16 @@ impl Conns {
 
     /// Appends a control frame to the outbox; nothing happens if the connection is gone.
     pub(super) fn write(&mut self, id: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
-        self.lend(id);
-        if let Some(conn) = self.get_mut(id) {
-            conn.outbox.write(write);
-            self.mark(id);
+        if let Some(conn) = find(&mut self.table, id) {
+            self.queued += conn.outbox.writer(&mut self.spare).write(write);
+            mark(conn, &mut self.flushes);
         }
     }
 
     /// Takes an ack into account: an open session's count of publishes falls, and its PUBACK of this turn grows. `None`: there is no such session;
     /// `Some(true)`: the count may be what the connection waits for.
     pub(super) fn ack(&mut self, id: ConnId, entry: Option<&PubackEntry>) -> Option<bool> {
-        self.lend(id);
-        let conn = self.get_mut(id)?;
+        let conn = find(&mut self.table, id)?;
         let Session::Open(open) = &mut conn.session else {
             return None;
         };
@@ -128,72 +166,65 @@ impl Conns {
         open.in_flight -= 1;
         let may_ease = conn.is_paused || open.is_leaving;
         if let Some(entry) = entry {
-            conn.outbox.puback(entry);
-            if !conn.flush_due {
-                conn.flush_due = true;
-                self.flushes.push(id);
-            }
+            self.queued += conn.outbox.writer(&mut self.spare).puback(entry);
+            mark(conn, &mut self.flushes);
         }
         Some(may_ease)
     }
 
-    /// Lends the outbox a buffer if it has none: no allocation per turn for who says something every turn.
-    fn lend(&mut self, id: ConnId) {
-        if let Some(Some(conn)) = self.table.get_mut(id.slot as usize)
-            && conn.id == id
-            && conn.outbox.needs_buffer()
-            && let Some(buffer) = self.spare.pop()
-        {
-            conn.outbox.lend(buffer);
-        }
+    /// Takes what the driver sent into account: how many bytes. An outbox that is empty gives its memory back.
+    pub(super) fn sent(&mut self, id: ConnId) -> usize {
+        let Some(conn) = find(&mut self.table, id) else {
+            return 0;
+        };
+        let sent = conn.outbox.take_sent();
+        conn.outbox.release(&mut self.spare);
+        self.queued -= sent;
+        sent
     }
 
-    /// Takes the memory of an empty outbox back.
-    pub(super) fn release(&mut self, id: ConnId) {
-        let Some(mut buffer) = self.get_mut(id).and_then(|conn| conn.outbox.release()) else {
-            return;
-        };
-        if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
-            buffer.clear();
-            self.spare.push(buffer);
+    /// Drops all that is queued for a connection.
+    pub(super) fn clear(&mut self, id: ConnId) {
+        if let Some(conn) = find(&mut self.table, id) {
+            self.queued -= conn.outbox.take_sent() + conn.outbox.len();
+            conn.outbox = Outbox::new();
         }
     }
 
     /// Queues shared bytes, whatever the outbox holds.
     pub(super) fn push(&mut self, id: ConnId, bytes: Bytes) {
-        if let Some(conn) = self.get_mut(id) {
-            conn.outbox.push(bytes);
-            self.mark(id);
+        if let Some(conn) = find(&mut self.table, id) {
+            self.queued += bytes.len();
+            conn.outbox.queue(&mut self.spare).push(bytes);
+            mark(conn, &mut self.flushes);
         }
     }
 
     /// Queues shared bytes if the outbox has room for a live delivery. The hot spot of a fan-out: one connection of the slot, which is known to live.
     #[inline]
     pub(super) fn offer_live(&mut self, slot: u32, bytes: &Bytes) -> Offer {
+        let bytes_max = self.live_bytes_max();
         let Some(conn) = self.table[slot as usize].as_mut() else {
             return Offer::Behind;
         };
-        if bytes.len() <= conn.live_bytes_max as usize {
-            if !conn.outbox.offer(bytes, OUTBOX_BYTES_MAX as usize) {
-                return Offer::Behind;
-            }
-            if !conn.flush_due {
-                conn.flush_due = true;
-                self.flushes.push(conn.id);
-            }
-            return Offer::Queued;
+        if bytes.len() > conn.live_bytes_max as usize {
+            return Offer::MayNotFit(conn.id);
         }
-        Offer::MayNotFit(conn.id)
+        let queued = conn.outbox.len();
+        if queued != 0 && queued + bytes.len() > bytes_max {
+            return Offer::Behind;
+        }
+        self.queued += bytes.len();
+        conn.outbox.queue(&mut self.spare).push(bytes.clone());
+        mark(conn, &mut self.flushes);
+        Offer::Queued
     }
 
-    /// Has the outbox flushed at the end of this turn.
-    pub(super) fn mark(&mut self, id: ConnId) {
-        if let Some(conn) = self.get_mut(id)
-            && !conn.flush_due
-        {
-            conn.flush_due = true;
-            self.flushes.push(id);
-        }
+    /// Whether a live delivery of so many bytes may be queued.
+    pub(super) fn has_room(&self, id: ConnId, bytes: usize) -> bool {
+        self.get(id).is_some_and(|conn| {
+            conn.outbox.is_empty() || conn.outbox.len() + bytes <= self.live_bytes_max()
+        })
     }
 
     /// Takes the next connection to be flushed and closes its open frames.
@@ -210,6 +241,22 @@ impl Conns {
 
     pub(super) fn has_flushes(&self) -> bool {
         !self.flushes.is_empty()
+    }
+}
+
+fn find(table: &mut [Option<Conn>], id: ConnId) -> Option<&mut Conn> {
+    table
+        .get_mut(id.slot as usize)?
+        .as_mut()
+        .filter(|conn| conn.id == id)
+}
+
+/// Has the outbox flushed at the end of this turn.
+#[inline]
+fn mark(conn: &mut Conn, flushes: &mut Vec<ConnId>) {
+    if !conn.flush_due {
+        conn.flush_due = true;
+        flushes.push(conn.id);
     }
 }
 

@@ -19,7 +19,7 @@ use super::records;
 use super::rooms::{Live, SubState};
 use crate::core::ConnId;
 use crate::lane::Deliver;
-use crate::limits::{FANOUT_BACKLOG_MAX, FANOUT_PER_TURN, OUTBOX_BYTES_MAX};
+use crate::limits::{FANOUT_BACKLOG_MAX, FANOUT_PER_TURN};
 
 /// A delivery under way, or a note that deliveries up to `next` were dropped: then `first == next` and there are no records.
 #[derive(Debug)]
@@ -197,10 +197,7 @@ impl Edge {
         conn: ConnId,
         rest: &Bytes,
     ) {
-        let has_room = self.conns.get(conn).is_some_and(|conn| {
-            conn.outbox.is_empty() || conn.outbox.len() + rest.len() <= OUTBOX_BYTES_MAX as usize
-        });
-        if !has_room {
+        if !self.conns.has_room(conn, rest.len()) {
             return self.turn_behind(entry);
         }
         if self.push_fitting(conn, rest) {

@@ -1,8 +1,6 @@
 //! The handshake: HELLO makes a session of a stranger.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 
 use antiphon_protocol::limits::ROOM_NAME_BYTES_MAX;
 use antiphon_protocol::{
@@ -10,7 +8,7 @@ use antiphon_protocol::{
 };
 
 use super::producers;
-use super::session::{Open, Session};
+use super::session::{Granted, Open, Session};
 use super::{DECODER_FAILED, Edge, decoding};
 use crate::core::{ConnId, CoreEvent, CoreId, Output};
 use crate::lane::{Message, Replace};
@@ -22,6 +20,9 @@ impl Edge {
             Ok(Kind::Hello) => {}
             Ok(_) => return self.goaway(conn, Code::BAD_STATE, "the first frame must be HELLO"),
             Err(error) => return self.goaway(conn, error.code(), "the first frame must be HELLO"),
+        }
+        if self.is_held {
+            return self.goaway(conn, Code::UNAVAILABLE, "too much is under way");
         }
         let hello = match decoding::hello(frame) {
             Some(Ok(hello)) => hello,
@@ -50,7 +51,7 @@ impl Edge {
         let device = hello
             .device
             .unwrap_or_else(|| Device(self.random.next_u32().max(1)));
-        Open {
+        Open::new(Granted {
             user,
             namespace: hello.namespace,
             device,
@@ -58,16 +59,7 @@ impl Edge {
             claim: self.exchange.identities().claim(),
             keepalive_ms: self.keepalive_for(hello.keepalive_ms),
             frame_bytes_max: self.frame_bytes_for(hello.frame_bytes_max),
-            in_flight: 0,
-            unsent_bytes: 0,
-            parked: 0,
-            requests: Vec::new(),
-            subs: Vec::new(),
-            pulls_waiting: VecDeque::new(),
-            pulls: 0,
-            pull_queued: false,
-            is_leaving: false,
-        }
+        })
     }
 
     fn draw_producer(&mut self) -> Producer {
@@ -165,7 +157,7 @@ impl Edge {
     /// Frees what a session holds outside its connection.
     pub(super) fn leave_session(&mut self, conn: ConnId, open: &Open) {
         self.forget_producer(open.producer, conn);
-        self.drop_subscriptions(&open.subs);
+        self.drop_subscriptions(open.subs.as_slice());
     }
 
     fn forget_producer(&mut self, producer: Producer, conn: ConnId) {

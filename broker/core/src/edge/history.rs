@@ -40,7 +40,7 @@ impl Edge {
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
-        open.requests.push(Pending::Fetch {
+        open.add_request(Pending::Fetch {
             ticket,
             request: id,
             room,
@@ -59,7 +59,7 @@ impl Edge {
             range,
             limit,
             ..
-        } = &open.requests[open.request_at(ticket)?]
+        } = &open.requests()[open.request_at(ticket)?]
         else {
             return None;
         };
@@ -97,7 +97,7 @@ impl Edge {
             range,
             limit,
             ..
-        } = &mut open.requests[at]
+        } = &mut open.requests_mut()[at]
         else {
             return;
         };

@@ -1,6 +1,7 @@
 //! Who is still there: deadlines of handshake, frame and silence, and the PINGs that keep a quiet connection alive.
 //!
-//! Liveness is judged by bytes. A connection that we do not read is not blamed for its silence, unless it made us stop by not reading our answers.
+//! Liveness is judged by bytes. A connection that we do not read is not blamed for its silence, but it must take what we send: after STALLED_MS without
+//! that it ends, for nothing else would tell that it is dead.
 
 use antiphon_protocol::limits::KEEPALIVES_MISSED_MAX;
 use antiphon_protocol::{Code, Ping, RequestId};
@@ -10,7 +11,7 @@ use super::conns::Conn;
 use super::session::Session;
 use super::wheel::HORIZON_MS;
 use crate::core::{ConnId, Output};
-use crate::limits::{CLOSING_MS, Limits, OUTBOX_PAUSE_BYTES, STALLED_MS};
+use crate::limits::{CLOSING_MS, Limits, STALLED_MS};
 
 /// What a look at a connection finds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,9 +40,11 @@ impl Edge {
         } else if is_new {
             entry.frame_since_ms = now_ms.max(1);
             // What of this read belongs to earlier frames is not known: it earns a second at most.
-            entry.frame_bytes = (bytes as u64).min(self.limits.frame_bytes_per_second);
+            let earned = (bytes as u64).min(self.limits.frame_bytes_per_second);
+            entry.frame_bytes = u32::try_from(earned).unwrap_or(u32::MAX);
         } else {
-            entry.frame_bytes += bytes as u64;
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            entry.frame_bytes = entry.frame_bytes.saturating_add(bytes);
         }
     }
 
@@ -75,7 +78,7 @@ impl Edge {
                 self.goaway(conn, Code::TIMEOUT, text);
             }
             Verdict::GiveUp => {
-                entry.outbox.clear();
+                self.conns.clear(conn);
                 self.out.push_back(Output::Close(conn));
             }
         }
@@ -95,15 +98,14 @@ fn look(conn: &Conn, now_ms: u64, limits: &Limits) -> Verdict {
     };
     let keepalive_ms = u64::from(open.keepalive_ms);
     let silence_ms = keepalive_ms * u64::from(KEEPALIVES_MISSED_MAX);
-    let silent_at = if !conn.is_paused {
-        conn.heard_ms + silence_ms
-    } else if conn.outbox.len() > OUTBOX_PAUSE_BYTES as usize {
-        conn.told_ms.max(conn.heard_ms) + silence_ms.max(STALLED_MS)
+    let (silent_at, text) = if conn.is_paused {
+        let silent_at = conn.heard_ms + silence_ms.max(STALLED_MS);
+        (silent_at, "nothing could be answered or sent for too long")
     } else {
-        u64::MAX
+        (conn.heard_ms + silence_ms, "nothing was heard for too long")
     };
     if now_ms >= silent_at {
-        return Verdict::TimedOut("nothing was heard for too long");
+        return Verdict::TimedOut(text);
     }
     let slow_at = slow_frame_at(conn, limits);
     if now_ms >= slow_at {
@@ -125,6 +127,6 @@ fn slow_frame_at(conn: &Conn, limits: &Limits) -> u64 {
     if conn.frame_since_ms == 0 || conn.is_paused {
         return u64::MAX;
     }
-    let earned_ms = conn.frame_bytes * 1_000 / limits.frame_bytes_per_second.max(1);
+    let earned_ms = u64::from(conn.frame_bytes) * 1_000 / limits.frame_bytes_per_second.max(1);
     conn.frame_since_ms + limits.frame_ms.max(earned_ms)
 }

@@ -4,7 +4,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `conns`, `session`, `outbox` | a connection, its state, its queued output |
+//! | `conns`, `session`, `subs`, `outbox` | a connection, its state, its queued output |
 //! | `decoding`, `hello`, `producers` | frames; the handshake; one connection per session |
 //! | `ending`, `liveness`, `wheel` | GOAWAY, drain, deadlines, PING |
 //! | `publish`, `batches`, `channels` | from PUBLISH to the room's channel |
@@ -29,19 +29,21 @@ mod random;
 mod records;
 mod rooms;
 mod session;
+mod subs;
 mod subscribe;
 mod wheel;
 
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_protocol::limits::HANDSHAKE_BYTES_MAX;
 use antiphon_protocol::{
-    ClientFrame, Code, ErrorFrame, NodeId, Pong, PubackEntry, RawFrame, RequestId,
+    ClientFrame, Code, ErrorFrame, FRAME_HEADER_BYTES, NodeId, Pong, PubackEntry, RawFrame,
+    RequestId,
 };
 
 use self::batches::Batches;
@@ -99,7 +101,16 @@ pub struct EdgeStats {
     pub deliveries_dropped: u64,
     /// How often a live subscriber became a reader behind.
     pub turned_behind: u64,
+    /// How often all sessions were held because too much waited for a full lane.
+    pub holds: u64,
+    /// Bytes in all outboxes, now.
+    pub outbox_bytes: u64,
+    /// Turns that ended with more bytes in all outboxes than OUTBOXES_BYTES_MAX.
+    pub turns_scarce: u64,
 }
+
+/// What a PING takes: whoever takes more has taken something that we had to say.
+const PING_BYTES: usize = FRAME_HEADER_BYTES + 8;
 
 /// Text of the GOAWAY of who made the decoder panic.
 const DECODER_FAILED: &str = "a frame made the server's decoder fail";
@@ -119,6 +130,8 @@ pub(crate) struct Edge {
     channels: Channels,
     batches: Batches,
     parked: VecDeque<Parked>,
+    /// How many batches are parked for a channel, by its address.
+    blocked: BTreeMap<usize, u32>,
     rooms: Rooms,
     fanouts: Fanouts,
     pulls: Pulls,
@@ -128,6 +141,8 @@ pub(crate) struct Edge {
     tickets: u64,
     /// Set while drained: when waiting for answers ends.
     drain_deadline_ms: Option<u64>,
+    /// Too much waits for full lanes: no session is read.
+    is_held: bool,
     /// Connections to be closed with this turn's flushes.
     closes: Vec<ConnId>,
     /// When idle channels are looked for next.
@@ -150,6 +165,7 @@ impl Edge {
             channels: Channels::new(&config.hash),
             batches: Batches::new(&config.hash),
             parked: VecDeque::new(),
+            blocked: BTreeMap::new(),
             rooms: Rooms::new(&config.hash),
             fanouts: Fanouts::new(),
             pulls: Pulls::default(),
@@ -157,6 +173,7 @@ impl Edge {
             random: Random::new(config.seed),
             tickets: 0,
             drain_deadline_ms: None,
+            is_held: false,
             closes: Vec::new(),
             sweep_ms: now.mono_ms + CHANNEL_IDLE_MS,
             out: VecDeque::new(),
@@ -245,11 +262,26 @@ impl Edge {
         let Some(entry) = self.conns.get_mut(conn) else {
             return Flow::Pause;
         };
-        if !must_pause(entry, limits) {
+        if !self.is_held && !must_pause(entry, limits) {
             return Flow::Continue;
         }
         entry.is_paused = true;
         Flow::Pause
+    }
+
+    /// Has no session read on, or all of them again.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        if self.is_held == is_held {
+            return;
+        }
+        self.is_held = is_held;
+        if is_held {
+            self.stats.holds += 1;
+            return;
+        }
+        for conn in self.conns.ids() {
+            self.ease(conn);
+        }
     }
 
     /// Something that a connection may be paused for became less.
@@ -262,7 +294,7 @@ impl Edge {
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
         };
-        if entry.is_paused && !must_pause(entry, limits) {
+        if entry.is_paused && !self.is_held && !must_pause(entry, limits) {
             entry.is_paused = false;
             entry.heard_ms = now_ms;
             entry.frame_since_ms = 0;
@@ -282,7 +314,13 @@ impl Edge {
             return;
         };
         entry.told_ms = now_ms;
-        self.conns.release(conn);
+        let sent = self.conns.sent(conn);
+        if let Some(entry) = self.conns.get_mut(conn)
+            && entry.is_paused
+            && sent > PING_BYTES
+        {
+            entry.heard_ms = now_ms;
+        }
         self.ease(conn);
         self.queue_pulls(conn);
         self.pull();
@@ -413,6 +451,7 @@ impl Edge {
     pub(crate) fn end_turn(&mut self) -> bool {
         let has_more = self.fan_out_queued();
         self.pull();
+        self.stats.turns_scarce += u64::from(self.conns.is_scarce());
         while let Some(conn) = self.conns.next_flush() {
             self.out.push_back(Output::Flush(conn));
         }
@@ -466,6 +505,7 @@ impl Edge {
             rooms: self.rooms.rooms() as u64,
             channels: self.channels.len() as u64,
             pulls_in_flight: u64::from(self.pulls.in_flight()),
+            outbox_bytes: self.conns.queued() as u64,
             ..self.stats
         }
     }

@@ -1,8 +1,9 @@
 //! What waits to be sent on one connection.
 //!
 //! Records are shared: the same bytes lie in the outboxes of all subscribers. Small control frames gather in a tail buffer, so that a hundred acks are
-//! one piece. An empty outbox owns no memory.
+//! one piece. An empty outbox owns no memory: what it takes to queue something is lent to it from [`Spare`] and given back once all is sent.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
@@ -10,10 +11,23 @@ use core::mem;
 use antiphon_protocol::{PubackBuilder, PubackEntry};
 use bytes::Bytes;
 
+use crate::limits::{
+    SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX, SPARE_PIECES_MAX, SPARE_QUEUES_MAX,
+};
+
 /// Queued output of one connection, in order.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The first piece; empty: there is none. It saves the queue's memory for the many that get one delivery a turn.
+    /// `None` while nothing is queued, but for the moment between the last byte sent and [`Outbox::release`].
+    queue: Option<Box<Queue>>,
+}
+
+const _: () = assert!(size_of::<Outbox>() == 8, "most connections are idle");
+
+/// What an outbox is while it has something to send.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// The first piece; empty: there is none. It saves the pieces' memory for the many that get one delivery a turn.
     front: Bytes,
     /// Further pieces; none is empty. Not empty only if `front` is not.
     pieces: VecDeque<Bytes>,
@@ -23,35 +37,123 @@ pub struct Outbox {
     tail_sent: usize,
     /// Bytes in pieces and unsent tail.
     bytes: usize,
+    /// Bytes sent that nobody has taken into account yet.
+    sent: usize,
     /// The tail ends with a PUBACK that may still grow; its length is not right until it is closed.
     puback: Option<PubackBuilder>,
+}
+
+/// Memory for outboxes that have something to say again: no allocation per turn for who says something every turn.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    /// All empty. <= SPARE_QUEUES_MAX
+    #[allow(clippy::vec_box, reason = "the boxes are what is kept")]
+    queues: Vec<Box<Queue>>,
+    /// Write buffers, all empty. <= SPARE_BUFFERS_MAX
+    buffers: Vec<Vec<u8>>,
 }
 
 impl Outbox {
     /// An empty outbox.
     pub const fn new() -> Outbox {
-        Outbox {
-            front: Bytes::new(),
-            pieces: VecDeque::new(),
-            tail: Vec::new(),
-            tail_sent: 0,
-            bytes: 0,
-            puback: None,
-        }
+        Outbox { queue: None }
     }
 
     /// Bytes to be sent.
     pub fn len(&self) -> usize {
-        self.bytes
+        self.queue.as_ref().map_or(0, |queue| queue.bytes)
     }
 
     /// Whether nothing is to be sent.
     pub fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.len() == 0
     }
 
     /// What is to be sent, in order; no chunk is empty.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.queue.iter().flat_map(|queue| queue.chunks())
+    }
+
+    /// The first `count` bytes were sent.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn advance(&mut self, count: usize) {
+        assert!(count <= self.len(), "INV-EDGE-1: more sent than there was");
+        if let Some(queue) = &mut self.queue {
+            queue.advance(count);
+        }
+    }
+
+    /// The queue to add to.
+    #[inline]
+    pub(crate) fn queue(&mut self, spare: &mut Spare) -> &mut Queue {
+        self.queue
+            .get_or_insert_with(|| spare.queues.pop().unwrap_or_default())
+    }
+
+    /// The queue to write frames to.
+    pub(crate) fn writer(&mut self, spare: &mut Spare) -> &mut Queue {
+        if self.queue.is_none() {
+            self.queue = spare.queues.pop().or_else(|| Some(Box::default()));
+        }
+        let queue = self.queue.get_or_insert_default();
+        if queue.tail.capacity() == 0 {
+            queue.tail = spare.buffers.pop().unwrap_or_default();
+        }
+        queue
+    }
+
+    /// Closes the PUBACK that may still grow. Before anybody looks at the bytes.
+    pub(crate) fn close_frame(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.close_frame();
+        }
+    }
+
+    /// How many bytes were sent since this was asked last.
+    pub(crate) fn take_sent(&mut self) -> usize {
+        let queue = self.queue.as_mut();
+        queue.map_or(0, |queue| mem::take(&mut queue.sent))
+    }
+
+    /// Gives the memory of an empty outbox back.
+    pub(crate) fn release(&mut self, spare: &mut Spare) {
+        if self.is_empty()
+            && let Some(queue) = self.queue.take()
+        {
+            spare.keep(queue);
+        }
+    }
+}
+
+impl Spare {
+    fn keep(&mut self, mut queue: Box<Queue>) {
+        debug_assert!(
+            queue.bytes == 0 && queue.front.is_empty() && queue.puback.is_none(),
+            "INV-EDGE-18: what is lent is empty"
+        );
+        let mut buffer = mem::take(&mut queue.tail);
+        if buffer.capacity() > 0
+            && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX
+            && self.buffers.len() < SPARE_BUFFERS_MAX
+        {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+        if queue.pieces.capacity() > SPARE_PIECES_MAX {
+            queue.pieces = VecDeque::new();
+        }
+        if self.queues.len() < SPARE_QUEUES_MAX {
+            queue.front = Bytes::new();
+            (queue.tail_sent, queue.sent) = (0, 0);
+            self.queues.push(queue);
+        }
+    }
+}
+
+impl Queue {
+    fn chunks(&self) -> impl Iterator<Item = &[u8]> {
         let filled = |chunk: &&[u8]| !chunk.is_empty();
         let front = Some(&self.front[..]).filter(filled);
         let tail = Some(&self.tail[self.tail_sent..]).filter(filled);
@@ -61,17 +163,13 @@ impl Outbox {
             .chain(tail)
     }
 
-    /// The first `count` bytes were sent.
-    ///
-    /// # Panics
-    /// If there are fewer.
-    pub fn advance(&mut self, count: usize) {
-        assert!(count <= self.bytes, "INV-EDGE-1: more sent than there was");
+    fn advance(&mut self, count: usize) {
         debug_assert!(
             self.puback.is_none(),
             "INV-EDGE-2: an unfinished frame was sent"
         );
         self.bytes -= count;
+        self.sent += count;
         let mut left = count;
         while left > 0 {
             if self.front.is_empty() {
@@ -92,6 +190,7 @@ impl Outbox {
     }
 
     /// Queues shared bytes.
+    #[inline]
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;
@@ -101,18 +200,8 @@ impl Outbox {
         self.append(bytes);
     }
 
-    /// Queues shared bytes if the outbox then holds at most `bytes_max`, or held nothing before.
-    #[inline]
-    pub(crate) fn offer(&mut self, bytes: &Bytes, bytes_max: usize) -> bool {
-        if self.bytes != 0 && self.bytes + bytes.len() > bytes_max {
-            return false;
-        }
-        self.push(bytes.clone());
-        true
-    }
-
-    /// Appends what `write` puts at the end of the buffer: whole frames.
-    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends what `write` puts at the end of the buffer: whole frames. How many bytes that are.
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         self.close_frame();
         let before = self.tail.len();
         write(&mut self.tail);
@@ -120,59 +209,34 @@ impl Outbox {
             self.tail.len() >= before,
             "INV-EDGE-17: a frame writer only appends"
         );
-        self.bytes += self.tail.len() - before;
+        let added = self.tail.len() - before;
+        self.bytes += added;
+        added
     }
 
-    /// Adds an entry to the PUBACK at the end, or starts one.
-    pub(crate) fn puback(&mut self, entry: &PubackEntry) {
+    /// Adds an entry to the PUBACK at the end, or starts one. How many bytes that are.
+    pub(crate) fn puback(&mut self, entry: &PubackEntry) -> usize {
         let before = self.tail.len();
         self.puback
             .get_or_insert_default()
             .push(entry, &mut self.tail);
-        self.bytes += self.tail.len() - before;
+        let added = self.tail.len() - before;
+        self.bytes += added;
+        added
     }
 
-    /// Closes the PUBACK that may still grow. Before anybody looks at the bytes.
-    pub(crate) fn close_frame(&mut self) {
+    fn close_frame(&mut self) {
         if let Some(puback) = self.puback.take() {
             puback.finish(&mut self.tail);
         }
     }
 
-    /// Drops all that is queued.
-    pub(crate) fn clear(&mut self) {
-        *self = Outbox::new();
-    }
-
-    /// Whether a frame that is written now would need new memory.
-    pub(crate) fn needs_buffer(&self) -> bool {
-        self.tail.capacity() == 0
-    }
-
-    /// Writes into `buffer` from now on. Only if [`Outbox::needs_buffer`].
-    pub(crate) fn lend(&mut self, buffer: Vec<u8>) {
-        debug_assert!(
-            self.needs_buffer() && buffer.is_empty(),
-            "INV-EDGE-18: a buffer is lent to who has none"
-        );
-        self.tail = buffer;
-    }
-
-    /// Gives the memory of an empty outbox back; the write buffer can be lent to another one.
-    pub(crate) fn release(&mut self) -> Option<Vec<u8>> {
-        if self.bytes != 0 {
-            return None;
-        }
-        let buffer = mem::take(self).tail;
-        (buffer.capacity() > 0).then_some(buffer)
-    }
-
     /// Turns the tail into a piece, so that something can follow it.
     fn seal_tail(&mut self) {
-        self.close_frame();
         if self.tail.is_empty() {
             return;
         }
+        self.close_frame();
         let mut piece = Bytes::from(mem::take(&mut self.tail));
         let sent = mem::take(&mut self.tail_sent);
         if sent > 0 {
@@ -196,74 +260,114 @@ impl Outbox {
 mod tests {
     use super::*;
 
+    /// An outbox with its spare memory.
+    #[derive(Default)]
+    struct Lent(Outbox, Spare);
+
+    impl Lent {
+        fn write(&mut self, bytes: &[u8]) {
+            let added = self
+                .0
+                .writer(&mut self.1)
+                .write(|out| out.extend_from_slice(bytes));
+            assert_eq!(added, bytes.len());
+        }
+
+        fn push(&mut self, bytes: &'static [u8]) {
+            self.0.queue(&mut self.1).push(Bytes::from_static(bytes));
+        }
+    }
+
     fn all(outbox: &Outbox) -> Vec<u8> {
         outbox.chunks().flatten().copied().collect()
     }
 
     #[test]
     fn control_frames_gather_in_one_piece_and_order_is_kept() {
-        let mut outbox = Outbox::new();
-        outbox.write(|out| out.extend_from_slice(b"ab"));
-        outbox.write(|out| out.extend_from_slice(b"cd"));
-        assert_eq!(outbox.chunks().count(), 1);
-        outbox.push(Bytes::from_static(b"EF"));
-        outbox.write(|out| out.push(b'g'));
-        assert_eq!(all(&outbox), b"abcdEFg");
-        assert_eq!(outbox.chunks().count(), 3);
-        assert_eq!(outbox.len(), 7);
+        let mut it = Lent::default();
+        it.write(b"ab");
+        it.write(b"cd");
+        assert_eq!(it.0.chunks().count(), 1);
+        it.push(b"EF");
+        it.write(b"g");
+        assert_eq!(all(&it.0), b"abcdEFg");
+        assert_eq!(it.0.chunks().count(), 3);
+        assert_eq!(it.0.len(), 7);
     }
 
     #[test]
     fn advance_by_any_steps_sends_every_byte_once() {
         for step in 1..=9 {
-            let mut outbox = Outbox::new();
-            outbox.write(|out| out.extend_from_slice(b"01"));
-            outbox.push(Bytes::from_static(b"234"));
-            outbox.write(|out| out.extend_from_slice(b"5678"));
+            let mut it = Lent::default();
+            it.write(b"01");
+            it.push(b"234");
+            it.write(b"5678");
             let mut sent = Vec::new();
-            while !outbox.is_empty() {
-                let take = step.min(outbox.len());
-                sent.extend(all(&outbox).into_iter().take(take));
-                outbox.advance(take);
+            while !it.0.is_empty() {
+                let take = step.min(it.0.len());
+                sent.extend(all(&it.0).into_iter().take(take));
+                it.0.advance(take);
             }
             assert_eq!(sent, b"012345678", "step {step}");
-            assert_eq!(outbox.chunks().count(), 0);
+            assert_eq!(it.0.chunks().count(), 0);
+            assert_eq!((it.0.take_sent(), it.0.take_sent()), (9, 0));
         }
     }
 
     #[test]
     fn a_tail_sent_in_part_can_be_followed_by_a_piece() {
-        let mut outbox = Outbox::new();
-        outbox.write(|out| out.extend_from_slice(b"abcd"));
-        outbox.advance(3);
-        outbox.push(Bytes::from_static(b"EF"));
-        outbox.write(|out| out.push(b'g'));
-        assert_eq!(all(&outbox), b"dEFg");
-        assert_eq!(outbox.len(), 4);
+        let mut it = Lent::default();
+        it.write(b"abcd");
+        it.0.advance(3);
+        it.push(b"EF");
+        it.write(b"g");
+        assert_eq!(all(&it.0), b"dEFg");
+        assert_eq!(it.0.len(), 4);
     }
 
     #[test]
-    fn an_outbox_at_its_limit_refuses_and_keeps_what_it_has() {
-        let mut outbox = Outbox::new();
-        assert!(
-            outbox.offer(&Bytes::from_static(&[1; 100]), 50),
-            "an empty one takes any delivery"
+    fn an_idle_outbox_owns_nothing_and_its_memory_is_lent_again() {
+        let mut it = Lent::default();
+        for _ in 0..3 {
+            it.write(&[0; 1_000]);
+            it.0.advance(500);
+            it.0.release(&mut it.1);
+            assert!(it.0.queue.is_some(), "not empty yet");
+            it.0.advance(500);
+            it.0.release(&mut it.1);
+            assert!(it.0.queue.is_none());
+            assert_eq!((it.1.queues.len(), it.1.buffers.len()), (1, 1));
+        }
+        it.push(b"x");
+        assert_eq!(it.1.queues.len(), 0);
+        it.0.advance(1);
+        it.0.release(&mut it.1);
+        assert_eq!((it.1.queues.len(), it.1.buffers.len()), (1, 1));
+    }
+
+    #[test]
+    fn spare_memory_is_bounded() {
+        let mut spare = Spare::default();
+        let mut outboxes: Vec<Outbox> = (0..SPARE_QUEUES_MAX + 10).map(|_| Outbox::new()).collect();
+        for outbox in &mut outboxes {
+            let queue = outbox.writer(&mut spare);
+            let _ = queue.write(|out| out.resize(100, 0));
+        }
+        for outbox in &mut outboxes {
+            outbox.advance(100);
+            outbox.release(&mut spare);
+        }
+        assert_eq!(
+            (spare.queues.len(), spare.buffers.len()),
+            (SPARE_QUEUES_MAX, SPARE_BUFFERS_MAX)
         );
-        assert!(!outbox.offer(&Bytes::from_static(&[2; 1]), 100));
-        assert_eq!(outbox.len(), 100);
-        outbox.advance(1);
-        assert!(outbox.offer(&Bytes::from_static(&[2; 1]), 100));
-    }
-
-    #[test]
-    fn an_idle_outbox_owns_nothing() {
-        let mut outbox = Outbox::new();
-        outbox.write(|out| out.extend_from_slice(&[0; 1_000]));
-        outbox.push(Bytes::from_static(b"x"));
-        outbox.advance(1_001);
-        let buffer = outbox.release();
-        assert!(buffer.is_none(), "the tail became a piece");
-        assert_eq!(outbox.tail.capacity(), 0);
-        assert_eq!(outbox.pieces.capacity(), 0);
+        let mut big = Outbox::new();
+        spare.buffers.clear();
+        let _ = big
+            .writer(&mut spare)
+            .write(|out| out.resize(SPARE_BUFFER_BYTES_MAX + 1, 0));
+        big.advance(SPARE_BUFFER_BYTES_MAX + 1);
+        big.release(&mut spare);
+        assert_eq!(spare.buffers.len(), 0, "too large to be kept");
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! The order of one connection's publishes to one room never changes: as long as a batch of a channel is parked, later ones park behind it.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use antiphon_protocol::{Class, Code, ErrorFrame, Namespace, Publish, RequestId, RoomRef, Slot};
 
@@ -119,11 +119,7 @@ impl Edge {
 
     /// Puts the batch into the channel or parks it.
     fn offer(&mut self, channel: Arc<RoomChannel>, batch: PublishBatch) {
-        let is_blocked = self
-            .parked
-            .iter()
-            .any(|parked| Arc::ptr_eq(&parked.channel, &channel));
-        let batch = if is_blocked {
+        let batch = if self.blocked.contains_key(&address_of(&channel)) {
             batch
         } else {
             match self.try_offer(&channel, batch) {
@@ -135,6 +131,7 @@ impl Edge {
             open.parked += 1;
         }
         let deadline_ms = self.now.mono_ms + CHANNEL_WAIT_MS;
+        *self.blocked.entry(address_of(&channel)).or_default() += 1;
         self.parked.push_back(Parked {
             channel,
             batch,
@@ -165,7 +162,7 @@ impl Edge {
 
     /// Offers parked batches again, and gives up those whose time is over.
     fn retry_parked(&mut self) {
-        let mut full: Vec<*const RoomChannel> = Vec::new();
+        let mut full = BTreeSet::new();
         for _ in 0..self.parked.len() {
             let Some(Parked {
                 channel,
@@ -175,7 +172,7 @@ impl Edge {
             else {
                 return;
             };
-            let address = Arc::as_ptr(&channel);
+            let address = address_of(&channel);
             let conn = batch.conn;
             let refused = if full.contains(&address) {
                 Some(batch)
@@ -183,14 +180,14 @@ impl Edge {
                 self.try_offer(&channel, batch)
             };
             let Some(batch) = refused else {
-                self.unpark(conn);
+                self.unpark(conn, address);
                 continue;
             };
-            full.push(address);
+            full.insert(address);
             if self.now.mono_ms >= deadline_ms {
                 self.stats.batches_refused += 1;
                 self.refuse_batch(&batch, &limit_error(CHANNEL_PLACES as u64));
-                self.unpark(conn);
+                self.unpark(conn, address);
             } else {
                 self.parked.push_back(Parked {
                     channel,
@@ -207,7 +204,14 @@ impl Edge {
         Some(first.deadline_ms.min(self.now.mono_ms + CHANNEL_RETRY_MS))
     }
 
-    fn unpark(&mut self, conn: ConnId) {
+    /// A batch of this connection is parked no more; `address`: of its channel.
+    fn unpark(&mut self, conn: ConnId, address: usize) {
+        if let Some(count) = self.blocked.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.blocked.remove(&address);
+            }
+        }
         if let Some(open) = self.conns.open_mut(conn) {
             open.parked -= 1;
         }
@@ -281,6 +285,11 @@ impl Edge {
         };
         self.map.home_of(slot)
     }
+}
+
+/// Tells channels apart while they are held.
+fn address_of(channel: &Arc<RoomChannel>) -> usize {
+    Arc::as_ptr(channel).addr()
 }
 
 fn limit_error(limit: u64) -> ErrorFrame<'static> {

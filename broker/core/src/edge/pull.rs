@@ -2,7 +2,7 @@
 //!
 //! A connection has at most PULLS_PER_CONNECTION_MAX requests under way, and only while its outbox is nearly empty; its subscriptions and fetches take
 //! turns. A core has at most PULLS_PER_CORE_MAX; connections take turns. So a slow reader holds no more than one refill, and ten thousand of them no
-//! more than the core allows.
+//! more than the core allows. While outboxes are scarce, only who has nothing to send and nothing under way is served, and few at a time.
 
 use alloc::collections::VecDeque;
 
@@ -17,8 +17,8 @@ use super::session::{Pull, Session};
 use crate::core::ConnId;
 use crate::lane::{Gap, Message, Page, Refused, Reject, Slice, Tail, Ticket, ToHome};
 use crate::limits::{
-    CHANNEL_RETRY_MS, PULLS_PER_CONNECTION_MAX, PULLS_PER_CORE_MAX, REFILL_BELOW_BYTES,
-    SLICE_BYTES_MAX,
+    CHANNEL_RETRY_MS, PULLS_PER_CONNECTION_MAX, PULLS_PER_CORE_MAX, PULLS_SCARCE_MAX,
+    REFILL_BELOW_BYTES, SLICE_BYTES_MAX,
 };
 use crate::read::{PageRoute, ReadAnswer, ReadFailure, ReadPurpose, ReadRecords, SliceRoute};
 
@@ -43,7 +43,7 @@ impl Edge {
     /// Something is to be fetched for a connection.
     pub(super) fn want_pull(&mut self, conn: ConnId, pull: Pull) {
         if let Some(open) = self.conns.open_mut(conn) {
-            open.pulls_waiting.push_back(pull);
+            open.add_pull(pull);
             self.queue_pulls(conn);
         }
     }
@@ -53,7 +53,7 @@ impl Edge {
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
-        if !open.pull_queued && !open.pulls_waiting.is_empty() {
+        if !open.pull_queued && open.has_pulls_waiting() {
             open.pull_queued = true;
             self.pulls.queue.push_back(conn);
         }
@@ -64,7 +64,7 @@ impl Edge {
         if self.now.mono_ms < self.pulls.not_before_ms {
             return;
         }
-        while self.pulls.in_flight < PULLS_PER_CORE_MAX {
+        while self.pulls.in_flight < self.pulls_max() {
             let Some(conn) = self.pulls.queue.pop_front() else {
                 return;
             };
@@ -78,6 +78,14 @@ impl Edge {
         }
     }
 
+    fn pulls_max(&self) -> u32 {
+        if self.conns.is_scarce() {
+            PULLS_SCARCE_MAX
+        } else {
+            PULLS_PER_CORE_MAX
+        }
+    }
+
     /// When pulls that were put off go on.
     pub(super) fn pull_deadline(&self) -> Option<u64> {
         let is_put_off =
@@ -87,19 +95,20 @@ impl Edge {
 
     /// The connection's next pull, if it has room for the answer.
     fn take_pull(&mut self, conn: ConnId) -> Option<Pull> {
+        let expected_end = if self.conns.is_scarce() {
+            1
+        } else {
+            REFILL_BELOW_BYTES as usize
+        };
         let connection = self.conns.get_mut(conn)?;
         let Session::Open(open) = &mut connection.session else {
             return None;
         };
         let expected = connection.outbox.len() + open.pulls as usize * SLICE_BYTES_MAX as usize;
-        if open.pulls >= PULLS_PER_CONNECTION_MAX || expected >= REFILL_BELOW_BYTES as usize {
+        if open.pulls >= PULLS_PER_CONNECTION_MAX || expected >= expected_end {
             return None;
         }
-        let pull = open.pulls_waiting.pop_front();
-        if open.pulls_waiting.is_empty() {
-            open.pulls_waiting = VecDeque::new();
-        }
-        pull
+        open.take_pull()
     }
 
     fn request(&mut self, conn: ConnId, pull: Pull) {
@@ -115,7 +124,7 @@ impl Edge {
 
     /// `None`: the subscription is gone, or live again.
     fn request_tail(&mut self, conn: ConnId, sub: u32, ticket: Ticket) -> Option<()> {
-        if self.rooms.by_ticket(ticket) != Some(sub) {
+        if !self.rooms.is_current(sub, ticket) {
             return None;
         }
         let entry = self.rooms.sub(sub);
@@ -151,7 +160,7 @@ impl Edge {
     /// Records for a subscription that is behind.
     pub(super) fn slice(&mut self, slice: &Slice) {
         self.pull_answered(slice.conn);
-        let Some(sub) = self.rooms.by_ticket(slice.ticket) else {
+        let Some(sub) = self.sub_with(slice.conn, slice.ticket) else {
             return;
         };
         let SubState::Behind { next, .. } = self.rooms.sub(sub).state else {
@@ -180,7 +189,7 @@ impl Edge {
     /// The records a subscription needs cannot be read.
     pub(super) fn tail_failed(&mut self, conn: ConnId, ticket: Ticket, code: Code) {
         self.pull_answered(conn);
-        if let Some(sub) = self.rooms.by_ticket(ticket) {
+        if let Some(sub) = self.sub_with(conn, ticket) {
             self.close_subscription(sub, code);
         }
     }
@@ -230,7 +239,7 @@ impl Edge {
             ) => {
                 self.pull_answered(conn);
                 self.put_off();
-                if let Some(sub) = self.rooms.by_ticket(ticket) {
+                if let Some(sub) = self.sub_with(conn, ticket) {
                     self.want_tail(sub);
                 }
             }

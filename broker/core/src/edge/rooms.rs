@@ -54,13 +54,11 @@ pub(super) struct Live {
 const _: () = assert!(size_of::<Live>() == 16, "four subscribers in a cache line");
 
 /// One subscription.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sub {
     pub(super) conn: ConnId,
     pub(super) room: u32,
     pub(super) ticket: Ticket,
-    /// Of the SUBSCRIBE.
-    pub(super) request: RequestId,
     /// Place in the list of its connection.
     pub(super) at_in_conn: u32,
     pub(super) state: SubState,
@@ -69,8 +67,13 @@ pub(super) struct Sub {
 /// How far a subscription is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum SubState {
-    /// The room does not exist; place in the room's list of those.
-    Waiting { at: u32 },
+    /// The room does not exist.
+    Waiting {
+        /// Of the SUBSCRIBE, which is answered a second time.
+        request: RequestId,
+        /// Place in the room's list of those.
+        at: u32,
+    },
     /// Reads what others had already.
     Behind {
         /// The first seq it was not given.
@@ -89,8 +92,9 @@ pub(super) struct Rooms {
     subs: Slab<Sub>,
     by_id: HashMap<RoomId, u32, HashState>,
     by_name: HashMap<NameKey, u32, HashState>,
+    /// Of connections with many subscriptions only.
     by_ticket: HashMap<Ticket, u32, HashState>,
-    /// (slot of the connection, room): at most one subscription.
+    /// (slot of the connection, room): at most one subscription. Of connections with many only.
     by_conn: HashMap<(u32, u32), u32, HashState>,
 }
 
@@ -185,12 +189,34 @@ impl Rooms {
         }
     }
 
-    /// The subscription with this ticket.
+    /// Whether the subscription is still that of this ticket.
+    pub(super) fn is_current(&self, sub: u32, ticket: Ticket) -> bool {
+        self.subs
+            .get(sub as usize)
+            .is_some_and(|entry| entry.ticket == ticket)
+    }
+
+    /// Makes subscriptions known to [`Rooms::by_ticket`] and [`Rooms::of_conn`], if they are not.
+    pub(super) fn index(&mut self, subs: &[u32]) {
+        for &sub in subs {
+            let Sub {
+                conn, room, ticket, ..
+            } = self.subs[sub as usize];
+            let twin = self.by_conn.insert((conn.slot, room), sub);
+            assert!(
+                twin.is_none_or(|twin| twin == sub),
+                "INV-EDGE-5: two subscriptions of one connection to one room"
+            );
+            self.by_ticket.insert(ticket, sub);
+        }
+    }
+
+    /// The subscription with this ticket, if it was indexed.
     pub(super) fn by_ticket(&self, ticket: Ticket) -> Option<u32> {
         self.by_ticket.get(&ticket).copied()
     }
 
-    /// The subscription of a connection to a room.
+    /// The subscription of a connection to a room, if it was indexed.
     pub(super) fn of_conn(&self, slot: u32, room: u32) -> Option<u32> {
         self.by_conn.get(&(slot, room)).copied()
     }
@@ -201,7 +227,6 @@ impl Rooms {
         conn: ConnId,
         room: u32,
         ticket: Ticket,
-        request: RequestId,
         at_in_conn: u32,
         next: Seq,
     ) -> u32 {
@@ -210,17 +235,10 @@ impl Rooms {
             conn,
             room,
             ticket,
-            request,
             at_in_conn,
             state,
         }));
         self.enter_behind(sub, next);
-        let twin = self.by_conn.insert((conn.slot, room), sub);
-        assert!(
-            twin.is_none(),
-            "INV-EDGE-5: two subscriptions of one connection to one room"
-        );
-        self.by_ticket.insert(ticket, sub);
         sub
     }
 
@@ -265,12 +283,13 @@ impl Rooms {
     }
 
     /// The room does not exist yet.
-    pub(super) fn become_waiting(&mut self, sub: u32) {
+    pub(super) fn become_waiting(&mut self, sub: u32, request: RequestId) {
         self.leave_state(sub);
         let room = self.subs[sub as usize].room;
         let waiting = &mut self.rooms[room as usize].waiting;
         waiting.push(sub);
         self.subs[sub as usize].state = SubState::Waiting {
+            request,
             at: key_of(waiting.len() - 1),
         };
     }
@@ -323,10 +342,13 @@ impl Rooms {
                     *place = at;
                 }
             }
-            SubState::Waiting { at } => {
+            SubState::Waiting { at, .. } => {
                 room.waiting.swap_remove(at as usize);
-                if let Some(&moved) = room.waiting.get(at as usize) {
-                    self.subs[moved as usize].state = SubState::Waiting { at };
+                if let Some(&moved) = room.waiting.get(at as usize)
+                    && let SubState::Waiting { at: place, .. } =
+                        &mut self.subs[moved as usize].state
+                {
+                    *place = at;
                 }
             }
             SubState::Live { at } => {

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use antiphon_protocol::limits::HANDSHAKE_BYTES_MAX;
 use antiphon_protocol::{Device, Namespace, Producer, RequestId, Seq, UserName};
 
+use super::subs::Subs;
 use crate::lane::{Claim, FetchRange, RoomKey, Ticket};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
 
@@ -39,18 +40,36 @@ pub(super) struct Open {
     pub(super) unsent_bytes: u32,
     /// Batches that wait for a place in a full channel.
     pub(super) parked: u32,
-    /// SUBSCRIBE and FETCH without their (last) answer. <= requests_max
-    pub(super) requests: Vec<Pending>,
-    /// Keys of subscriptions; each knows its place here.
-    pub(super) subs: Vec<u32>,
-    /// What is to be fetched for this connection, next first.
-    pub(super) pulls_waiting: VecDeque<Pull>,
+    /// What is asked for and not done; `None`: nothing.
+    work: Option<Box<Work>>,
+    pub(super) subs: Subs,
     /// Requests to home that are not answered. <= PULLS_PER_CONNECTION_MAX
     pub(super) pulls: u32,
     /// In the core's queue of connections that want to pull.
     pub(super) pull_queued: bool,
     /// The core is being drained: this connection ends once its publishes are answered.
     pub(super) is_leaving: bool,
+}
+
+/// What a session waits for.
+#[derive(Debug, Default)]
+struct Work {
+    /// SUBSCRIBE and FETCH without their (last) answer. <= requests_max
+    requests: Vec<Pending>,
+    /// What is to be fetched for this connection, next first.
+    pulls: VecDeque<Pull>,
+}
+
+/// What a HELLO was granted.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) user: UserName,
+    pub(super) namespace: Namespace,
+    pub(super) device: Device,
+    pub(super) producer: Producer,
+    pub(super) claim: Claim,
+    pub(super) keepalive_ms: u32,
+    pub(super) frame_bytes_max: u32,
 }
 
 /// A request under way.
@@ -103,10 +122,85 @@ impl Session {
 }
 
 impl Open {
+    pub(super) fn new(granted: Granted) -> Open {
+        let Granted {
+            user,
+            namespace,
+            device,
+            producer,
+            claim,
+            keepalive_ms,
+            frame_bytes_max,
+        } = granted;
+        Open {
+            user,
+            namespace,
+            device,
+            producer,
+            claim,
+            keepalive_ms,
+            frame_bytes_max,
+            in_flight: 0,
+            unsent_bytes: 0,
+            parked: 0,
+            work: None,
+            subs: Subs::new(),
+            pulls: 0,
+            pull_queued: false,
+            is_leaving: false,
+        }
+    }
+
+    /// SUBSCRIBE and FETCH without their (last) answer, oldest first.
+    pub(super) fn requests(&self) -> &[Pending] {
+        self.work.as_ref().map_or(&[], |work| &work.requests)
+    }
+
+    pub(super) fn requests_mut(&mut self) -> &mut [Pending] {
+        self.work
+            .as_mut()
+            .map_or(&mut [], |work| &mut work.requests)
+    }
+
+    pub(super) fn add_request(&mut self, pending: Pending) {
+        self.work.get_or_insert_default().requests.push(pending);
+    }
+
+    /// Whether something is to be fetched.
+    pub(super) fn has_pulls_waiting(&self) -> bool {
+        self.work
+            .as_ref()
+            .is_some_and(|work| !work.pulls.is_empty())
+    }
+
+    pub(super) fn add_pull(&mut self, pull: Pull) {
+        self.work.get_or_insert_default().pulls.push_back(pull);
+    }
+
+    /// What is to be fetched next.
+    pub(super) fn take_pull(&mut self) -> Option<Pull> {
+        let pull = self.work.as_mut()?.pulls.pop_front();
+        self.forget_work();
+        pull
+    }
+
+    /// The memory of much work goes with the last of it.
+    fn forget_work(&mut self) {
+        if let Some(work) = &mut self.work {
+            if work.requests.is_empty() && work.pulls.is_empty() {
+                self.work = None;
+            } else if work.requests.is_empty() {
+                work.requests = Vec::new();
+            } else if work.pulls.is_empty() {
+                work.pulls = VecDeque::new();
+            }
+        }
+    }
+
     /// Whether the connection may not be read for now.
     pub(super) fn must_wait(&self, limits: &Limits) -> bool {
         self.in_flight >= limits.in_flight_max
-            || self.requests.len() >= limits.requests_max as usize
+            || self.requests().len() >= limits.requests_max as usize
             || self.unsent_bytes >= UNSENT_BYTES_MAX
             || self.parked > 0
             || self.is_leaving
@@ -114,28 +208,27 @@ impl Open {
 
     /// The request with this ticket.
     pub(super) fn request_at(&self, ticket: Ticket) -> Option<usize> {
-        self.requests
+        self.requests()
             .iter()
             .position(|pending| pending.ticket() == ticket)
     }
 
-    /// Takes a request out; the memory of many goes with the last one.
+    /// Takes a request out.
     pub(super) fn take_request(&mut self, ticket: Ticket) -> Option<Pending> {
-        let pending = self.request_at(ticket).map(|at| self.requests.remove(at));
-        if self.requests.is_empty() {
-            self.requests = Vec::new();
-        }
-        pending
+        let at = self.request_at(ticket)?;
+        let pending = self.work.as_mut()?.requests.remove(at);
+        self.forget_work();
+        Some(pending)
     }
 
     /// How many subscriptions there are, those asked for included.
     pub(super) fn subscriptions(&self) -> usize {
         let asked = self
-            .requests
+            .requests()
             .iter()
             .filter(|pending| matches!(pending, Pending::Subscribe { .. }))
             .count();
-        self.subs.len() + asked
+        self.subs.as_slice().len() + asked
     }
 }
 

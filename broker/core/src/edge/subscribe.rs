@@ -7,16 +7,17 @@ use alloc::boxed::Box;
 
 use antiphon_protocol as wire;
 use antiphon_protocol::{
-    Code, ErrorFrame, Link, Namespace, Ok_, RequestId, RoomId, RoomName, RoomRef, Seq,
+    Code, ErrorFrame, Link, Namespace, Ok_, RequestId, RoomId, RoomName, RoomRef, Seq, UserName,
 };
 
 use super::Edge;
-use super::rooms::SubState;
+use super::rooms::{Sub, SubState};
 use super::session::{Pending, Pull};
 use crate::core::{ConnId, CoreId};
 use crate::lane::{
     Created, Message, RoomKey, Start, Subscribe, Subscribed, Ticket, ToHome, Unsubscribe,
 };
+use crate::limits::SUBSCRIPTIONS_SCANNED_MAX;
 
 impl Edge {
     /// A SUBSCRIBE came.
@@ -44,7 +45,7 @@ impl Edge {
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
-        open.requests.push(Pending::Subscribe {
+        open.add_request(Pending::Subscribe {
             ticket,
             request: id,
             room: room.clone(),
@@ -58,7 +59,7 @@ impl Edge {
             namespace: open.namespace,
             room,
             start: start_of(subscribe.start),
-            sender: open.user.clone(),
+            sender: copy_of(&open.user),
             producer: open.producer,
         };
         let home = self.home_of(message.namespace, &message.room);
@@ -81,8 +82,7 @@ impl Edge {
         }) = pending
         {
             let current = self
-                .rooms
-                .of_conn(conn.slot, room)
+                .sub_of(conn, room)
                 .map(|sub| self.rooms.sub(sub).ticket);
             if is_superseded || current.is_some_and(|current| current > subscribed.ticket) {
                 self.answer_superseded(subscribed, request, unsubscribe, room);
@@ -110,7 +110,7 @@ impl Edge {
         let conn = subscribed.conn;
         self.answer_error(conn, request, &ErrorFrame::new(Code::REPLACED));
         let Some(id) = unsubscribe else { return };
-        if let Some(sub) = self.rooms.of_conn(conn.slot, room)
+        if let Some(sub) = self.sub_of(conn, room)
             && self.rooms.sub(sub).ticket < subscribed.ticket
         {
             self.drop_subscription(sub);
@@ -141,25 +141,25 @@ impl Edge {
     /// Makes the subscription that was answered, in place of an older one.
     fn start_subscription(&mut self, subscribed: &Subscribed, room: u32) {
         let conn = subscribed.conn;
-        if let Some(old) = self.rooms.of_conn(conn.slot, room) {
+        if let Some(old) = self.sub_of(conn, room) {
             self.drop_subscription(old);
         }
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
-        let at = u32::try_from(open.subs.len()).expect("subscriptions_max is a u32");
-        let sub = self.rooms.add(
-            conn,
-            room,
-            subscribed.ticket,
-            subscribed.request,
-            at,
-            subscribed.next,
-        );
+        let at = u32::try_from(open.subs.as_slice().len()).expect("subscriptions_max is a u32");
+        let (ticket, next) = (subscribed.ticket, subscribed.next);
+        let sub = self.rooms.add(conn, room, ticket, at, next);
         open.subs.push(sub);
+        match open.subs.as_slice() {
+            subs if subs.len() <= SUBSCRIPTIONS_SCANNED_MAX => {}
+            // From now on they are found by hash.
+            subs if subs.len() == SUBSCRIPTIONS_SCANNED_MAX + 1 => self.rooms.index(subs),
+            _ => self.rooms.index(&[sub]),
+        }
         let entry = self.rooms.room(room);
         if entry.id.is_none() {
-            self.rooms.become_waiting(sub);
+            self.rooms.become_waiting(sub, subscribed.request);
         } else if subscribed.live && subscribed.next >= entry.apply_end {
             self.rooms.become_live(sub, subscribed.next);
         } else {
@@ -196,7 +196,10 @@ impl Edge {
             ..wire::Subscribed::NO_ROOM
         };
         for sub in self.rooms.waiting(room) {
-            let (conn, request) = (self.rooms.sub(sub).conn, self.rooms.sub(sub).request);
+            let Sub { conn, state, .. } = *self.rooms.sub(sub);
+            let SubState::Waiting { request, .. } = state else {
+                continue;
+            };
             self.conns.write(conn, |out| frame.encode(request, out));
             self.rooms.become_live(sub, Seq::FIRST);
         }
@@ -213,7 +216,7 @@ impl Edge {
             return;
         };
         let namespace = open.namespace;
-        if defer(&mut open.requests, unsubscribe.room, id) {
+        if defer(open.requests_mut(), unsubscribe.room, id) {
             return;
         }
         match self.rooms.find(namespace, unsubscribe.room) {
@@ -232,7 +235,7 @@ impl Edge {
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
-        for pending in &mut open.requests {
+        for pending in open.requests_mut() {
             if let Pending::Subscribe {
                 ticket,
                 room: asked,
@@ -247,7 +250,7 @@ impl Edge {
                 *is_superseded |= is_same && *ticket <= newest;
             }
         }
-        match self.rooms.of_conn(conn.slot, room) {
+        match self.sub_of(conn, room) {
             Some(sub) => {
                 self.drop_subscription(sub);
                 self.conns.write(conn, |out| Ok_.encode(id, out));
@@ -271,7 +274,7 @@ impl Edge {
             return;
         };
         let room = self.rooms.find(open.namespace, room_ref(&room));
-        let current = room.and_then(|room| self.rooms.of_conn(conn.slot, room));
+        let current = room.and_then(|room| self.sub_of(conn, room));
         match (room, current) {
             (Some(room), Some(sub)) => {
                 if self.rooms.sub(sub).ticket < ticket {
@@ -323,8 +326,7 @@ impl Edge {
         let Some(open) = self.conns.open_mut(gone.conn) else {
             return;
         };
-        open.subs.swap_remove(gone.at_in_conn as usize);
-        if let Some(&moved) = open.subs.get(gone.at_in_conn as usize) {
+        if let Some(moved) = open.subs.swap_remove(gone.at_in_conn) {
             self.rooms.sub_mut(moved).at_in_conn = gone.at_in_conn;
         }
     }
@@ -377,6 +379,26 @@ impl Edge {
         );
     }
 
+    /// The subscription of a connection to a room.
+    pub(super) fn sub_of(&self, conn: ConnId, room: u32) -> Option<u32> {
+        let subs = self.conns.open(conn)?.subs.as_slice();
+        if subs.len() > SUBSCRIPTIONS_SCANNED_MAX {
+            return self.rooms.of_conn(conn.slot, room);
+        }
+        let is_it = |sub: &u32| self.rooms.sub(*sub).room == room;
+        subs.iter().copied().find(is_it)
+    }
+
+    /// The subscription of a connection that was asked for with this ticket.
+    pub(super) fn sub_with(&self, conn: ConnId, ticket: Ticket) -> Option<u32> {
+        let subs = self.conns.open(conn)?.subs.as_slice();
+        if subs.len() > SUBSCRIPTIONS_SCANNED_MAX {
+            return self.rooms.by_ticket(ticket);
+        }
+        let is_it = |sub: &u32| self.rooms.is_current(*sub, ticket);
+        subs.iter().copied().find(is_it)
+    }
+
     pub(super) fn next_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
@@ -415,6 +437,11 @@ fn defer(requests: &mut [Pending], room: RoomRef<'_>, id: RequestId) -> bool {
         }
     }
     is_deferred
+}
+
+/// A copy with its own memory, which goes with the message: sharing the name would have the session pay for a counter of its sharers for ever.
+fn copy_of(user: &UserName) -> UserName {
+    UserName::try_from(user.as_bytes()).unwrap_or_else(|_| user.clone())
 }
 
 fn room_ref(room: &RoomKey) -> RoomRef<'_> {

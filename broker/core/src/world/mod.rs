@@ -4,6 +4,7 @@
 
 mod client;
 mod log;
+mod overfull;
 mod steps;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -8,9 +8,9 @@ use crate::edge::rooms::SubState;
 use crate::lane::{Deliver, Tail, ToEdge, ToHome};
 use crate::limits::{FANOUT_BACKLOG_MAX, FANOUT_PER_TURN, OUTBOX_BYTES_MAX};
 
-const ROOM: RoomId = RoomId(3 << 52 | 1);
+pub(super) const ROOM: RoomId = RoomId(3 << 52 | 1);
 
-fn deliver(first: u64, next: u64, bytes: usize) -> ToEdge {
+pub(super) fn deliver(first: u64, next: u64, bytes: usize) -> ToEdge {
     ToEdge::Deliver(Deliver {
         room: ROOM,
         first: Seq(first),
@@ -20,7 +20,7 @@ fn deliver(first: u64, next: u64, bytes: usize) -> ToEdge {
 }
 
 /// Subscribes `count` connections, slots from 0, live at seq 1.
-fn crowd(bench: &mut Bench, count: u32) {
+pub(super) fn crowd(bench: &mut Bench, count: u32) {
     for slot in 0..count {
         let conn = bench.open(slot, "ann");
         bench.subscribe(conn, 5, ROOM, 0, 1);
@@ -29,7 +29,7 @@ fn crowd(bench: &mut Bench, count: u32) {
     }
 }
 
-fn seqs(bytes: &[u8]) -> Vec<u64> {
+pub(super) fn seqs(bytes: &[u8]) -> Vec<u64> {
     let records = describe(bytes);
     let prefix = std::format!("RECORD room {} seq ", ROOM.0);
     records
@@ -39,7 +39,7 @@ fn seqs(bytes: &[u8]) -> Vec<u64> {
         .collect()
 }
 
-fn tails(asked: &[ToHome]) -> Vec<(ConnId, u64)> {
+pub(super) fn tails(asked: &[ToHome]) -> Vec<(ConnId, u64)> {
     asked
         .iter()
         .filter_map(|message| {
@@ -148,7 +148,10 @@ fn too_many_waiting_deliveries_are_dropped_and_everybody_reads_behind() {
     assert_eq!(bench.edge.stats().turned_behind, 200);
     let got = seqs(&bench.take(conn(7)));
     assert_eq!(got, (1..=got.len() as u64).collect::<Vec<_>>());
-    let sub = bench.edge.rooms.by_ticket(crate::lane::Ticket(8)).unwrap();
+    let sub = bench
+        .edge
+        .sub_with(conn(7), crate::lane::Ticket(8))
+        .unwrap();
     match bench.edge.rooms.sub(sub).state {
         SubState::Behind { next, .. } => assert_eq!(next, Seq(got.len() as u64 + 1)),
         other => panic!("{other:?}"),

@@ -78,7 +78,7 @@ fn a_fetch_is_answered_page_by_page_as_it_is_asked_for() {
     bench.handle(page(ann, more[0].ticket, 71, 101, 101));
     assert_eq!(bench.said(ann), ["PAGE 5 count 30 last true head 100"]);
     assert!(bench.asked().is_empty());
-    assert!(bench.edge.conns.open(ann).unwrap().requests.is_empty());
+    assert!(bench.edge.conns.open(ann).unwrap().requests().is_empty());
     assert_eq!(bench.edge.stats().pulls_in_flight, 0);
 }
 

@@ -101,7 +101,7 @@ fn who_is_not_read_is_not_blamed_for_silence() {
     let conn = bench.open(0, "ann");
     let frame = bench.publish_frame(conn, 1, RoomRef::Name("r"), 1, b"x");
     let _ = bench.feed(conn, &frame);
-    for _ in 0..10 {
+    for _ in 0..5 {
         bench.sleep(10_000);
         let _ = bench.take(conn);
     }
@@ -114,6 +114,54 @@ fn who_is_not_read_is_not_blamed_for_silence() {
     assert!(bench.closes().is_empty(), "its time starts with the resume");
     bench.sleep(2_000);
     assert_eq!(bench.closes(), [conn]);
+}
+
+#[test]
+fn who_is_not_read_for_too_long_may_be_dead_and_is_closed_though_it_takes_pings() {
+    let mut bench = Bench::with(|config| config.limits.in_flight_max = 1);
+    let conn = bench.open(0, "ann");
+    let frame = bench.publish_frame(conn, 1, RoomRef::Name("r"), 1, b"x");
+    assert_eq!(bench.feed(conn, &frame), crate::core::Flow::Pause);
+    let paused_ms = bench.now.mono_ms;
+    while bench.closes().is_empty() {
+        bench.sleep(1_000);
+        let _ = bench.take(conn);
+    }
+    let lasted = bench.now.mono_ms - paused_ms;
+    assert!(
+        (STALLED_MS..STALLED_MS + 1_000 + LATE_MS).contains(&lasted),
+        "{lasted}"
+    );
+}
+
+#[test]
+fn who_is_not_read_and_takes_its_answers_slowly_lives() {
+    let mut bench = Bench::with(|config| config.limits.requests_max = 1);
+    let conn = bench.open(0, "ann");
+    let mut fetch = Vec::new();
+    antiphon_protocol::Fetch {
+        room: RoomRef::Name("r"),
+        range: antiphon_protocol::FetchRange::Latest,
+        limit: 10_000,
+        read: antiphon_protocol::ReadLevel::Any,
+        token: 0,
+    }
+    .encode(RequestId(3), &mut fetch);
+    assert_eq!(bench.feed(conn, &fetch), crate::core::Flow::Pause);
+    bench.turn();
+    for _ in 0..100 {
+        bench
+            .edge
+            .conns
+            .push(conn, bytes::Bytes::from_static(&[0; 25]));
+        bench.turn();
+        bench.sleep(10_000);
+        let outbox = bench.edge.outbox(conn).unwrap();
+        let count = outbox.len();
+        outbox.advance(count);
+        bench.edge.sent(conn);
+    }
+    assert!(bench.closes().is_empty(), "1,000 s of one answer");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod liveness;
 mod pipelined;
 mod publish;
 mod replacing;
+mod scarce;
 mod subscribe;
 
 use alloc::sync::Arc;
