@@ -118,7 +118,7 @@ impl Edge {
             producer: open.producer,
             claim: open.claim,
         };
-        self.producers.insert(open.producer, conn.slot);
+        self.producers.insert(&open, conn.slot, &self.conns);
         if let Some(entry) = self.conns.get_mut(conn) {
             entry.live_bytes_max = open.frame_bytes_max;
             entry.session = Session::Open(Box::new(open));
@@ -138,13 +138,15 @@ impl Edge {
     /// A session took a producer, here or on another core: connections of the same user that took it earlier end. Which one stays, and why exactly
     /// one, tells [`Identities::claim`](crate::identity::Identities::claim).
     pub(crate) fn replace(&mut self, replace: &Replace) {
-        for slot in self.producers.slots(replace.producer) {
+        let Replace {
+            namespace,
+            ref user,
+            producer,
+            claim,
+        } = *replace;
+        for slot in self.producers.slots(namespace, user, producer, &self.conns) {
             let older = self.conns.in_slot(slot).filter(|conn| match &conn.session {
-                Session::Open(open) => {
-                    open.user == replace.user
-                        && open.namespace == replace.namespace
-                        && open.claim < replace.claim
-                }
+                Session::Open(open) => open.claim < claim,
                 Session::AwaitHello { .. } | Session::Closing { .. } => false,
             });
             if let Some(conn) = older.map(|conn| conn.id) {
@@ -156,11 +158,7 @@ impl Edge {
 
     /// Frees what a session holds outside its connection.
     pub(super) fn leave_session(&mut self, conn: ConnId, open: &Open) {
-        self.forget_producer(open.producer, conn);
+        self.producers.remove(open, conn.slot);
         self.drop_subscriptions(open.subs.as_slice());
-    }
-
-    fn forget_producer(&mut self, producer: Producer, conn: ConnId) {
-        self.producers.remove(producer, conn.slot);
     }
 }

@@ -161,7 +161,7 @@ impl Edge {
             exchange,
             now,
             conns: Conns::default(),
-            producers: Producers::default(),
+            producers: Producers::new(&config.hash),
             channels: Channels::new(&config.hash),
             batches: Batches::new(&config.hash),
             parked: VecDeque::new(),

@@ -241,6 +241,45 @@ fn of_two_claims_the_later_one_stays() {
 }
 
 #[test]
+fn sessions_are_found_again_among_many_users_of_one_producer() {
+    let mut bench = Bench::new();
+    let producer = Some(Producer::new(Timestamp(WALL), 9));
+    let users = 300;
+    let greet = |bench: &mut Bench, slot: u32| {
+        let conn = bench.connect(slot);
+        let user = std::format!("user{}", slot % users);
+        let hello = Hello {
+            producer,
+            ..Hello::new(&user)
+        };
+        bench.hello(conn, &hello);
+        bench.outputs.clear();
+        conn
+    };
+    for slot in 0..users {
+        greet(&mut bench, slot);
+    }
+    for slot in (0..users).step_by(3) {
+        bench.edge.disconnected(conn(slot));
+    }
+    for slot in 0..users {
+        let new = greet(&mut bench, users + slot);
+        let old = conn(slot);
+        if slot % 3 == 0 {
+            assert!(bench.edge.outbox(old).is_none());
+        } else {
+            let _ = bench.take(old);
+            assert_eq!(bench.closes(), [old]);
+        }
+        let _ = bench.take(new);
+    }
+    assert_eq!(
+        bench.edge.stats().sessions_replaced,
+        u64::from(users) * 2 / 3
+    );
+}
+
+#[test]
 fn a_frame_that_makes_the_decoder_panic_ends_its_own_connection_only() {
     let mut bench = Bench::new();
     let (ann, bob) = (bench.open(0, "ann"), bench.open(1, "bob"));
@@ -352,7 +391,7 @@ fn retry_after_of_a_drain_differs_per_connection() {
 
 #[test]
 fn an_idle_connection_is_small() {
-    // With the name's 16 bytes, the producer's entry of about 30 and the wheel's of about 12: below 300.
+    // With the name's 16 bytes and the entries in the table of producers and in the wheel: below 300.
     assert_eq!(size_of::<Option<Conn>>(), 72);
     assert_eq!(size_of::<Open>(), 112);
     assert_eq!(size_of::<Sub>(), 40);
