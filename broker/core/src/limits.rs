@@ -84,6 +84,10 @@ pub const SUBSCRIPTIONS_SCANNED_MAX: usize = 8;
 /// Deliveries made in one turn before the other inputs get their turn.
 pub const FANOUT_PER_TURN: usize = 8_192;
 
+/// A delivery to at least so many subscribers gets a count of sharers of its own on this core: the entry's is shared with other cores, and each clone
+/// would fetch it from them.
+pub const FANOUT_OWN_COUNT_MIN: usize = 16;
+
 /// Deliveries of one room that wait behind a sliced fan-out. More: they are dropped and the room's subscribers fall behind.
 pub const FANOUT_BACKLOG_MAX: usize = 64;
 

@@ -19,7 +19,7 @@ use super::records;
 use super::rooms::{Live, SubState};
 use crate::core::ConnId;
 use crate::lane::Deliver;
-use crate::limits::{FANOUT_BACKLOG_MAX, FANOUT_PER_TURN};
+use crate::limits::{FANOUT_BACKLOG_MAX, FANOUT_OWN_COUNT_MIN, FANOUT_PER_TURN};
 
 /// A delivery under way, or a note that deliveries up to `next` were dropped: then `first == next` and there are no records.
 #[derive(Debug)]
@@ -90,14 +90,16 @@ impl Edge {
         }
     }
 
-    fn fan_out(&mut self, fanout: Fanout) {
+    fn fan_out(&mut self, mut fanout: Fanout) {
         let room = self.rooms.room_mut(fanout.room);
         room.apply_end = room.apply_end.max(fanout.next);
         if room.live.is_empty() {
             return;
         }
+        if room.live.len() >= FANOUT_OWN_COUNT_MIN && !fanout.records.is_empty() {
+            fanout.records = Bytes::from_owner(fanout.records);
+        }
         if room.backlog == 0 && room.live.len() <= self.fanouts.budget {
-            let mut fanout = fanout;
             let is_done = self.walk(&mut fanout);
             debug_assert!(is_done, "INV-EDGE-11: the budget was enough");
             return self.leave_if_empty(fanout.room);

@@ -75,6 +75,48 @@ pub(super) fn record(seq: u64) -> std::string::String {
 }
 
 #[test]
+fn a_connection_finds_its_subscriptions_whether_they_are_few_or_many() {
+    let mut bench = Bench::new();
+    let ann = bench.open(0, "ann");
+    let room_of = |number: u64| RoomId(3 << 52 | (number + 1));
+    let mut current = std::collections::BTreeSet::new();
+    let mut grant = 0;
+    // Up to 20, down to 2, up again: each bound is crossed both ways, and some are replaced.
+    let steps = (0..20).chain((2..20).rev()).chain(1..15);
+    for (step, number) in steps.enumerate() {
+        let room = room_of(number);
+        if (20..38).contains(&step) {
+            let _ = bench.feed(ann, &unsubscribe_frame(9, RoomRef::Id(room)));
+            assert_eq!(bench.said(ann), ["OK 9"]);
+            current.remove(&room);
+        } else {
+            let _ = bench.feed(ann, &subscribe_frame(5, RoomRef::Id(room), Start::Live));
+            let ticket = Ticket(bench.edge.tickets);
+            grant += 1;
+            let mut answer = subscribed(ann, ticket, 5, grant, Some(room), 0, 1);
+            if let ToEdge::Subscribed(answer) = &mut answer {
+                answer.name = super::name(&std::format!("room{number}"));
+            }
+            bench.handle(answer);
+            let _ = bench.take(ann);
+            current.insert(room);
+            let entry = bench.edge.rooms.find_id(room).unwrap();
+            let sub = bench.edge.sub_of(ann, entry).unwrap();
+            assert_eq!(bench.edge.sub_with(ann, ticket), Some(sub));
+        }
+        assert_eq!(bench.edge.stats().subscriptions, current.len() as u64);
+        for &room in &current {
+            let entry = bench.edge.rooms.find_id(room).unwrap();
+            let sub = bench.edge.sub_of(ann, entry).unwrap();
+            assert_eq!(bench.edge.rooms.sub(sub).room, entry);
+        }
+    }
+    bench.edge.disconnected(ann);
+    assert_eq!(bench.edge.stats().subscriptions, 0);
+    assert_eq!(bench.edge.stats().rooms, 0);
+}
+
+#[test]
 fn a_live_subscriber_gets_what_is_applied_from_then_on() {
     let mut bench = Bench::new();
     let ann = bench.open(0, "ann");
