@@ -3,16 +3,18 @@
 //! Both come from one word each that all cores of the node share, so that uniqueness needs no agreement between cores and no trust in a clock.
 //!
 //! ```text
-//!  63                      22              8        0
-//!  +------------------------+--------------+--------+
-//!  | birth, ms since epoch  | counter      | node   |   a producer
-//!  +------------------------+--------------+--------+
+//!  63                      22        10    8        0
+//!  +------------------------+---------+-----+--------+
+//!  | birth, ms since epoch  | counter | era | node   |   a producer
+//!  +------------------------+---------+-----+--------+
 //! ```
 //! # Why no producer is drawn twice
-//! 1. Birth and counter together are one number that only grows: it follows the wall clock while that goes forward, and is the last one plus one where
-//!    the clock stands, steps back, or gives fewer milliseconds than producers. A counter that runs over makes a birth one millisecond later.
-//! 2. Nodes whose ids differ in their lowest 8 bits differ in the lowest 8 bits of what they draw.
-//! 3. After a restart the number starts behind the newest time that recovery found in a record, so whatever was drawn before and used since is below,
+//! 1. Within an era, birth and counter together are one number that only grows: it follows the wall clock while that goes forward, and is the last one
+//!    plus one where the clock stands, steps back, or gives fewer milliseconds than producers. A counter that runs over makes a birth one ms later.
+//! 2. A clock that steps back by more than [`BIRTH_AHEAD_MS_MAX`] was wrong before: births must follow it, or no partition would take their producers.
+//!    So a new era begins, and what it draws differs in the era's bits. The last era follows no clock back any more, so that eras do not repeat.
+//! 3. Nodes whose ids differ in their lowest 8 bits differ in the lowest 8 bits of what they draw.
+//! 4. After a restart the number starts behind the newest time that recovery found in a record, so whatever was drawn before and used since is below,
 //!    even if the clock was set back in between. That time is believed up to [`BIRTH_AHEAD_MS_MAX`] ahead of the clock.
 //!
 //! What is left: the clock was set back around a restart, by less than the log shows, and a session that was drawn in between and never published comes
@@ -26,10 +28,18 @@ use crate::limits::BIRTH_AHEAD_MS_MAX;
 
 /// Bits of a producer that are its node's.
 const NODE_BITS: u32 = 8;
+/// Bits of a producer that tell eras apart.
+const ERA_BITS: u32 = 2;
+/// The last era.
+const ERA_MAX: u64 = (1 << ERA_BITS) - 1;
 /// Bits of a producer that count within a millisecond.
-const COUNTER_BITS: u32 = Producer::RANDOM_BITS - NODE_BITS;
+const COUNTER_BITS: u32 = Producer::RANDOM_BITS - NODE_BITS - ERA_BITS;
 /// The counter of a millisecond starts below this, so that at least as many numbers are left in it.
 const COUNTER_START_END: u64 = 1 << (COUNTER_BITS - 1);
+/// No clock is believed beyond this, in the year 2109: what is drawn then counts on in the 2^30 ms that are left.
+const BIRTH_MAX: u64 = (1 << (u64::BITS - Producer::RANDOM_BITS)) - (1 << 30);
+/// The era stands above birth and counter in the shared word.
+const ERA_SHIFT: u32 = u64::BITS - ERA_BITS;
 
 /// When a connection took its producer: of two, the greater one came later.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -39,7 +49,7 @@ pub struct Claim(pub u64);
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
     claims: AtomicU64,
-    /// birth << COUNTER_BITS | counter of the newest producer drawn.
+    /// Era, birth and counter of the newest producer drawn.
     born: AtomicU64,
 }
 
@@ -55,24 +65,43 @@ impl Identities {
 
     /// A producer that no core of this node ever drew or will draw.
     pub(crate) fn draw(&self, node: NodeId, wall: Timestamp, random: u32) -> Producer {
+        let wall = Timestamp(wall.0.min(BIRTH_MAX));
         let fresh = (wall.0 << COUNTER_BITS) | (u64::from(random) % COUNTER_START_END);
-        let next = |last: u64| fresh.max(last + 1);
+        let next = |last| after(last, fresh, wall);
         let last = self
             .born
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(next(last)))
             .unwrap_or_else(|last| last);
-        let born = next(last);
-        let low = (born << NODE_BITS) as u32 | (node.0 & ((1 << NODE_BITS) - 1));
-        Producer::new(Timestamp(born >> COUNTER_BITS), low)
+        let (era, born) = parts(next(last));
+        let node = u64::from(node.0) & ((1 << NODE_BITS) - 1);
+        let low = (born << (ERA_BITS + NODE_BITS)) | (era << NODE_BITS) | node;
+        Producer::new(Timestamp(born >> COUNTER_BITS), low as u32)
     }
 
     /// Recovery found a record of this time: producers are born later, unless that time is no clock's that could be right.
     pub(crate) fn recovered(&self, time: Timestamp, wall: Timestamp) {
-        if time.0 <= wall.0.saturating_add(BIRTH_AHEAD_MS_MAX) {
+        if time.0 <= wall.0.min(BIRTH_MAX) + BIRTH_AHEAD_MS_MAX {
             self.born
                 .fetch_max((time.0 + 1) << COUNTER_BITS, Ordering::SeqCst);
         }
     }
+}
+
+/// Era, and birth with counter.
+const fn parts(word: u64) -> (u64, u64) {
+    (word >> ERA_SHIFT, word & ((1 << ERA_SHIFT) - 1))
+}
+
+/// The word after `last`, where the clock would have `fresh`.
+fn after(last: u64, fresh: u64, wall: Timestamp) -> u64 {
+    let (era, born) = parts(last);
+    let birth = born >> COUNTER_BITS;
+    let (era, born) = if birth > wall.0 + BIRTH_AHEAD_MS_MAX && era < ERA_MAX {
+        (era + 1, fresh)
+    } else {
+        (era, fresh.max(born + 1))
+    };
+    (era << ERA_SHIFT) | born
 }
 
 #[cfg(test)]
@@ -85,6 +114,7 @@ mod tests {
     use super::*;
 
     const WALL: u64 = 1_800_000_000_000;
+    const YEAR_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
@@ -107,6 +137,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_producer_is_drawn_twice_by_a_clock_that_is_years_ahead_now_and_then(
+            draws in prop::collection::vec((0_u64..3, 0_u64..3, any::<u32>(), 0_u16..300), 1..60)
+        ) {
+            let identities = Identities::default();
+            let mut seen = BTreeSet::new();
+            for (years, ms, random, count) in draws {
+                for _ in 0..count {
+                    let wall = Timestamp(WALL + years * YEAR_MS + ms);
+                    let producer = identities.draw(NodeId(1), wall, random);
+                    prop_assert!(seen.insert(producer), "{producer} again");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn births_follow_a_clock_back_that_was_years_ahead() {
+        let identities = Identities::default();
+        let birth = |wall| identities.draw(NodeId(1), Timestamp(wall), 7).birth().0;
+        for era in 0..ERA_MAX {
+            assert_eq!(birth(WALL + era), WALL + era);
+            assert_eq!(birth(WALL + YEAR_MS), WALL + YEAR_MS);
+        }
+        assert_eq!(birth(WALL + 9), WALL + 9, "the last era");
+        assert_eq!(birth(WALL + YEAR_MS), WALL + YEAR_MS);
+        assert_eq!(birth(WALL), WALL + YEAR_MS, "no era is left");
+        assert_eq!(birth(u64::MAX), BIRTH_MAX);
+        assert_eq!(birth(u64::MAX), BIRTH_MAX);
     }
 
     #[test]
