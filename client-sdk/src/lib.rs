@@ -49,6 +49,9 @@ mod pending;
 mod record;
 mod session;
 mod subscription;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
 pub use antiphon_protocol::{
     Class, Code, Count, Device, GapReason, GoawayClass, Link, Namespace, Producer, ProducerSeq,

@@ -20,4 +20,5 @@ pub mod command;
 pub mod history;
 pub mod kill_replay;
 pub mod port;
+pub mod sim;
 pub mod world;

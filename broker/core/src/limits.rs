@@ -4,15 +4,17 @@
 
 use antiphon_protocol::limits;
 
+use crate::home::limits as home;
+
 // ---- border between edge and home ------------------------------------------------------------------------------------------------------------
 
 /// Batches a room channel holds. Full: the publishing connection is not read for at most [`CHANNEL_WAIT_MS`].
 pub const CHANNEL_PLACES: usize = 64;
 
-/// Most payload bytes of a publish batch, unless it is a single publish.
+/// Default of [`Budgets::batch_bytes_max`].
 pub const BATCH_BYTES_MAX: u32 = 64 * 1024;
 
-/// Most publishes of a batch.
+/// Default of [`Budgets::batch_publishes_max`].
 pub const BATCH_PUBLISHES_MAX: usize = 1_024;
 
 /// Messages that wait for one full lane, dirty entries apart. Above: this core reads none of its sessions, and refuses HELLOs by GOAWAY(UNAVAILABLE,
@@ -145,6 +147,38 @@ pub struct Limits {
     pub frame_bytes_per_second: u64,
     /// Upper end of the personal retry_after of a drained connection, in ms.
     pub drain_spread_ms: u32,
+    /// Budgets of memory and disk; nobody is told.
+    pub budgets: Budgets,
+}
+
+/// Budgets of memory and disk inside a node. The defaults are meant for everybody; a simulation makes them tiny to reach their edges.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Budgets {
+    /// Payload bytes of the newest entries kept in memory; at least four entries.
+    pub hot_bytes: usize,
+    /// Most bytes of one entry, unless a single publish is larger.
+    pub entry_bytes_max: usize,
+    /// Least bytes that a ready room may stamp per turn; at most one entry.
+    pub room_visit_bytes_min: usize,
+    /// Log bytes between two checkpoints, at least.
+    pub checkpoint_bytes_min: u64,
+    /// Most payload bytes of a publish batch, unless it is a single publish.
+    pub batch_bytes_max: u32,
+    /// Most publishes of a batch.
+    pub batch_publishes_max: usize,
+}
+
+impl Default for Budgets {
+    fn default() -> Budgets {
+        Budgets {
+            hot_bytes: home::HOT_BYTES_DEFAULT,
+            entry_bytes_max: home::ENTRY_BYTES_MAX,
+            room_visit_bytes_min: home::ROOM_VISIT_BYTES_MIN,
+            checkpoint_bytes_min: home::CHECKPOINT_BYTES_MIN,
+            batch_bytes_max: BATCH_BYTES_MAX,
+            batch_publishes_max: BATCH_PUBLISHES_MAX,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -163,6 +197,7 @@ impl Default for Limits {
             frame_ms: limits::FRAME_MS_MAX,
             frame_bytes_per_second: limits::FRAME_BYTES_PER_SECOND_MIN as u64,
             drain_spread_ms: 5_000,
+            budgets: Budgets::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 
 use crate::channel::{PublishBatch, PublishRequest};
 use crate::core::{ConnId, CoreId, HashState};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_PUBLISHES_MAX};
+use crate::limits::Budgets;
 
 /// A batch that is being gathered.
 #[derive(Debug)]
@@ -31,11 +31,15 @@ pub(super) struct Batches {
     drafts: Vec<Draft>,
     /// The draft that still grows for (slot of the connection, channel).
     growing: HashMap<(u32, u32), usize, HashState>,
+    bytes_max: usize,
+    publishes_max: usize,
 }
 
 impl Batches {
-    pub(super) fn new(hash: &HashState) -> Batches {
+    pub(super) fn new(hash: &HashState, budgets: &Budgets) -> Batches {
         Batches {
+            bytes_max: budgets.batch_bytes_max as usize,
+            publishes_max: budgets.batch_publishes_max,
             drafts: Vec::new(),
             growing: HashMap::with_hasher(hash.clone()),
         }
@@ -79,9 +83,10 @@ impl Batches {
         edge: CoreId,
     ) -> impl Iterator<Item = (u32, PublishBatch)> + use<> {
         self.growing.clear();
+        let bytes_max = self.bytes_max;
         mem::take(&mut self.drafts)
             .into_iter()
-            .map(move |draft| (draft.channel, draft.finish(edge)))
+            .map(move |draft| (draft.channel, draft.finish(edge, bytes_max)))
     }
 
     /// The draft that has room for so many bytes more.
@@ -105,8 +110,8 @@ impl Batches {
         let fitting = growing.filter(|&at| {
             let draft = &self.drafts[at];
             draft.conn == conn
-                && draft.payload.len() + bytes <= BATCH_BYTES_MAX as usize
-                && draft.publishes.len() < BATCH_PUBLISHES_MAX
+                && draft.payload.len() + bytes <= self.bytes_max
+                && draft.publishes.len() < self.publishes_max
         });
         let at = fitting.unwrap_or_else(|| {
             let (sender, device) = (who.0.clone(), who.1);
@@ -126,7 +131,7 @@ impl Batches {
 }
 
 impl Draft {
-    fn finish(self, edge: CoreId) -> PublishBatch {
+    fn finish(self, edge: CoreId, bytes_max: usize) -> PublishBatch {
         let Draft {
             conn,
             sender,
@@ -136,7 +141,7 @@ impl Draft {
             ..
         } = self;
         debug_assert!(
-            publishes.len() == 1 || payload.len() <= BATCH_BYTES_MAX as usize,
+            publishes.len() == 1 || payload.len() <= bytes_max,
             "INV-EDGE-6: a batch over its limit"
         );
         PublishBatch {

@@ -163,7 +163,7 @@ impl Edge {
             conns: Conns::default(),
             producers: Producers::new(&config.hash),
             channels: Channels::new(&config.hash),
-            batches: Batches::new(&config.hash),
+            batches: Batches::new(&config.hash, &config.limits.budgets),
             parked: VecDeque::new(),
             blocked: BTreeMap::new(),
             rooms: Rooms::new(&config.hash),

@@ -19,7 +19,7 @@ mod channels;
 mod desk;
 mod hot_tail;
 mod interest;
-mod limits;
+pub(crate) mod limits;
 mod overlay;
 mod partition;
 mod producers;

@@ -4,10 +4,9 @@ use antiphon_protocol::NodeId;
 
 use crate::core::{CoreConfig, CoreId};
 use crate::home::limits::{
-    CHECKPOINT_BYTES_MIN, ENTRY_BYTES_MAX, HOT_BYTES_DEFAULT, LOOK_UP_RECORDS_MAX, LOOK_UPS_MAX,
-    PRODUCERS_MAX, ROOM_VISIT_BYTES_MIN, ROOMS_MAX, UNCOMMITTED_BYTES_MAX,
+    LOOK_UP_RECORDS_MAX, LOOK_UPS_MAX, PRODUCERS_MAX, ROOMS_MAX, UNCOMMITTED_BYTES_MAX,
 };
-use crate::limits::Limits;
+use crate::limits::{Budgets, Limits};
 use crate::map::SlotMap;
 
 /// See the module.
@@ -46,16 +45,27 @@ pub(crate) struct HomeSettings {
 impl HomeSettings {
     /// The usual settings.
     pub(crate) fn new(config: CoreConfig) -> HomeSettings {
+        let Budgets {
+            hot_bytes,
+            entry_bytes_max,
+            room_visit_bytes_min,
+            checkpoint_bytes_min,
+            ..
+        } = config.limits.budgets;
+        assert!(
+            hot_bytes >= 4 * entry_bytes_max && room_visit_bytes_min <= entry_bytes_max,
+            "INV-HOME-40: a full entry is on its way while others are stamped"
+        );
         HomeSettings {
             node: config.node,
             core: config.core,
             map: config.map,
             limits: config.limits,
             seed: config.seed,
-            hot_bytes: HOT_BYTES_DEFAULT,
-            entry_bytes_max: ENTRY_BYTES_MAX,
-            room_visit_bytes_min: ROOM_VISIT_BYTES_MIN,
-            checkpoint_bytes_min: CHECKPOINT_BYTES_MIN,
+            hot_bytes,
+            entry_bytes_max,
+            room_visit_bytes_min,
+            checkpoint_bytes_min,
             uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
             rooms_max: ROOMS_MAX,
             producers_max: PRODUCERS_MAX,

@@ -1,0 +1,76 @@
+//! A world in a seed: brokers and clients in one thread, in virtual time, under faults, the same every time.
+//!
+//! docs/simulation.md tells how to run it, to read a trace, to add a fault and to add a checker.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `command` | the command line |
+//! | `run` | a seed from its beginning to its verdict |
+//! | `swarm` | what kind of world a seed is |
+//! | `world`, `queue`, `random`, `trace` | what happens next, by chance and all the same |
+//! | `node`, `lives`, `turning`, `logging` | a broker: its processes, its cores' turns, its log and reader threads |
+//! | `link`, `pipe` | the network |
+//! | `client` | a session of the SDK and its application |
+//! | `fault`, `trouble` | what goes wrong |
+//! | `tap`, `audit` | what sockets carry and what disks hold, as history for the checkers |
+//! | `tally` | what was met |
+
+mod audit;
+mod client;
+mod command;
+mod fault;
+mod limits;
+mod link;
+mod lives;
+mod logging;
+mod node;
+mod panics;
+mod pipe;
+mod queue;
+mod random;
+mod run;
+mod swarm;
+mod tally;
+mod tap;
+mod trace;
+mod trouble;
+mod turning;
+mod world;
+
+pub use command::main;
+
+/// A world for a test.
+#[derive(Clone, Debug)]
+pub struct TestWorld(swarm::Plan);
+
+impl TestWorld {
+    /// The world of `seed`, with faults for so many virtual seconds.
+    #[must_use]
+    pub fn new(seed: u64, seconds: u64) -> TestWorld {
+        TestWorld(swarm::Plan {
+            seconds,
+            ..swarm::Plan::new(seed)
+        })
+    }
+
+    /// The same without these faults, by name; names of no fault are passed over.
+    #[must_use]
+    pub fn without(mut self, faults: &[&str]) -> TestWorld {
+        let faults = faults.iter().filter_map(|name| fault::Fault::named(name));
+        self.0.without.extend(faults);
+        self
+    }
+}
+
+/// Runs a world; gives the number of its trace.
+///
+/// # Errors
+/// What is wrong in it.
+pub fn check(world: &TestWorld) -> Result<u64, String> {
+    panics::remember();
+    let verdict = run::run(&world.0);
+    match verdict.failure {
+        None => Ok(verdict.hash),
+        Some(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,249 @@
+//! One seed from its beginning to its verdict.
+//!
+//! ```text
+//!  safety: clients work, faults happen   |  calm: no faults, no new work, everything must be answered   |  audit: all rooms are read
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::checkers::{Check, Invariant, check_all};
+use crate::history::{Head, History, Node as NodeNo, Recorder, Room, Seq as HistorySeq, What};
+
+use super::audit::Rooms;
+use super::limits::{LOOK_EVERY, PROGRESS};
+use super::queue::{Micros, SECOND};
+use super::swarm::Plan;
+use super::tally::Tally;
+use super::world::World;
+
+/// What came of a seed.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// The trace's number.
+    pub(crate) hash: u64,
+    /// Virtual time passed.
+    pub(crate) micros: Micros,
+    /// What was met.
+    pub(crate) tally: Tally,
+    /// What is wrong, if something is.
+    pub(crate) failure: Option<String>,
+}
+
+/// Runs a plan. A panic of the broker or the SDK is a failure like any other.
+pub(crate) fn run(plan: &Plan) -> Verdict {
+    let mut world = World::new(plan);
+    let outcome =
+        super::panics::quietly(|| catch_unwind(AssertUnwindSafe(|| live(&mut world, plan))));
+    if let Err(panic) = outcome {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic without words");
+        let place = super::panics::last_place();
+        world.failure = Some(format!("panic at {place}: {text}"));
+    }
+    let mut failure = world.failure.take();
+    let history = world.take_history();
+    if let Some(path) = &plan.history {
+        let file = std::fs::File::create(path).map(std::io::BufWriter::new);
+        let written = file.and_then(|mut file| crate::history::write(&history, &mut file));
+        if let Err(error) = written {
+            eprintln!("{}: {error}", path.display());
+        }
+    }
+    if failure.is_none() {
+        failure = judge(&history, world.trouble.has_destroyed());
+    }
+    Verdict {
+        hash: world.trace.hash(),
+        micros: world.queue.now(),
+        tally: world.tally.clone(),
+        failure,
+    }
+}
+
+fn live(world: &mut World, plan: &Plan) {
+    world.run_until(plan.seconds * SECOND);
+    world.is_calm = true;
+    world.heal_all();
+    let healed = world.queue.now();
+    if world.trouble.has_destroyed() {
+        // What is lost cannot be demanded; that nothing wrong is shown is checked all the way.
+        world.run_until(healed + PROGRESS / 3);
+        return;
+    }
+    if !settle(world, healed + PROGRESS, World::is_answered) {
+        let what = world.unanswered();
+        world.fail(format!("not answered after the last fault: {what}"));
+    }
+    if let Some(rooms) = world.audit() {
+        let heads = world.heads(&rooms);
+        if !settle_while_moving(world, |world| world.has_heard_all(&heads)) {
+            let what = world.unheard(&heads);
+            world.fail(format!("not at the head after the last fault: {what}"));
+        }
+        let end = world.queue.now() + PROGRESS / 3;
+        let is_quiet = |world: &World| world.clients.iter().all(|client| client.tap.is_quiet());
+        if !settle(world, end, is_quiet) {
+            let what: Vec<String> = world
+                .clients
+                .iter()
+                .map(|client| client.tap.waits_for())
+                .collect();
+            world.fail(format!("not quiet at the end: {what:?}"));
+        }
+        world.note_rooms(rooms);
+    }
+}
+
+/// Lets time pass until `is_done`, at most until `end`.
+fn settle(world: &mut World, end: Micros, is_done: impl Fn(&World) -> bool) -> bool {
+    while world.failure.is_none() {
+        if is_done(world) {
+            return true;
+        }
+        if world.queue.now() >= end {
+            return false;
+        }
+        world.run_until(world.queue.now() + LOOK_EVERY);
+    }
+    true
+}
+
+/// Lets time pass until `is_done`, as long as some subscription moves on: a slow reader with a small buffer may take long, but not stand still.
+fn settle_while_moving(world: &mut World, is_done: impl Fn(&World) -> bool) -> bool {
+    let heard = |world: &World| -> u64 {
+        let subs = world
+            .clients
+            .iter()
+            .flat_map(|client| client.app.subs.values());
+        subs.filter_map(|sub| sub.at).map(|at| at.0).sum()
+    };
+    loop {
+        let before = heard(world);
+        let end = world.queue.now() + PROGRESS / 3;
+        if settle(world, end, &is_done) {
+            return true;
+        }
+        if heard(world) == before {
+            return false;
+        }
+    }
+}
+
+/// The checkers' word on the history. Where something durable was destroyed, what was acked may be lost, and only what is shown must be right.
+fn judge(history: &History, has_destroyed: bool) -> Option<String> {
+    let report = check_all(history);
+    let counts = |check: &&Check| {
+        let is_about_losses = matches!(
+            check.invariant,
+            Invariant::I1 | Invariant::I4 | Invariant::I7 | Invariant::I12
+        );
+        check.found > 0 && !(has_destroyed && is_about_losses)
+    };
+    let lines = report.checks.iter().filter(counts).map(|check| {
+        let violations = check.violations.iter().take(3);
+        let first: Vec<String> = violations.map(ToString::to_string).collect();
+        let (invariant, found) = (check.invariant, check.found);
+        format!("{invariant:?} broken {found} times: {}", first.join("; "))
+    });
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| lines.join(" | "))
+}
+
+impl World {
+    /// Whether nobody waits for an answer, and all are connected.
+    fn is_answered(&self) -> bool {
+        self.nodes.iter().all(|node| node.process.is_some())
+            && self.clients.iter().all(|client| {
+                !client.app.is_waiting() && client.link.is_some() && client.tap.is_answered()
+            })
+    }
+
+    fn unanswered(&self) -> String {
+        let mut parts = Vec::new();
+        for (number, client) in self.clients.iter().enumerate() {
+            if client.app.is_waiting() || client.link.is_none() || !client.tap.is_answered() {
+                parts.push(format!(
+                    "client {number}: {}, connected: {}, {}",
+                    client.app.waits_for(),
+                    client.link.is_some(),
+                    client.tap.waits_for()
+                ));
+            }
+        }
+        parts.join("; ")
+    }
+
+    fn take_history(&mut self) -> History {
+        let head = Head::new("", &[NodeNo(1)]);
+        std::mem::replace(&mut self.history, Recorder::new(head)).finish()
+    }
+
+    fn audit(&mut self) -> Option<Rooms> {
+        if self.failure.is_some() {
+            return None;
+        }
+        match super::audit::rooms(&self.nodes[0]) {
+            Ok(rooms) => Some(rooms),
+            Err(error) => {
+                self.fail(format!("the disk cannot be read at the end: {error}"));
+                None
+            }
+        }
+    }
+
+    fn note_rooms(&mut self, rooms: Rooms) {
+        self.history.world(self.queue.now() * 1_000, What::Settled);
+        for (name, records) in rooms {
+            let number = name
+                .strip_prefix("room-")
+                .and_then(|number| number.parse().ok());
+            let head = records.last().map_or(HistorySeq(0), |record| record.seq);
+            let what = What::FinalRead {
+                room: Room(number.unwrap_or(u32::MAX)),
+                head,
+                records,
+                gaps: Vec::new(),
+            };
+            self.note_node(0, what);
+        }
+    }
+
+    /// The last seq of each room, as the log on the disk has it.
+    fn heads(&self, rooms: &Rooms) -> Vec<u64> {
+        let last = |name| rooms.get(name).and_then(|records| records.last());
+        let names = self.choices.rooms.iter();
+        names
+            .map(|name| last(name).map_or(0, |record| record.seq.0))
+            .collect()
+    }
+
+    fn has_heard_all(&self, heads: &[u64]) -> bool {
+        self.clients.iter().all(|client| {
+            !client.app.is_waiting()
+                && client
+                    .app
+                    .subs
+                    .values()
+                    .all(|sub| sub.at.map_or(0, |at| at.0) >= heads[sub.room])
+        })
+    }
+
+    fn unheard(&self, heads: &[u64]) -> String {
+        let mut parts = Vec::new();
+        for (number, client) in self.clients.iter().enumerate() {
+            for (ticket, sub) in &client.app.subs {
+                let at = sub.at.map_or(0, |at| at.0);
+                if at < heads[sub.room] {
+                    parts.push(format!(
+                        "client {number} subscription {ticket} of room {} at {at} of {}",
+                        sub.room, heads[sub.room]
+                    ));
+                }
+            }
+        }
+        parts.join("; ")
+    }
+}

@@ -1,0 +1,212 @@
+//! What kind of world a seed is: its size, its limits, its speed, and which faults it has.
+//!
+//! Not all faults in all worlds: a fault that ends most runs early would hide the others, so each is on or off per seed (swarm testing).
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use antiphon_core::limits::{Budgets, Limits};
+
+use super::fault::Fault;
+use super::queue::{MILLI, Micros, SECOND};
+use super::random::Random;
+
+/// What the caller asks for: a seed, and what to leave out of its world.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Everything follows from it.
+    pub(crate) seed: u64,
+    /// Faults left out.
+    pub(crate) without: BTreeSet<Fault>,
+    /// At most so many clients.
+    pub(crate) clients_max: usize,
+    /// How long the safety phase takes, in virtual seconds.
+    pub(crate) seconds: u64,
+    /// Print each event.
+    pub(crate) is_traced: bool,
+    /// Where the history goes.
+    pub(crate) history: Option<PathBuf>,
+}
+
+impl Plan {
+    /// The world of `seed`, whole.
+    pub(crate) fn new(seed: u64) -> Plan {
+        Plan {
+            seed,
+            without: BTreeSet::new(),
+            clients_max: usize::MAX,
+            seconds: 60,
+            is_traced: false,
+            history: None,
+        }
+    }
+}
+
+/// A world's choices.
+#[derive(Clone, Debug)]
+pub(crate) struct Choices {
+    /// Core threads per node.
+    pub(crate) cores: u16,
+    /// Partitions of the data directory.
+    pub(crate) partitions: u16,
+    /// Names of rooms.
+    pub(crate) rooms: Vec<String>,
+    /// Who is there.
+    pub(crate) clients: Vec<Role>,
+    /// Faults that happen.
+    pub(crate) faults: Vec<Fault>,
+    /// Mean time between two faults.
+    pub(crate) fault_every: Micros,
+    /// Size of a segment.
+    pub(crate) segment_bytes: u32,
+    /// Repeat the synced end in the segment's first page.
+    pub(crate) mark_slots: bool,
+    /// The broker's limits.
+    pub(crate) limits: Limits,
+    /// Messages in a lane.
+    pub(crate) lane_places: usize,
+    /// Messages taken from a lane in one turn.
+    pub(crate) lane_turn: usize,
+    /// Jobs waiting for the log thread.
+    pub(crate) log_places: usize,
+    /// Jobs waiting for reader threads.
+    pub(crate) read_places: usize,
+    /// Most that a thread waits to be scheduled.
+    pub(crate) wake_max: Micros,
+    /// Mean time of a flush.
+    pub(crate) flush_mean: Micros,
+    /// Mean time of a read.
+    pub(crate) read_mean: Micros,
+    /// Least and mean further delay of bytes on the way.
+    pub(crate) net_delay: (Micros, Micros),
+    /// Bytes that a direction of a connection holds.
+    pub(crate) pipe_bytes: usize,
+    /// Largest body of a publish.
+    pub(crate) body_bytes_max: u64,
+}
+
+/// What a client does.
+#[derive(Clone, Debug)]
+pub(crate) struct Role {
+    /// Mean time between two publishes; 0: none.
+    pub(crate) publish_every: Micros,
+    /// Publishes at a time.
+    pub(crate) burst: u64,
+    /// Most publishes without an answer.
+    pub(crate) window: usize,
+    /// Waits no longer for an answer after this time; 0: waits for ever.
+    pub(crate) patience: Micros,
+    /// Rooms followed, by place in the list.
+    pub(crate) follows: Vec<usize>,
+    /// Mean time between two reads of history; 0: none.
+    pub(crate) fetch_every: Micros,
+    /// Mean time between two changes of subscriptions; 0: none.
+    pub(crate) roam_every: Micros,
+    /// Records its application takes per step; 0: all at once.
+    pub(crate) takes: usize,
+    /// Records that wait for the application at most.
+    pub(crate) subscription_records: u32,
+    /// Asks for this keepalive.
+    pub(crate) keepalive_ms: u64,
+    /// Keeps its producer over its own restarts.
+    pub(crate) keeps_producer: bool,
+}
+
+impl Choices {
+    /// The choices of a plan.
+    pub(crate) fn new(plan: &Plan) -> Choices {
+        let mut random = Random::new(plan.seed).fork(1);
+        let random = &mut random;
+        let cores = random.pick(&[1, 1, 2, 2, 3, 4]);
+        let rooms: Vec<String> = (0..random.between(1, 8))
+            .map(|room| format!("room-{room}"))
+            .collect();
+        let clients = 3 + random.place(4);
+        let mut clients: Vec<Role> = (0..clients)
+            .map(|_| Role::new(random, rooms.len()))
+            .collect();
+        clients.truncate(plan.clients_max);
+        // An entry, which is a batch at least, must fit into a segment beside its STATE.
+        let (segment_bytes, entry_bytes_max, batch, body_bytes_max) = random.pick(&[
+            (8 * 1024, 1_200, (800, 8), 700),
+            (12 * 1024, 2_000, (1_600, 16), 1_000),
+            (16 * 1024, 3_000, (3_000, 24), 2_000),
+            (64 * 1024, 8_000, (16_000, 64), 8_000),
+        ]);
+        let budgets = Budgets {
+            hot_bytes: entry_bytes_max * random.pick(&[4, 4, 8, 40]),
+            entry_bytes_max,
+            room_visit_bytes_min: entry_bytes_max / random.pick(&[1, 2, 4]),
+            checkpoint_bytes_min: random.pick(&[2_000, 10_000, 50_000, 1 << 20]),
+            batch_bytes_max: batch.0,
+            batch_publishes_max: batch.1,
+        };
+        let limits = Limits {
+            in_flight_max: random.pick(&[1, 4, 32, 1_024]),
+            requests_max: random.pick(&[1, 2, 64]),
+            fetch_records_max: random.pick(&[5, 100, 1_000]),
+            body_bytes_max: 16 * 1024,
+            budgets,
+            ..Limits::default()
+        };
+        Choices {
+            cores,
+            partitions: random.pick(&[1, 2, 4, 8]),
+            rooms,
+            clients,
+            faults: faults(plan, random),
+            fault_every: SECOND / random.pick(&[1, 3, 5, 8]),
+            segment_bytes,
+            mark_slots: !random.one_in(4),
+            limits,
+            lane_places: random.pick(&[1, 2, 8, 1_024]),
+            lane_turn: random.pick(&[1, 4, 256]),
+            log_places: random.pick(&[1, 4, 4_096]),
+            read_places: random.pick(&[1, 4, 1_024]),
+            wake_max: random.pick(&[20, 200, 2_000]),
+            flush_mean: random.pick(&[200, MILLI, 5 * MILLI, 20 * MILLI]),
+            read_mean: random.pick(&[100, MILLI, 10 * MILLI]),
+            net_delay: random.pick(&[
+                (50, 50),
+                (500, 500),
+                (5 * MILLI, 2 * MILLI),
+                (0, 20 * MILLI),
+            ]),
+            pipe_bytes: random.pick(&[600, 4_096, 64 * 1024]),
+            body_bytes_max,
+        }
+    }
+}
+
+/// Which faults a seed has: none, a few, or most.
+fn faults(plan: &Plan, random: &mut Random) -> Vec<Fault> {
+    let percent = random.pick(&[0, 25, 50, 50, 80]);
+    // Lost data makes the strongest checks impossible: in worlds of its own.
+    let may_destroy = random.one_in(10);
+    Fault::ALL
+        .into_iter()
+        .filter(|fault| {
+            let is_on = random.percent(percent);
+            is_on && (may_destroy || !fault.destroys()) && !plan.without.contains(fault)
+        })
+        .collect()
+}
+
+impl Role {
+    fn new(random: &mut Random, rooms: usize) -> Role {
+        let follows = (0..rooms).filter(|_| random.one_in(2)).collect();
+        Role {
+            publish_every: random.pick(&[0, 40 * MILLI, 60 * MILLI, 100 * MILLI, 400 * MILLI]),
+            burst: random.pick(&[1, 1, 2, 8]),
+            window: random.pick(&[1, 8, 64]),
+            patience: random.pick(&[0, 0, 2 * SECOND, 20 * SECOND]),
+            follows,
+            fetch_every: random.pick(&[0, 300 * MILLI, 2 * SECOND]),
+            roam_every: random.pick(&[0, SECOND, 5 * SECOND]),
+            takes: random.pick(&[0, 0, 1, 10]),
+            subscription_records: random.pick(&[4, 64, 4_096]),
+            keepalive_ms: random.pick(&[1_000, 2_000, 5_000]),
+            keeps_producer: random.one_in(3),
+        }
+    }
+}

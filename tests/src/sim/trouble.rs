@@ -1,0 +1,353 @@
+//! The troublemaker: at random moments it does one of the seed's faults, until it is told to stop.
+
+use antiphon_log::DiskErrorKind;
+use antiphon_log::testing::Survival;
+
+use crate::history::{Fault as FaultNote, What};
+
+use super::fault::Fault;
+use super::lives::Death;
+use super::queue::{Event, MILLI, Micros, SECOND};
+use super::random::Random;
+use super::swarm::Choices;
+use super::world::World;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    random: Random,
+    /// Faults of this seed, each as often as its weight.
+    deck: Vec<Fault>,
+    every: Micros,
+    is_over: bool,
+    has_destroyed: bool,
+    last: u64,
+    /// Disks that are full until then, by fault number.
+    full: Vec<(u64, usize)>,
+}
+
+impl Trouble {
+    /// The troublemaker of a world.
+    pub(crate) fn new(choices: &Choices, random: Random) -> Trouble {
+        let deck = choices
+            .faults
+            .iter()
+            .flat_map(|fault| (0..fault.weight()).map(|_| *fault))
+            .collect();
+        Trouble {
+            random,
+            deck,
+            every: choices.fault_every,
+            is_over: false,
+            has_destroyed: false,
+            last: 0,
+            full: Vec::new(),
+        }
+    }
+
+    /// Whether something durable was destroyed, so that damage may be found.
+    pub(crate) fn has_destroyed(&self) -> bool {
+        self.has_destroyed
+    }
+}
+
+impl World {
+    pub(crate) fn on_trouble(&mut self) {
+        if self.trouble.is_over {
+            return;
+        }
+        let wait = self.trouble.random.waiting(self.trouble.every);
+        self.queue.after(wait, Event::Trouble);
+        let place = self.trouble.random.place(self.trouble.deck.len());
+        let fault = self.trouble.deck[place];
+        if self.do_fault(fault) {
+            let now = self.queue.now();
+            self.trace.line(now, || format!("fault {fault}"));
+            self.trouble.last += 1;
+            self.tally.fault(fault);
+            let note = FaultNote {
+                id: self.trouble.last,
+                name: fault.name().to_owned(),
+            };
+            self.history.world(now * 1_000, What::FaultStart(note));
+        }
+    }
+
+    /// A span of time, mostly short.
+    fn span(&mut self, mean: Micros, most: Micros) -> Micros {
+        self.trouble.random.waiting(mean).min(most)
+    }
+
+    /// Does a fault; false: there is nothing to do it to.
+    fn do_fault(&mut self, fault: Fault) -> bool {
+        let now = self.queue.now();
+        let node = self.trouble.random.place(self.nodes.len());
+        match fault {
+            Fault::Kill => self.die(node, Death::Killed),
+            Fault::PowerKept => self.die(node, Death::Power(Survival::Kept)),
+            Fault::PowerLost => self.die(node, Death::Power(Survival::Lost)),
+            Fault::PowerMixed => {
+                let survival = Survival::Mixed(self.trouble.random.next_u64());
+                self.die(node, Death::Power(survival))
+            }
+            Fault::CrashInFlush => {
+                let calls = 1 + self.trouble.random.below(20);
+                self.is_up(node) && self.plan(node, |node| node.crash_in(calls))
+            }
+            Fault::CrashInOpen => {
+                self.nodes[node].crashes_in_open = true;
+                self.die(node, Death::Killed)
+            }
+            Fault::SyncFails | Fault::WriteFails => {
+                let calls = 1 + self.trouble.random.below(20);
+                let kind = if fault == Fault::SyncFails {
+                    DiskErrorKind::Io
+                } else {
+                    DiskErrorKind::Other(5)
+                };
+                self.is_up(node) && self.plan(node, |node| node.fail_in(calls, kind))
+            }
+            Fault::Drain => {
+                let is_up = self.is_up(node);
+                self.drain(node);
+                is_up
+            }
+            Fault::Pause => {
+                self.nodes[node].paused_until = now + self.span(SECOND, 8 * SECOND);
+                true
+            }
+            Fault::SlowCore => {
+                let span = self.span(100 * MILLI, 2 * SECOND);
+                let core = self.trouble.random.place(usize::from(self.choices.cores));
+                let Some(process) = self.nodes[node].process.as_mut() else {
+                    return false;
+                };
+                process.seats[core].stuck_until = now + span;
+                true
+            }
+            Fault::DiskFull => self.fill_disk(node),
+            Fault::SlowDisk => {
+                let factor = self.trouble.random.between(5, 100);
+                self.nodes[node].slow_disk = (factor, now + self.span(SECOND, 5 * SECOND));
+                true
+            }
+            Fault::SlowReads => {
+                let factor = self.trouble.random.between(10, 200);
+                self.nodes[node].slow_reads = (factor, now + self.span(SECOND, 5 * SECOND));
+                true
+            }
+            Fault::WallForward => self.jump(node, 1),
+            Fault::WallBack => self.jump(node, -1),
+            Fault::Refuse => {
+                self.nodes[node].refuses_until = now + self.span(SECOND, 5 * SECOND);
+                true
+            }
+            Fault::Reset | Fault::HalfOpen | Fault::Blackhole | Fault::Clog | Fault::Dribble => {
+                self.hurt_link(fault)
+            }
+            Fault::ClientPause | Fault::ClientStall | Fault::ClientKill => self.hurt_client(fault),
+            Fault::Rot | Fault::BadPage => self.hurt_disk(node, fault),
+        }
+    }
+
+    fn is_up(&self, node: usize) -> bool {
+        self.nodes[node].process.is_some()
+    }
+
+    fn plan(&mut self, node: usize, plan: impl FnOnce(&mut super::node::Node)) -> bool {
+        let node = &mut self.nodes[node];
+        let is_free = node.crash_call.is_none() && node.fail_call.is_none();
+        if is_free {
+            plan(node);
+        }
+        is_free
+    }
+
+    fn die(&mut self, node: usize, death: Death) -> bool {
+        let is_up = self.is_up(node);
+        self.end_life(node, death);
+        is_up
+    }
+
+    /// Steps of a clock: seconds to an hour. All steps of a world stay far below the seven days after which producers are forgotten.
+    fn jump(&mut self, node: usize, sign: i64) -> bool {
+        let most = self.trouble.random.pick(&[2_000, 60_000, 3_600_000]);
+        let step = self.trouble.random.between(1, most) as i64;
+        self.nodes[node].wall_skew_ms += sign * step;
+        true
+    }
+
+    fn fill_disk(&mut self, node: usize) -> bool {
+        let now = self.queue.now();
+        let span = self.span(2 * SECOND, 8 * SECOND);
+        let disk = &self.nodes[node].disk;
+        let used: usize = disk
+            .names()
+            .iter()
+            .map(|name| disk.content(name).len())
+            .sum();
+        let room = self
+            .trouble
+            .random
+            .below(3 * u64::from(self.choices.segment_bytes));
+        disk.set_capacity(Some(used as u64 + room));
+        // A call that met the bound may return later.
+        let node_full = &mut self.nodes[node].full_until;
+        *node_full = (*node_full).max(now + span + 10 * SECOND);
+        let number = self.trouble.last + 1;
+        self.trouble.full.push((number, node));
+        self.queue.after(span, Event::Heal { number });
+        true
+    }
+
+    pub(crate) fn on_heal(&mut self, number: u64) {
+        if let Some(place) = self
+            .trouble
+            .full
+            .iter()
+            .position(|(fault, _)| *fault == number)
+        {
+            let (_, node) = self.trouble.full.remove(place);
+            if !self.trouble.full.iter().any(|(_, other)| *other == node) {
+                self.nodes[node].disk.set_capacity(None);
+            }
+        }
+    }
+
+    fn hurt_link(&mut self, fault: Fault) -> bool {
+        let now = self.queue.now();
+        let span = self.span(SECOND, 10 * SECOND);
+        let Trouble { random, .. } = &mut self.trouble;
+        let held: Vec<u64> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.client_holds && !link.client_is_broken)
+            .map(|(number, _)| *number)
+            .collect();
+        if held.is_empty() {
+            return false;
+        }
+        let number = held[random.place(held.len())];
+        let is_up = random.one_in(2);
+        let Some(link) = self.links.get_mut(&number) else {
+            return false;
+        };
+        let pipe = if is_up { &mut link.up } else { &mut link.down };
+        match fault {
+            Fault::Reset => {
+                link.up.is_dead = true;
+                link.down.is_dead = true;
+                for server in [false, true] {
+                    let wait = 1 + random.below(200 * MILLI);
+                    let event = Event::Break {
+                        link: number,
+                        server,
+                    };
+                    self.queue.after(wait, event);
+                }
+            }
+            Fault::HalfOpen => pipe.is_dead = true,
+            Fault::Blackhole => {
+                link.up.is_dead = true;
+                link.down.is_dead = true;
+            }
+            Fault::Clog => pipe.clogged_until = now + span,
+            _ => pipe.grain = random.pick(&[1, 1, 3, 17]),
+        }
+        true
+    }
+
+    fn hurt_client(&mut self, fault: Fault) -> bool {
+        let now = self.queue.now();
+        let span = self.span(SECOND, 10 * SECOND);
+        let client = self.trouble.random.place(self.clients.len());
+        match fault {
+            Fault::ClientPause => self.clients[client].paused_until = now + span,
+            Fault::ClientStall => self.clients[client].stalled_until = now + span,
+            _ => self.kill_client(client),
+        }
+        true
+    }
+
+    fn hurt_disk(&mut self, node: usize, fault: Fault) -> bool {
+        let disk = &self.nodes[node].disk;
+        let names = disk.names();
+        if names.is_empty() {
+            return false;
+        }
+        let random = &mut self.trouble.random;
+        let name = &names[random.place(names.len())];
+        let bytes = disk.content(name).len() as u64;
+        if bytes == 0 {
+            return false;
+        }
+        let at = random.below(bytes);
+        if fault == Fault::Rot {
+            let bit = random.below(8);
+            disk.rot(name, |bytes| {
+                if let Some(byte) = bytes.get_mut(at as usize) {
+                    *byte ^= 1 << bit;
+                }
+            });
+        } else {
+            disk.set_bad_page(name, at / 4_096);
+        }
+        self.trouble.has_destroyed = true;
+        true
+    }
+
+    /// No fault begins from here on, and those that last are over: what was cut is known to be cut, what was lost comes back.
+    pub(crate) fn heal_all(&mut self) {
+        let now = self.queue.now();
+        self.trouble.is_over = true;
+        for (number, _) in std::mem::take(&mut self.trouble.full) {
+            let _ = number;
+        }
+        for number in 0..self.nodes.len() {
+            let node = &mut self.nodes[number];
+            node.disk.set_capacity(None);
+            node.slow_disk = (1, 0);
+            node.slow_reads = (1, 0);
+            node.refuses_until = 0;
+            node.crashes_in_open = false;
+            node.paused_until = node.paused_until.min(now);
+            // A fault that is planned and not met yet is not.
+            if !node.is_power_gone() {
+                node.crash_call = None;
+                node.disk.crash_at(u64::MAX);
+            }
+            if node.fail_call.is_some_and(|call| node.disk.calls() < call) {
+                node.fail_call = None;
+                node.disk.fail_at(u64::MAX, DiskErrorKind::Io);
+            }
+        }
+        for client in &mut self.clients {
+            client.paused_until = client.paused_until.min(now);
+            client.stalled_until = client.stalled_until.min(now);
+        }
+        for link in self.links.values_mut() {
+            link.up.clogged_until = link.up.clogged_until.min(now);
+            link.down.clogged_until = link.down.clogged_until.min(now);
+        }
+        self.history.world(now * 1_000, What::Healed);
+        for number in self.links.keys().copied().collect::<Vec<_>>() {
+            self.queue.after(
+                1,
+                Event::Arrive {
+                    link: number,
+                    up: true,
+                },
+            );
+            self.queue.after(
+                1,
+                Event::Arrive {
+                    link: number,
+                    up: false,
+                },
+            );
+        }
+        for client in 0..self.clients.len() {
+            self.wake_client(client);
+        }
+    }
+}
