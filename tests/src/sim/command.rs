@@ -19,6 +19,7 @@ cargo sim shrink SEED [options]                  find the least world that still
 options: --seconds N   how long the safety phase takes, in virtual seconds (60)
          --clients N   at most so many clients
          --without A,B leave these faults out
+         --busy        five busy clients and many faults: how speed is measured
          --history F   write the history to a file (of the last world), for `check-history`
          --verbose     all counts";
 
@@ -86,6 +87,7 @@ fn parse(args: &[String], seeds: u64) -> Result<Asked, String> {
             "--seconds" => asked.plan.seconds = number(value()?)?,
             "--clients" => asked.plan.clients_max = number(value()?)? as usize,
             "--without" => asked.plan.without = faults(value()?)?,
+            "--busy" => asked.plan.is_busy = true,
             "--trace" => asked.plan.is_traced = true,
             "--history" => asked.plan.history = Some(value()?.into()),
             "--verbose" => asked.is_verbose = true,

@@ -59,11 +59,15 @@ pub(crate) enum Fault {
     Rot,
     /// A page of what is durable cannot be read any more.
     BadPage,
+    /// A file becomes shorter.
+    Shorten,
+    /// A file is gone.
+    Remove,
 }
 
 impl Fault {
     /// All of them.
-    pub(crate) const ALL: [Fault; 27] = [
+    pub(crate) const ALL: [Fault; 29] = [
         Fault::Kill,
         Fault::PowerKept,
         Fault::PowerLost,
@@ -91,6 +95,8 @@ impl Fault {
         Fault::ClientKill,
         Fault::Rot,
         Fault::BadPage,
+        Fault::Shorten,
+        Fault::Remove,
     ];
 
     /// Its name on the command line.
@@ -123,6 +129,8 @@ impl Fault {
             Fault::ClientKill => "client-kill",
             Fault::Rot => "rot",
             Fault::BadPage => "bad-page",
+            Fault::Shorten => "shorten",
+            Fault::Remove => "remove",
         }
     }
 
@@ -134,26 +142,38 @@ impl Fault {
     /// How often it happens, compared with the others.
     pub(crate) fn weight(self) -> u64 {
         match self {
-            // Each costs the world several seconds of service.
-            Fault::Kill | Fault::PowerKept | Fault::PowerLost | Fault::PowerMixed => 2,
-            Fault::CrashInFlush | Fault::CrashInOpen | Fault::Drain => 2,
-            Fault::SyncFails | Fault::WriteFails | Fault::DiskFull => 2,
+            // Each costs the world seconds of service.
+            Fault::Kill
+            | Fault::PowerKept
+            | Fault::PowerLost
+            | Fault::PowerMixed
+            | Fault::CrashInFlush
+            | Fault::CrashInOpen
+            | Fault::Drain
+            | Fault::SyncFails
+            | Fault::WriteFails
+            | Fault::DiskFull
+            | Fault::Rot
+            | Fault::BadPage
+            | Fault::Shorten
+            | Fault::Remove => 2,
             Fault::Pause | Fault::Blackhole | Fault::HalfOpen | Fault::ClientKill => 4,
-            Fault::Rot | Fault::BadPage => 2,
+            Fault::Refuse | Fault::ClientPause => 6,
             Fault::SlowDisk
             | Fault::SlowReads
             | Fault::WallForward
             | Fault::WallBack
-            | Fault::Refuse
-            | Fault::ClientPause
-            | Fault::ClientStall => 6,
-            Fault::SlowCore | Fault::Reset | Fault::Clog | Fault::Dribble => 20,
+            | Fault::ClientStall => 10,
+            Fault::SlowCore | Fault::Reset | Fault::Clog | Fault::Dribble => 40,
         }
     }
 
     /// Whether something durable is lost by it, so that the broker may lose, and say so, what it acked.
     pub(crate) fn destroys(self) -> bool {
-        matches!(self, Fault::Rot | Fault::BadPage)
+        matches!(
+            self,
+            Fault::Rot | Fault::BadPage | Fault::Shorten | Fault::Remove
+        )
     }
 }
 

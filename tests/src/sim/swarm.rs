@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) clients_max: usize,
     /// How long the safety phase takes, in virtual seconds.
     pub(crate) seconds: u64,
+    /// Five clients that publish all the time, and more faults: the world by which speed is measured.
+    pub(crate) is_busy: bool,
     /// Print each event.
     pub(crate) is_traced: bool,
     /// Where the history goes.
@@ -36,6 +38,7 @@ impl Plan {
             without: BTreeSet::new(),
             clients_max: usize::MAX,
             seconds: 60,
+            is_busy: false,
             is_traced: false,
             history: None,
         }
@@ -122,6 +125,7 @@ impl Choices {
             .map(|room| format!("room-{room}"))
             .collect();
         let clients = 3 + random.place(4);
+        let clients = if plan.is_busy { 5 } else { clients };
         let mut clients: Vec<Role> = (0..clients)
             .map(|_| Role::new(random, rooms.len()))
             .collect();
@@ -149,7 +153,7 @@ impl Choices {
             budgets,
             ..Limits::default()
         };
-        Choices {
+        let choices = Choices {
             cores,
             partitions: random.pick(&[1, 2, 4, 8]),
             rooms,
@@ -174,7 +178,29 @@ impl Choices {
             ]),
             pipe_bytes: random.pick(&[600, 4_096, 64 * 1024]),
             body_bytes_max,
+        };
+        if plan.is_busy {
+            choices.busy(plan)
+        } else {
+            choices
         }
+    }
+
+    /// The same with much to do and much going wrong.
+    fn busy(mut self, plan: &Plan) -> Choices {
+        for role in &mut self.clients {
+            role.publish_every = 60 * MILLI;
+            role.burst = 1;
+            role.window = 64;
+            role.patience = 0;
+        }
+        let is_on = |fault: &Fault| !fault.destroys() && !plan.without.contains(fault);
+        self.faults = Fault::ALL.into_iter().filter(is_on).collect();
+        self.fault_every = SECOND / 9;
+        self.limits.in_flight_max = 64;
+        self.flush_mean = MILLI;
+        self.net_delay = (500, 500);
+        self
     }
 }
 

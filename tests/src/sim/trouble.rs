@@ -1,7 +1,7 @@
 //! The troublemaker: at random moments it does one of the seed's faults, until it is told to stop.
 
-use antiphon_log::DiskErrorKind;
 use antiphon_log::testing::Survival;
+use antiphon_log::{Disk, DiskErrorKind};
 
 use crate::history::{Fault as FaultNote, What};
 
@@ -146,7 +146,9 @@ impl World {
                 self.hurt_link(fault)
             }
             Fault::ClientPause | Fault::ClientStall | Fault::ClientKill => self.hurt_client(fault),
-            Fault::Rot | Fault::BadPage => self.hurt_disk(node, fault),
+            Fault::Rot | Fault::BadPage | Fault::Shorten | Fault::Remove => {
+                self.hurt_disk(node, fault)
+            }
         }
     }
 
@@ -282,15 +284,24 @@ impl World {
             return false;
         }
         let at = random.below(bytes);
-        if fault == Fault::Rot {
-            let bit = random.below(8);
-            disk.rot(name, |bytes| {
+        let bit = random.below(8);
+        match fault {
+            Fault::Rot => disk.rot(name, |bytes| {
                 if let Some(byte) = bytes.get_mut(at as usize) {
                     *byte ^= 1 << bit;
                 }
-            });
-        } else {
-            disk.set_bad_page(name, at / 4_096);
+            }),
+            Fault::Shorten => disk.rot(name, |bytes| bytes.truncate(at as usize)),
+            // A file is lost while nobody has it open.
+            Fault::Remove if self.nodes[node].process.is_none() => {
+                let folder = name.split('/').next().unwrap_or_default();
+                let removed = disk.remove(name);
+                if removed.and_then(|()| disk.sync_directory(folder)).is_err() {
+                    return false;
+                }
+            }
+            Fault::Remove => return false,
+            _ => disk.set_bad_page(name, at / 4_096),
         }
         self.trouble.has_destroyed = true;
         true
