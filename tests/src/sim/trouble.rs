@@ -285,6 +285,9 @@ impl World {
         }
         let at = random.below(bytes);
         let bit = random.below(8);
+        self.trace.line(self.queue.now(), || {
+            format!("node {node}: {name} at {at} of {bytes}")
+        });
         match fault {
             Fault::Rot => disk.rot(name, |bytes| {
                 if let Some(byte) = bytes.get_mut(at as usize) {
