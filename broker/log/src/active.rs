@@ -30,10 +30,7 @@ impl<D: Disk> ActiveSegment<D> {
         directory_id: u128,
         segment_bytes: u32,
     ) -> ActiveSegment<D> {
-        let slots = MarkSlots {
-            newest: None,
-            is_damaged: false,
-        };
+        let slots = MarkSlots::default();
         let seed = BlockSeed::new(directory_id, segment);
         let buffer = Vec::new();
         ActiveSegment {

@@ -16,6 +16,11 @@ use crate::entry::EntryKind;
 use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
 use crate::limits::{BLOCK_ALIGN, BLOCK_HEAD_BYTES, BLOCK_PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES};
 
+/// Payload of HARD_STATE: vote u64.
+const HARD_STATE_BYTES: u32 = 8;
+/// Payload of CHECKPOINT: file length u64, crc32c u32, reserved u32.
+const CHECKPOINT_BYTES: u32 = 16;
+
 /// What a block is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum BlockKind {
@@ -81,8 +86,8 @@ pub enum BlockError {
     /// The head is right, the rest is not.
     #[error("the payload of the block is damaged")]
     Payload(BlockHead),
-    /// A kind of a newer version.
-    #[error("block kind {kind} with flags {flags} is not known")]
+    /// Of a newer version: its kind or flags are not known, or a field is set that its kind does not have.
+    #[error("block kind {kind} with flags {flags} is not known, or not with these fields")]
     UnknownKind {
         /// Number.
         kind: u8,
@@ -140,6 +145,21 @@ impl BlockKind {
 }
 
 impl BlockHead {
+    /// Whether only those fields are set that the kind names.
+    const fn has_known_fields(&self) -> bool {
+        let (group, index, len) = (self.group.0, self.index.0, self.len);
+        let (term, commit) = (self.term.0, self.commit.0);
+        match self.kind {
+            BlockKind::State => group == 0 && index == 0 && term == 0 && commit == 0,
+            BlockKind::Mark | BlockKind::End => {
+                group == 0 && index == 0 && term == 0 && commit == 0 && len == 0
+            }
+            BlockKind::HardState => index == 0 && len == HARD_STATE_BYTES,
+            BlockKind::Checkpoint => len == CHECKPOINT_BYTES,
+            BlockKind::Append(_) => true,
+        }
+    }
+
     /// A head that only tells `sync_end`.
     pub(crate) const fn mark(kind: BlockKind, sync_end: LogPosition) -> BlockHead {
         BlockHead {
@@ -238,8 +258,11 @@ pub fn decode_block(
         return Err(BlockError::Head);
     }
     let is_whole = crc32c::crc32c_append(sum, payload).to_le_bytes() == bytes[8..12];
-    let head = match kind {
-        Some(kind) => decode_fields(bytes, kind, len),
+    let known = kind
+        .map(|kind| decode_fields(bytes, kind, len))
+        .filter(|head| head.has_known_fields() && (!is_whole || has_known_payload(head, payload)));
+    let head = match known {
+        Some(head) => head,
         None if is_whole => {
             return Err(BlockError::UnknownKind {
                 kind: bytes[4],
@@ -275,6 +298,11 @@ pub(crate) fn known_block(segment: &[u8], at: LogPosition) -> Option<Block<'_>> 
         at,
         end,
     })
+}
+
+/// CHECKPOINT ends with a reserved u32. STATE is looked at where it is decoded.
+fn has_known_payload(head: &BlockHead, payload: &[u8]) -> bool {
+    head.kind != BlockKind::Checkpoint || payload.ends_with(&[0; 4])
 }
 
 fn decode_fields(bytes: &[u8; BLOCK_HEAD_BYTES as usize], kind: BlockKind, len: u32) -> BlockHead {

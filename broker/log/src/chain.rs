@@ -5,6 +5,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::content::Content;
 use crate::disk_trait::Disk;
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
@@ -23,12 +24,22 @@ pub(crate) struct Chain<D: Disk> {
     pub(crate) last: Option<LastSegment<D>>,
     /// A segment made ahead and never written to.
     pub(crate) ahead: Option<(SegmentId, D::File)>,
-    /// Files to be removed: nothing valid is in them.
+    /// Files to be removed: segments that were being made, and those proven blank or a STATE that was being written.
     pub(crate) to_remove: Vec<String>,
     /// Above every number seen.
     pub(crate) next_segment: SegmentId,
     pub(crate) segments: u32,
     pub(crate) bytes_read: u64,
+}
+
+/// A segment that was never written to, or had its first write cut short.
+struct Absent<D: Disk> {
+    segment: SegmentId,
+    file: D::File,
+    /// It is as new ones are made.
+    is_usable: bool,
+    /// Every byte of it has been read.
+    is_removable: bool,
 }
 
 /// Reads all segments into `scan`.
@@ -57,39 +68,52 @@ pub(crate) fn read_chain<D: Disk, R: Recover>(
         bytes_read: 0,
     };
     let mut before: Option<Loaded<D>> = None;
-    let mut absent: Vec<(SegmentId, Option<D::File>)> = Vec::new();
+    let mut absent: Vec<Absent<D>> = Vec::new();
+    let last_number = numbers.last().copied();
     for segment in numbers {
-        let loaded = load(disk, settings, segment, scan)?;
+        let loaded = load(disk, settings, segment, Some(segment) == last_number, scan)?;
         chain.bytes_read += loaded.bytes.len() as u64;
-        if !loaded.exists()? {
-            let is_blank = loaded.is_blank(settings);
-            absent.push((segment, is_blank.then_some(loaded.file)));
+        let content = loaded.content()?;
+        if content != Content::Written {
+            absent.push(Absent {
+                segment,
+                is_usable: content == Content::Blank && loaded.has_length(settings.segment_bytes),
+                is_removable: loaded.is_read_whole(),
+                file: loaded.file,
+            });
             continue;
         }
         chain.segments += 1;
         read_before(before.as_ref(), loaded.previous_end, &absent, scan)?;
         // Nothing is removed because metadata is missing: not if it is named, nor if it is not known what is named.
-        let unnamed = absent.drain(..).filter(|(absent, _)| {
+        let unnamed = absent.drain(..).filter(|absent| {
             loaded
                 .previous_end
-                .is_some_and(|end| end.segment() != *absent)
+                .is_some_and(|end| end.segment() != absent.segment)
         });
-        chain
-            .to_remove
-            .extend(unnamed.map(|(absent, _)| segment_name(absent)));
+        chain.remove(unnamed);
         before = Some(loaded);
     }
     if let Some(last) = before {
         let layout = read_segment(&last, None, scan)?;
         chain.last = Some(last.into_last(&layout, scan));
     }
-    for (segment, file) in absent {
-        match file {
-            Some(file) if chain.ahead.is_none() => chain.ahead = Some((segment, file)),
-            _ => chain.to_remove.push(segment_name(segment)),
-        }
-    }
+    let usable = absent.iter().position(|absent| absent.is_usable);
+    chain.ahead = usable.map(|place| {
+        let Absent { segment, file, .. } = absent.remove(place);
+        (segment, file)
+    });
+    chain.remove(absent);
     Ok(chain)
+}
+
+impl<D: Disk> Chain<D> {
+    /// Only what has been read as a whole; the next open reads the others.
+    fn remove(&mut self, absent: impl IntoIterator<Item = Absent<D>>) {
+        let removable = absent.into_iter().filter(|absent| absent.is_removable);
+        self.to_remove
+            .extend(removable.map(|absent| segment_name(absent.segment)));
+    }
 }
 
 /// Numbers of the segments, ascending, and of those that were being made.
@@ -111,14 +135,14 @@ fn list<D: Disk>(disk: &D) -> Result<(Vec<SegmentId>, Vec<SegmentId>), LogError>
 fn read_before<D: Disk, R: Recover>(
     before: Option<&Loaded<D>>,
     previous_end: Option<LogPosition>,
-    absent: &[(SegmentId, Option<D::File>)],
+    absent: &[Absent<D>],
     scan: &mut Scan<'_, R>,
 ) -> Result<(), LogError> {
     let Some(before) = before else {
         // Nothing was before, or it was removed as a whole: STATE and checkpoints say what is to be known of it. A file
         // that is there and has nothing in it was not removed.
         let is_absent =
-            |end: &LogPosition| absent.iter().any(|(segment, _)| *segment == end.segment());
+            |end: &LogPosition| absent.iter().any(|absent| absent.segment == end.segment());
         if let Some(previous_end) = previous_end.filter(is_absent) {
             scan.damage(
                 (
@@ -144,7 +168,7 @@ fn read_before<D: Disk, R: Recover>(
         });
     } else {
         read_segment(before, None, scan)?;
-        if !absent.iter().any(|(segment, _)| *segment == previous) {
+        if !absent.iter().any(|absent| absent.segment == previous) {
             scan.findings.tell(Finding::Missing { segment: previous });
         }
         scan.damage(

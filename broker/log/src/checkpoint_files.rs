@@ -45,9 +45,18 @@ fn temporary_name(group: GroupId) -> String {
     format!("{CHECKPOINT_FOLDER}/g{:08x}.tmp", group.0)
 }
 
-/// The files there are: per group their indexes, ascending.
+/// The files there are, per group.
 #[derive(Debug, Default)]
-pub(crate) struct CheckpointFiles(BTreeMap<GroupId, Vec<Index>>);
+pub(crate) struct CheckpointFiles(BTreeMap<GroupId, Generations>);
+
+/// Indexes of one group's files, each list ascending.
+#[derive(Debug, Default)]
+struct Generations {
+    /// Accepted when the log was opened, or written since and named by a durable block.
+    good: Vec<Index>,
+    /// Refused, or never tried: they are no generation and keep none from being kept.
+    others: Vec<Index>,
+}
 
 impl CheckpointFiles {
     /// Lists the folder; temporary files are removed.
@@ -55,24 +64,47 @@ impl CheckpointFiles {
         let mut files = CheckpointFiles::default();
         for name in disk.list(CHECKPOINT_FOLDER)? {
             if let Some((group, index)) = parse_checkpoint_name(&name) {
-                files.0.entry(group).or_default().push(index);
+                files.0.entry(group).or_default().others.push(index);
             } else if name.ends_with(".tmp") {
                 disk.remove(&format!("{CHECKPOINT_FOLDER}/{name}"))?;
             }
         }
-        for indexes in files.0.values_mut() {
-            indexes.sort_unstable();
+        for generations in files.0.values_mut() {
+            generations.others.sort_unstable();
         }
         Ok(files)
     }
 
-    /// Groups with files, ascending, each with the indexes of its files, newest first.
+    /// Counts a file as a generation from now on: it was accepted, or written and named by a durable block.
+    pub(crate) fn count(&mut self, group: GroupId, index: Index) {
+        let Generations { good, others } = self.0.entry(group).or_default();
+        others.retain(|other| *other != index);
+        if let Err(place) = good.binary_search(&index) {
+            good.insert(place, index);
+        }
+    }
+
+    /// Removes what is older than the two newest generations, if there are two. A file that cannot be removed does no
+    /// harm and is tried again with the next checkpoint.
+    fn remove_old<D: Disk>(&mut self, disk: &D, group: GroupId) {
+        let Generations { good, others } = self.0.entry(group).or_default();
+        let Some(old) = good.len().checked_sub(CHECKPOINT_GENERATIONS) else {
+            return;
+        };
+        others.extend(good.drain(..old));
+        let newest = good.last().copied().unwrap_or_default();
+        others.retain(|index| {
+            *index > newest || disk.remove(&checkpoint_name(group, *index)).is_err()
+        });
+    }
+
+    /// Groups with files, ascending, none of them counted yet, each with the indexes of its files, newest first.
     pub(crate) fn newest_first(
         &self,
     ) -> impl Iterator<Item = (GroupId, impl Iterator<Item = Index>)> {
         self.0
             .iter()
-            .map(|(group, indexes)| (*group, indexes.iter().rev().copied()))
+            .map(|(group, generations)| (*group, generations.others.iter().rev().copied()))
     }
 }
 
@@ -97,8 +129,8 @@ pub(crate) fn read_checkpoint<D: Disk>(
 
 /// Checkpoints.
 impl<D: Disk> Log<D> {
-    /// Writes a checkpoint file and queues the block that names it; the next flush writes that. Files older than the two
-    /// newest are removed.
+    /// Writes a checkpoint file and queues the block that names it; the next flush writes that, and then removes files
+    /// older than the two newest.
     ///
     /// # Errors
     /// `Full` before anything was synced: not final, the log goes on with the checkpoints that it has. Anything else is.
@@ -148,7 +180,6 @@ impl<D: Disk> Log<D> {
             file_bytes,
             file_crc,
         });
-        self.remove_old_generations(group, index);
         Ok(())
     }
 
@@ -169,19 +200,10 @@ impl<D: Disk> Log<D> {
         self.disk.sync_directory(CHECKPOINT_FOLDER)
     }
 
-    /// A file that cannot be removed does no harm and is tried again with the next checkpoint.
-    fn remove_old_generations(&mut self, group: GroupId, index: Index) {
-        let indexes = self.checkpoints.0.entry(group).or_default();
-        if let Err(place) = indexes.binary_search(&index) {
-            indexes.insert(place, index);
-        }
-        let old = indexes.len().saturating_sub(CHECKPOINT_GENERATIONS);
-        let disk = &self.disk;
-        let mut place = 0;
-        indexes.retain(|index| {
-            place += 1;
-            place > old || disk.remove(&checkpoint_name(group, *index)).is_err()
-        });
+    /// The block that names the file is durable: it is a generation, and older ones may go.
+    pub(crate) fn keep_checkpoint(&mut self, named: &QueuedCheckpoint) {
+        self.checkpoints.count(named.group, named.index);
+        self.checkpoints.remove_old(&self.disk, named.group);
     }
 }
 

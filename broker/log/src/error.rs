@@ -31,6 +31,14 @@ pub enum LogError {
         /// Its version.
         version: u16,
     },
+    /// A segment's header or mark slot is whole and has reserved bytes set: a newer version gave them a meaning.
+    #[error("segment {segment} has a {what} with fields that this program does not know")]
+    UnknownFields {
+        /// Which.
+        segment: SegmentId,
+        /// Header or mark slot.
+        what: &'static str,
+    },
     /// A file is longer than any segment may be.
     #[error("segment {segment} has {bytes} bytes, more than a segment may have")]
     SegmentTooLarge {
@@ -63,9 +71,9 @@ pub enum LogError {
         /// The file's size.
         bytes: u64,
     },
-    /// A block of a kind that only a newer version writes; it must not be skipped.
+    /// A block that only a newer version writes: its kind, its flags or a field that is reserved. It must not be skipped.
     #[error(
-        "the log holds a block at {at} of kind {kind} with flags {flags}, which this program does not know"
+        "the log holds a block at {at} of kind {kind} with flags {flags} that this program does not know, or not with these fields"
     )]
     UnknownBlock {
         /// Where.

@@ -10,7 +10,7 @@ use crate::block::{
 };
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
-use crate::limits::{BLOCK_ALIGN, SEGMENT_HEADER_BYTES};
+use crate::limits::{BLOCK_ALIGN, BLOCK_HEAD_BYTES, SEGMENT_HEADER_BYTES};
 use crate::recover::Recover;
 use crate::scan::Scan;
 
@@ -27,6 +27,34 @@ pub(crate) struct SegmentFile<'a> {
     pub(crate) marked: LogPosition,
     /// Where the next segment says that it ended.
     pub(crate) recorded_end: Option<u32>,
+    /// Ranges that the device could not read, ascending; filled with bytes that are no block.
+    pub(crate) unreadable: &'a [(u32, u32)],
+}
+
+impl SegmentFile<'_> {
+    /// Whether a durable block may stand at `from`, unseen because the device could not read a page before `end`. Where
+    /// zeros stand no block starts: its kind is never 0.
+    fn may_hide_a_block(&self, from: u32, end: u32) -> bool {
+        let first = self
+            .unreadable
+            .iter()
+            .find(|(start, stop)| *start < end && *stop > from);
+        first.is_some_and(|(start, _)| {
+            let head_end = (*start).min(from + BLOCK_HEAD_BYTES).max(from);
+            let head = &self.bytes[from as usize..head_end as usize];
+            head.is_empty() || !is_blank(head)
+        })
+    }
+
+    /// Where only zeros follow up to `end`.
+    fn content_end(&self, from: u32, end: u32) -> u32 {
+        let bytes = &self.bytes[from as usize..end as usize];
+        let len = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
+        (from + len as u32).next_multiple_of(BLOCK_ALIGN).min(end)
+    }
 }
 
 /// One stretch of a segment, from one offset up to another.
@@ -89,6 +117,7 @@ impl Layout {
         Ok(())
     }
 
+    /// Whether a valid block stands anywhere.
     pub(crate) fn has_blocks(&self) -> bool {
         self.pieces
             .iter()
@@ -101,7 +130,8 @@ impl Layout {
 /// M is the highest `sync_end` in any valid block, those beyond an unreadable stretch too, or in a mark slot. A stretch
 /// that starts at or above M is a tear, whatever follows: a block that claims more would have been written after a sync
 /// that covered the stretch. One below M, or below the recorded end, is damage; so is an end below M, or a file that is
-/// shorter than it should be.
+/// shorter than it should be. A page that the device cannot read proves nothing, so that it is never the start of a tear:
+/// it is damage wherever a block may stand on it, and the log ends behind it.
 ///
 /// # Errors
 /// `UnknownBlock`: a newer version wrote here.
@@ -218,13 +248,18 @@ impl Walk {
         } else {
             0
         };
-        let is_tear =
-            |piece: &Piece| matches!(piece, Piece::Damage { from, .. } if *from >= marked);
+        let is_tear = |piece: &Piece| matches!(piece, Piece::Damage { from, end, .. } if *from >= marked && !file.may_hide_a_block(*from, *end));
         if let Some(first) = self.pieces.iter().position(is_tear) {
             self.pieces.truncate(first);
-        } else if let Some(Piece::Damage { end, .. }) = self.pieces.last_mut() {
-            // It runs to the end of the file, but only what lies below the mark is known to have been there.
-            *end = marked;
+        } else if let Some(Piece::Damage { from, end, .. }) = self.pieces.last_mut() {
+            // It runs to the end of the file, but only what lies below the mark is known to have been there, or may have
+            // been there and cannot be read.
+            let behind = marked.max(*from);
+            *end = if behind < *end && file.may_hide_a_block(behind, *end) {
+                file.content_end(behind, *end)
+            } else {
+                marked
+            };
         }
         self.damage_up_to(marked);
         if (file.bytes.len() as u64) < u64::from(file.declared_bytes) {

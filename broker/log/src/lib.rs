@@ -16,6 +16,7 @@ mod block;
 mod chain;
 mod checkpoint;
 mod checkpoint_files;
+mod content;
 mod directory;
 mod disk_trait;
 mod entry;

@@ -13,19 +13,22 @@ pub const SECTOR_BYTES: u32 = 512;
 pub const BLOCK_PAYLOAD_BYTES_MAX: u32 = 1_280 * 1024;
 /// Smallest segment: the header page and one page of blocks. For simulations; a server uses 64 MiB.
 pub const SEGMENT_BYTES_MIN: u32 = 8 * 1024;
-/// Largest segment: recovery holds one in memory.
+/// Largest segment: recovery holds two in memory, the one being read and the one that tells where that ended.
 pub const SEGMENT_BYTES_MAX: u32 = 1024 * 1024 * 1024;
 /// The usual segment.
 pub const SEGMENT_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
 /// Kept free at the end of each segment, so that the END mark always fits.
 pub const SEGMENT_RESERVE_BYTES: u32 = 2 * BLOCK_HEAD_BYTES;
 
-/// Groups in one log: what STATE can tell in one block.
-pub const GROUPS_MAX: usize = 4_096;
+/// Groups in one log: the most partitions that a directory may have, and the meta group.
+pub const GROUPS_MAX: usize = 4_096 + 1;
 /// Newest term runs told per group in STATE; older ones are known from the entries.
 pub const TERM_RUNS_MAX: usize = 8;
 /// Size of one write while filling a new segment with zeros.
 pub const FILL_BYTES: u32 = 1024 * 1024;
+/// How much of a segment made ahead is read when it is looked at first. The log fills a segment without gaps, and no run of
+/// zeros in it is as long as this: whoever finds only zeros here knows that nothing follows.
+pub const BLANK_PROOF_BYTES: u32 = SEGMENT_HEADER_BYTES + 2 * 1024 * 1024;
 /// Size of one read where the disk could not read a file as a whole.
 pub const READ_PAGE_BYTES: usize = 4_096;
 /// A flush writes when its buffer has grown to this.
@@ -45,6 +48,14 @@ const _: () = assert!(
 );
 const _: () = assert!(BLOCK_HEAD_BYTES.is_multiple_of(BLOCK_ALIGN));
 const _: () = assert!(BLOCK_PAYLOAD_BYTES_MAX.is_multiple_of(BLOCK_ALIGN));
+const _: () = assert!(
+    16 + GROUPS_MAX * (80 + TERM_RUNS_MAX * 16) <= BLOCK_PAYLOAD_BYTES_MAX as usize,
+    "STATE of all groups fits into one block"
+);
+const _: () = assert!(
+    BLANK_PROOF_BYTES > SEGMENT_HEADER_BYTES + BLOCK_HEAD_BYTES + BLOCK_PAYLOAD_BYTES_MAX,
+    "the longest run of zeros that a block can hold is shorter"
+);
 const _: () = assert!(
     SEGMENT_BYTES_MIN > SEGMENT_HEADER_BYTES + SEGMENT_RESERVE_BYTES + 4 * BLOCK_HEAD_BYTES
 );

@@ -1,16 +1,14 @@
 //! One segment's file in memory: what its first page and first block say, and what is made of the rest.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::block::{BlockError, BlockKind, BlockSeed, block_bytes, decode_block};
+use crate::content::{Content, content};
 use crate::disk_trait::{Disk, DiskError, DiskErrorKind};
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
-use crate::layout::{Layout, SegmentFile, is_blank, lay_out};
-use crate::limits::{
-    BLOCK_PAYLOAD_BYTES_MAX, READ_PAGE_BYTES, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES,
-};
+use crate::layout::{Layout, SegmentFile, lay_out};
+use crate::limits::{BLANK_PROOF_BYTES, READ_PAGE_BYTES, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES};
 use crate::recover::{Finding, Recover};
 use crate::scan::Scan;
 use crate::segment::{HeaderError, MarkSlots, SegmentHeader, segment_name};
@@ -34,7 +32,10 @@ pub(crate) struct LastSegment<D: Disk> {
 pub(crate) struct Loaded<D: Disk> {
     pub(crate) segment: SegmentId,
     pub(crate) file: D::File,
+    /// All of the file; only the first `BLANK_PROOF_BYTES` if those show that nothing was ever written.
     pub(crate) bytes: Vec<u8>,
+    file_bytes: u32,
+    unreadable: Vec<(u32, u32)>,
     header: Option<SegmentHeader>,
     seed: BlockSeed,
     slots: MarkSlots,
@@ -54,7 +55,8 @@ pub(crate) fn read_segment<D: Disk, R: Recover>(
     let layout = lay_out(&file)?;
     if loaded.previous_end.is_none() && !layout.is_damaged() {
         // Its first block is gone, and nothing says how much else is.
-        let end = LogPosition::new(loaded.segment, loaded.bytes.len() as u32);
+        let end = loaded.file_bytes.max(SEGMENT_HEADER_BYTES);
+        let end = LogPosition::new(loaded.segment, end);
         scan.damage(
             (LogPosition::new(loaded.segment, SEGMENT_HEADER_BYTES), end),
             None,
@@ -64,45 +66,48 @@ pub(crate) fn read_segment<D: Disk, R: Recover>(
     Ok(layout)
 }
 
-/// Syncs, forgets cached pages, reads the whole file.
+/// Syncs, forgets cached pages, reads the whole file; of the newest segment only the start if nothing was ever written.
 pub(crate) fn load<D: Disk, R: Recover>(
     disk: &D,
     settings: &LogSettings,
     segment: SegmentId,
+    is_newest: bool,
     scan: &mut Scan<'_, R>,
 ) -> Result<Loaded<D>, LogError> {
     let file = disk.open(&segment_name(segment))?;
     disk.sync(&file)?;
     disk.forget_cached(&file)?;
     let size = disk.size(&file)?;
-    if size > u64::from(SEGMENT_BYTES_MAX) {
-        return Err(LogError::SegmentTooLarge {
+    let file_bytes = u32::try_from(size)
+        .ok()
+        .filter(|bytes| *bytes <= SEGMENT_BYTES_MAX)
+        .ok_or(LogError::SegmentTooLarge {
             segment,
             bytes: size,
-        });
-    }
-    let bytes = read_file(disk, &file, size as usize, segment, scan)?;
-    let header = match SegmentHeader::decode(&bytes) {
-        Ok(header) if header.directory_id != settings.directory_id => {
-            return Err(LogError::ForeignSegment { segment });
-        }
-        Err(HeaderError::Version(version)) => return Err(LogError::Version { segment, version }),
-        Ok(header) => Some(header).filter(|header| header.segment == segment),
-        Err(HeaderError::Damaged) => None,
-    };
-    let seed = BlockSeed::new(settings.directory_id, segment);
-    let slots = MarkSlots::read(&bytes, segment, seed);
-    let (state, previous_end) = read_state(&bytes, segment, seed);
-    Ok(Loaded {
+        })?;
+    let mut loaded = Loaded {
         segment,
         file,
-        bytes,
-        header,
-        seed,
-        slots,
-        state,
-        previous_end,
-    })
+        bytes: Vec::new(),
+        file_bytes,
+        unreadable: Vec::new(),
+        header: None,
+        seed: BlockSeed::new(settings.directory_id, segment),
+        slots: MarkSlots::default(),
+        state: None,
+        previous_end: None,
+    };
+    if is_newest && file_bytes == settings.segment_bytes && file_bytes > BLANK_PROOF_BYTES {
+        loaded.read_up_to(BLANK_PROOF_BYTES, disk, scan)?;
+        loaded.read_header(settings)?;
+        if loaded.content()? == Content::Blank {
+            return Ok(loaded);
+        }
+    }
+    loaded.read_up_to(file_bytes, disk, scan)?;
+    loaded.read_header(settings)?;
+    (loaded.state, loaded.previous_end) = read_state(&loaded.bytes, segment, loaded.seed);
+    Ok(loaded)
 }
 
 /// STATE, and where the segment before ended: the head of STATE says it too, and can be trusted if a valid block follows.
@@ -131,44 +136,6 @@ fn read_state(
     }
 }
 
-/// What the disk cannot read becomes bytes that are no block.
-fn read_file<D: Disk, R: Recover>(
-    disk: &D,
-    file: &D::File,
-    size: usize,
-    segment: SegmentId,
-    scan: &mut Scan<'_, R>,
-) -> Result<Vec<u8>, DiskError> {
-    let mut bytes = vec![0; size];
-    match disk.read_at(file, 0, &mut bytes) {
-        Err(DiskError {
-            kind: DiskErrorKind::Io,
-            ..
-        }) => {}
-        Err(error) => return Err(error),
-        Ok(read) => {
-            bytes.truncate(read);
-            return Ok(bytes);
-        }
-    }
-    let mut at = 0;
-    for page in bytes.chunks_mut(READ_PAGE_BYTES) {
-        if let Err(error) = disk.read_at(file, at, page) {
-            if error.kind != DiskErrorKind::Io {
-                return Err(error);
-            }
-            page.fill(UNREADABLE);
-            let position = |offset: u64| LogPosition::new(segment, offset as u32);
-            scan.findings.tell(Finding::Unreadable {
-                from: position(at),
-                end: position(at + page.len() as u64),
-            });
-        }
-        at += page.len() as u64;
-    }
-    Ok(bytes)
-}
-
 /// No header, slot or block has only these bytes.
 const UNREADABLE: u8 = 0xA5;
 
@@ -183,37 +150,94 @@ impl<D: Disk> Loaded<D> {
                 .map_or(self.bytes.len() as u32, |header| header.segment_bytes),
             marked: self.slots.marked(),
             recorded_end,
+            unreadable: &self.unreadable,
         }
     }
 
-    /// A segment begins to exist when its STATE is durable, before anything else is written to it. If STATE cannot be
-    /// read, any block, mark or byte behind where STATE can stand proves that it was.
-    pub(crate) fn exists(&self) -> Result<bool, LogError> {
+    /// Whether it was ever written to. What cannot be proven blank, or the rest of a STATE that was being written, is
+    /// taken for written, and what cannot be read of it for damage.
+    pub(crate) fn content(&self) -> Result<Content, LogError> {
         if self.state.is_some() || self.slots.newest.is_some() {
-            return Ok(true);
+            return Ok(Content::Written);
         }
-        // Marked as if all of it were durable: every valid block counts, wherever it stands.
-        let probe = SegmentFile {
-            marked: LogPosition::new(self.segment, u32::MAX),
-            ..self.segment_file(None)
-        };
-        // More than a STATE that was cut short was written here.
-        let behind_state = (SEGMENT_HEADER_BYTES + block_bytes(BLOCK_PAYLOAD_BYTES_MAX)) as usize;
-        let rest = self.bytes.get(behind_state..).unwrap_or_default();
-        Ok(lay_out(&probe)?.has_blocks() || !is_blank(rest))
+        let is_as_made = self
+            .header
+            .is_some_and(|header| header.segment_bytes == self.file_bytes);
+        if !is_as_made || self.slots.is_damaged || !self.unreadable.is_empty() {
+            return Ok(Content::Written);
+        }
+        content(&self.segment_file(None))
     }
 
-    /// As it was made: nothing was ever written to it.
-    pub(crate) fn is_blank(&self, settings: &LogSettings) -> bool {
-        let is_whole = self.header.is_some_and(|header| {
-            header.segment_bytes == settings.segment_bytes
-                && self.bytes.len() == header.segment_bytes as usize
-        });
-        let blocks = self
-            .bytes
-            .get(SEGMENT_HEADER_BYTES as usize..)
-            .unwrap_or_default();
-        is_whole && !self.slots.is_damaged && is_blank(blocks)
+    /// All of the file has been looked at, not only its start.
+    pub(crate) fn is_read_whole(&self) -> bool {
+        self.bytes.len() == self.file_bytes as usize
+    }
+
+    /// Its length is that of new segments.
+    pub(crate) fn has_length(&self, segment_bytes: u32) -> bool {
+        self.file_bytes == segment_bytes
+    }
+
+    /// Reads on up to `end`. What the disk cannot read becomes bytes that are no block.
+    fn read_up_to<R: Recover>(
+        &mut self,
+        end: u32,
+        disk: &D,
+        scan: &mut Scan<'_, R>,
+    ) -> Result<(), DiskError> {
+        let from = self.bytes.len();
+        self.bytes.resize(end as usize, 0);
+        match disk.read_at(&self.file, from as u64, &mut self.bytes[from..]) {
+            Err(DiskError {
+                kind: DiskErrorKind::Io,
+                ..
+            }) => {}
+            Err(error) => return Err(error),
+            Ok(read) => {
+                self.bytes.truncate(from + read);
+                return Ok(());
+            }
+        }
+        let mut at = from as u32;
+        for page in self.bytes[from..].chunks_mut(READ_PAGE_BYTES) {
+            let page_end = at + page.len() as u32;
+            if let Err(error) = disk.read_at(&self.file, u64::from(at), page) {
+                if error.kind != DiskErrorKind::Io {
+                    return Err(error);
+                }
+                page.fill(UNREADABLE);
+                self.unreadable.push((at, page_end));
+                scan.findings.tell(Finding::Unreadable {
+                    from: LogPosition::new(self.segment, at),
+                    end: LogPosition::new(self.segment, page_end),
+                });
+            }
+            at = page_end;
+        }
+        Ok(())
+    }
+
+    /// Reads header and mark slots out of the first page.
+    fn read_header(&mut self, settings: &LogSettings) -> Result<(), LogError> {
+        let segment = self.segment;
+        let unknown = |what| LogError::UnknownFields { segment, what };
+        self.header = match SegmentHeader::decode(&self.bytes) {
+            Ok(header) if header.directory_id != settings.directory_id => {
+                return Err(LogError::ForeignSegment { segment });
+            }
+            Err(HeaderError::Version(version)) => {
+                return Err(LogError::Version { segment, version });
+            }
+            Err(HeaderError::Reserved) => return Err(unknown("header")),
+            Ok(header) => Some(header).filter(|header| header.segment == segment),
+            Err(HeaderError::Damaged) => None,
+        };
+        self.slots = MarkSlots::read(&self.bytes, segment, self.seed);
+        if self.slots.is_unknown {
+            return Err(unknown("mark slot"));
+        }
+        Ok(())
     }
 
     fn is_short(&self) -> bool {
@@ -254,6 +278,7 @@ impl<D: Disk> Loaded<D> {
             header,
             slots,
             state,
+            unreadable,
             ..
         } = self;
         if !layout.is_tail_blank && !layout.is_damaged() {
@@ -262,10 +287,14 @@ impl<D: Disk> Loaded<D> {
             });
         }
         let segment_bytes = bytes.len() as u32;
+        let is_readable = unreadable.is_empty();
         let is_whole =
             header.is_some_and(|header| header.segment_bytes == segment_bytes) && state.is_some();
-        let is_resumable =
-            is_whole && !slots.is_damaged && layout.is_tail_blank && !layout.is_damaged();
+        let is_resumable = is_whole
+            && is_readable
+            && !slots.is_damaged
+            && layout.is_tail_blank
+            && !layout.is_damaged();
         let is_closed = layout.is_closed;
         LastSegment {
             segment,

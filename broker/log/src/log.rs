@@ -158,9 +158,14 @@ impl<D: Disk> Log<D> {
                 Queued::Checkpoint(checkpoint) => self.put_checkpoint(checkpoint, &mut tally)?,
             }
         }
+        self.sync()?;
+        for queued in &batch {
+            if let Queued::Checkpoint(checkpoint) = queued {
+                self.keep_checkpoint(checkpoint);
+            }
+        }
         batch.clear();
         self.batch = batch;
-        self.sync()?;
         Ok(tally.finish(self.sync_end))
     }
 

@@ -7,7 +7,7 @@ use crate::active::ActiveSegment;
 use crate::chain::{Chain, read_chain};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint_files::{CHECKPOINT_FOLDER, CheckpointFiles, read_checkpoint};
-use crate::disk_trait::Disk;
+use crate::disk_trait::{Disk, DiskErrorKind};
 use crate::error::LogError;
 use crate::group::GroupState;
 use crate::ids::{GroupId, LogPosition};
@@ -35,10 +35,13 @@ impl<D: Disk> Log<D> {
         disk.sync_directory(LOG_FOLDER)?;
         disk.sync_directory(CHECKPOINT_FOLDER)?;
         let mut findings = Findings::default();
-        let checkpoints = CheckpointFiles::list(&disk)?;
+        let mut checkpoints = CheckpointFiles::list(&disk)?;
         let (accepted, checkpoint_bytes) =
             accept(&disk, &settings, &checkpoints, recover, &mut findings)?;
-        let mut scan = Scan::new(recover, accepted, findings, settings.unsettled_bytes_max);
+        for (group, (index, _)) in &accepted {
+            checkpoints.count(*group, *index);
+        }
+        let mut scan = Scan::new(recover, accepted, findings, &settings);
         let mut chain = read_chain(&disk, &settings, &mut scan)?;
         let log_end = chain.last.as_ref().map_or(LogPosition::ZERO, |last| {
             LogPosition::new(last.segment, last.end)
@@ -147,7 +150,12 @@ fn accept<D: Disk>(
     let mut bytes_read = 0;
     for (group, indexes) in files.newest_first() {
         for index in indexes {
-            let file = read_checkpoint(disk, group, index)?.unwrap_or_default();
+            let file = match read_checkpoint(disk, group, index) {
+                Ok(file) => file.unwrap_or_default(),
+                // A sector that cannot be read costs this generation, not the node.
+                Err(error) if error.kind == DiskErrorKind::Io => Vec::new(),
+                Err(error) => return Err(error.into()),
+            };
             bytes_read += file.len() as u64;
             let is_right = |checkpoint: &Checkpoint<'_>| {
                 (checkpoint.directory_id, checkpoint.group, checkpoint.index)

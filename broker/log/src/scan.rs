@@ -9,6 +9,7 @@ use crate::group::GroupState;
 use crate::group_scan::{Contradiction, GroupScan, Range};
 use crate::ids::{GroupId, Index, LogPosition, Term};
 use crate::recover::{Finding, Findings, GroupRecovery, Recover};
+use crate::settings::LogSettings;
 use crate::state::decode_state;
 
 /// Checkpoints that were accepted, per group.
@@ -27,6 +28,8 @@ pub(crate) struct Scan<'r, R: Recover> {
     is_begun: bool,
     unsettled_bytes: u64,
     unsettled_bytes_max: u64,
+    /// Groups 1 up to this one may be in the log.
+    partitions: u32,
 }
 
 impl<'r, R: Recover> Scan<'r, R> {
@@ -34,7 +37,7 @@ impl<'r, R: Recover> Scan<'r, R> {
         recover: &'r mut R,
         accepted: Accepted,
         findings: Findings,
-        unsettled_bytes_max: u64,
+        settings: &LogSettings,
     ) -> Self {
         let groups = BTreeMap::new();
         Scan {
@@ -45,7 +48,8 @@ impl<'r, R: Recover> Scan<'r, R> {
             suspected: None,
             is_begun: false,
             unsettled_bytes: 0,
-            unsettled_bytes_max,
+            unsettled_bytes_max: settings.unsettled_bytes_max,
+            partitions: settings.partitions,
         }
     }
 
@@ -176,6 +180,12 @@ impl<'r, R: Recover> Scan<'r, R> {
         let accepted = core::mem::take(&mut self.accepted);
         for group in accepted.keys() {
             self.group(*group);
+        }
+        if self.suspected.is_some() {
+            // All that tells of a group may have stood there.
+            (1..=self.partitions).for_each(|group| {
+                self.group(GroupId(group));
+            });
         }
         let mut states = BTreeMap::new();
         for (group, mut scan) in self.groups {

@@ -56,6 +56,9 @@ pub enum HeaderError {
     /// Of a newer version.
     #[error("the segment has format version {0}")]
     Version(u16),
+    /// Reserved bytes are not zero although the checksum is right: of a version that gives them a meaning.
+    #[error("the segment's header has reserved bytes that are not zero")]
+    Reserved,
 }
 
 impl SegmentHeader {
@@ -87,6 +90,9 @@ impl SegmentHeader {
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
         if version != SEGMENT_VERSION {
             return Err(HeaderError::Version(version));
+        }
+        if bytes[10..12] != [0; 2] || bytes[36..40] != [0; 4] {
+            return Err(HeaderError::Reserved);
         }
         let mut directory_id = [0; 16];
         directory_id.copy_from_slice(&bytes[16..32]);
@@ -144,12 +150,14 @@ pub(crate) struct MarkSlot {
 }
 
 /// What the two slots of a segment hold.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct MarkSlots {
     /// The newest valid one.
     pub(crate) newest: Option<MarkSlot>,
     /// A slot holds something else than zeros or a mark.
     pub(crate) is_damaged: bool,
+    /// A slot is right and has reserved bytes that are not zero: of a version that gives them a meaning.
+    pub(crate) is_unknown: bool,
 }
 
 impl MarkSlot {
@@ -186,16 +194,14 @@ impl MarkSlot {
 impl MarkSlots {
     /// Reads the slots out of a segment's file.
     pub(crate) fn read(file: &[u8], segment: SegmentId, seed: BlockSeed) -> MarkSlots {
-        let mut slots = MarkSlots {
-            newest: None,
-            is_damaged: false,
-        };
+        let mut slots = MarkSlots::default();
         for at in SLOTS_AT {
             let bytes = file
                 .get(at as usize..)
                 .and_then(|bytes| bytes.first_chunk::<SLOT_BYTES>());
             let Some(bytes) = bytes else { continue };
             let slot = MarkSlot::decode(bytes, LogPosition::new(segment, at), seed);
+            slots.is_unknown |= slot.is_some() && bytes[24..] != [0; 8];
             slots.is_damaged |= slot.is_none() && bytes.iter().any(|byte| *byte != 0);
             if slot.is_some_and(|slot| slots.newest.is_none_or(|newest| newest.count < slot.count))
             {
@@ -293,7 +299,7 @@ mod tests {
             read(&file),
             MarkSlots {
                 newest: Some(newer),
-                is_damaged: false
+                ..MarkSlots::default()
             }
         );
         assert_eq!(read(&file).next(at(4_400)).offset(), 1_024);
@@ -302,16 +308,11 @@ mod tests {
             read(&file),
             MarkSlots {
                 newest: Some(older),
-                is_damaged: true
+                is_damaged: true,
+                is_unknown: false
             }
         );
-        assert_eq!(
-            read(&[0; 4_096]),
-            MarkSlots {
-                newest: None,
-                is_damaged: false
-            }
-        );
+        assert_eq!(read(&[0; 4_096]), MarkSlots::default());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use crate::error::LogError;
 use crate::limits::{
-    SECTOR_BYTES, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, UNSETTLED_BYTES_MAX,
+    GROUPS_MAX, SECTOR_BYTES, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
+    UNSETTLED_BYTES_MAX,
 };
 
 /// Settings of one log. `directory_id` binds segments and blocks to their data directory.
@@ -14,6 +15,9 @@ pub struct LogSettings {
     pub directory_id: u128,
     /// Repeats `sync_end` in the first page with each sync: a zeroed or truncated tail is seen. Costs one more page a sync.
     pub mark_slots: bool,
+    /// Partitions of the data directory, 0: not known. If it cannot be read which groups the log has, all of 1..=partitions
+    /// are told as damaged; without it, a group of which nothing is left looks like a new one.
+    pub partitions: u32,
     /// Memory for entries without a known commit while opening.
     pub unsettled_bytes_max: u64,
 }
@@ -26,6 +30,7 @@ impl LogSettings {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             directory_id,
             mark_slots: true,
+            partitions: 0,
             unsettled_bytes_max: UNSETTLED_BYTES_MAX,
         }
     }
@@ -36,6 +41,9 @@ impl LogSettings {
         }
         if !self.segment_bytes.is_multiple_of(SECTOR_BYTES) {
             return Err(LogError::Settings("segment_bytes is not a multiple of 512"));
+        }
+        if self.partitions as usize >= GROUPS_MAX {
+            return Err(LogError::Settings("partitions is out of range"));
         }
         if self.directory_id == 0 {
             return Err(LogError::Settings("directory_id is 0"));

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::entry::HardState;
 use crate::group::{GroupState, TermRuns};
 use crate::ids::{GroupId, Index, LogPosition, Term};
-use crate::limits::{BLOCK_ALIGN, GROUPS_MAX, TERM_RUNS_MAX};
+use crate::limits::{GROUPS_MAX, TERM_RUNS_MAX};
 use crate::recover::TermRun;
 
 const VERSION: u16 = 1;
@@ -86,10 +86,14 @@ fn encode_group(out: &mut Vec<u8>, group: GroupId, state: &GroupState) {
 pub(crate) fn decode_state(payload: &[u8]) -> Option<SegmentState> {
     let mut reader = Reader(payload);
     let version = reader.u16()?;
-    let _reserved = reader.u16()?;
+    let reserved = reader.u16()?;
     let count = reader.u32()? as usize;
     let previous_end = LogPosition::from_wire(reader.u64()?);
-    if version != VERSION || count > GROUPS_MAX || count * GROUP_BYTES > reader.0.len() {
+    if version != VERSION
+        || reserved != 0
+        || count > GROUPS_MAX
+        || count * GROUP_BYTES > reader.0.len()
+    {
         return None;
     }
     let mut groups: Vec<(GroupId, GroupState)> = Vec::with_capacity(count);
@@ -118,9 +122,16 @@ fn decode_group(reader: &mut Reader<'_>) -> Option<(GroupId, GroupState)> {
     let checkpoint = (Index(reader.u64()?), Term(reader.u64()?));
     let hole = Index(reader.u64()?);
     let (runs, membership_len) = (reader.u16()?, reader.u16()?);
-    let _reserved = reader.u32()?;
+    let reserved = reader.u32()?;
+    // What this version does not know is refused, so that a later one can give it a meaning.
+    let is_known = flags & !(FLAG_HOLE | FLAG_HARD_STATE_LOST) == 0
+        && (flags & FLAG_HOLE != 0 || hole == Index(0))
+        && membership_len == 0
+        && reserved == 0;
+    if !is_known {
+        return None;
+    }
     let runs = decode_runs(reader, usize::from(runs))?;
-    reader.take(usize::from(membership_len).next_multiple_of(BLOCK_ALIGN as usize))?;
     let state = GroupState {
         hard_state,
         first,

@@ -36,6 +36,7 @@ pub(crate) fn recover(
     })?;
     let disk = directory.disk();
     let mut settings = LogSettings::new(file.directory_id);
+    settings.partitions = file.partitions;
     settings.segment_bytes = u32::try_from(segment_bytes).unwrap_or(u32::MAX);
     let mut recovering = Recovering::new(partitions, random()?);
     let (log, recovery) = Log::open(disk.clone(), settings, &mut recovering).map_err(|error| {

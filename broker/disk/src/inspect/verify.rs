@@ -84,6 +84,7 @@ impl Inspector {
     /// The usual settings, but for new segments as long as the newest one: recovery may begin one, in memory.
     fn settings(&self) -> Result<LogSettings, InspectError> {
         let mut settings = LogSettings::new(self.directory.directory_id);
+        settings.partitions = self.directory.partitions;
         let newest = segments(&self.path)?
             .pop()
             .map(|segment| self.path.join(segment_name(segment)));

@@ -197,6 +197,7 @@ fn a_block_that_is_no_batch_is_refused() {
     let at = LogPosition::new(SegmentId(1), SEGMENT_HEADER_BYTES);
     let head = BlockHead {
         kind: BlockKind::HardState,
+        index: Index(0),
         ..block(&[0; 8], at.offset()).head
     };
     encode_block(&mut bytes, &head, &[0; 8], at, seed);

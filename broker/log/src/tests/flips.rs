@@ -1,7 +1,7 @@
 //! Every byte of a segment of 64 KiB, flipped once: never wrong bytes, never a silent cut below a mark.
 
-use super::DIRECTORY;
 use super::sample::{SEGMENT_BYTES, Sample, assert_told, missing, sample_disk};
+use super::{DIRECTORY, settings};
 use crate::block::{BlockSeed, decode_block};
 use crate::ids::{LogPosition, SegmentId};
 use crate::layout::{SegmentFile, lay_out};
@@ -22,6 +22,7 @@ fn read(bytes: &[u8], recorded_end: Option<u32>) -> (Collector, Findings) {
         declared_bytes: SEGMENT_BYTES,
         marked: slots.marked(),
         recorded_end,
+        unreadable: &[],
     };
     let layout = lay_out(&file).expect("no newer version wrote here");
     let mut collector = Collector::default();
@@ -29,7 +30,7 @@ fn read(bytes: &[u8], recorded_end: Option<u32>) -> (Collector, Findings) {
         &mut collector,
         Accepted::new(),
         Findings::default(),
-        u64::MAX,
+        &settings(SEGMENT_BYTES),
     );
     layout.read(&file, &mut scan).expect("there is memory");
     let (_, findings) = scan.finish(LogPosition::new(SegmentId(1), layout.end));

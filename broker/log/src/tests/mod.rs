@@ -1,15 +1,19 @@
 //! The log as a whole, on a disk that fails on demand.
 
+mod again;
 mod ahead;
 mod basic;
 mod crash;
 mod damage;
 mod failures;
 mod flips;
+mod generations;
 mod hostile;
+mod reserved;
 mod sample;
 mod script;
 mod tails;
+mod unreadable;
 
 use alloc::vec::Vec;
 
