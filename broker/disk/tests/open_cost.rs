@@ -9,5 +9,6 @@ fn opening_reads_the_newest_checkpoint_and_each_segment_once() {
     let cost = cost::measure(temp.path(), 4 * 1024 * 1024);
     assert_eq!(cost.read, cost.bound, "{cost:?}");
     assert_eq!(cost.read, cost.told, "{cost:?}");
+    assert_eq!(cost.log, 2 * 64 * 1024 * 1024, "one in use, one ahead");
     assert_eq!(cost.checkpoints, 2 * (1024 * 1024 + 64), "{cost:?}");
 }
