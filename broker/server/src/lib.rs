@@ -65,6 +65,7 @@ mod log_thread;
 mod node;
 mod phase;
 mod places;
+mod priority;
 mod readers;
 mod recovery;
 mod refusal;

@@ -26,6 +26,7 @@ use crate::guard;
 use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS};
 use crate::node::Report;
 use crate::phase::{Phase, PhaseCell};
+use crate::priority::raise_for_log;
 use crate::wake::Sleeper;
 
 /// What the log thread is asked to do.
@@ -167,6 +168,7 @@ where
 {
     /// Works until told to close, or until the disk fails.
     pub(crate) fn run(mut self) {
+        raise_for_log();
         match self.serve() {
             Ok(()) => self.close(),
             Err(error) => self.fail(&error),
