@@ -7,7 +7,7 @@ use crate::block::{BlockError, BlockKind, block_bytes, decode_block};
 use crate::error::LogError;
 use crate::ids::LogPosition;
 use crate::layout::{SegmentFile, is_blank, lay_out};
-use crate::limits::{BLOCK_PAYLOAD_BYTES_MAX, SECTOR_BYTES, SEGMENT_HEADER_BYTES};
+use crate::limits::{SECTOR_BYTES, SEGMENT_HEADER_BYTES};
 
 /// What is in a segment without a valid STATE or mark.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,9 +22,11 @@ pub(crate) enum Content {
 
 /// Looks at a segment whose header and length are right, of which every page can be read, and that has no mark.
 ///
+/// `state_bytes_max`: no STATE of this directory is longer.
+///
 /// # Errors
 /// `UnknownBlock`: a newer version wrote here.
-pub(crate) fn content(file: &SegmentFile<'_>) -> Result<Content, LogError> {
+pub(crate) fn content(file: &SegmentFile<'_>, state_bytes_max: u32) -> Result<Content, LogError> {
     let (header_page, blocks) = file
         .bytes
         .split_at_checked(SEGMENT_HEADER_BYTES as usize)
@@ -41,7 +43,7 @@ pub(crate) fn content(file: &SegmentFile<'_>) -> Result<Content, LogError> {
         marked: LogPosition::new(file.segment, u32::MAX),
         ..*file
     };
-    if is_torn_state(file, blocks) && !lay_out(&probe)?.has_blocks() {
+    if is_torn_state(file, blocks, state_bytes_max) && !lay_out(&probe)?.has_blocks() {
         return Ok(Content::TornState);
     }
     Ok(Content::Written)
@@ -49,7 +51,7 @@ pub(crate) fn content(file: &SegmentFile<'_>) -> Result<Content, LogError> {
 
 /// Whether `blocks` may be a STATE of which sectors are missing: each sector is there or zero, at least one is zero,
 /// and nothing stands behind.
-fn is_torn_state(file: &SegmentFile<'_>, blocks: &[u8]) -> bool {
+fn is_torn_state(file: &SegmentFile<'_>, blocks: &[u8], state_bytes_max: u32) -> bool {
     let sector = SECTOR_BYTES as usize;
     let Some(first) = blocks.get(..sector) else {
         return false;
@@ -57,7 +59,7 @@ fn is_torn_state(file: &SegmentFile<'_>, blocks: &[u8]) -> bool {
     let at = LogPosition::new(file.segment, SEGMENT_HEADER_BYTES);
     let is_first_missing = is_blank(first);
     let len_max = match decode_block(file.bytes, at, file.seed) {
-        _ if is_first_missing => BLOCK_PAYLOAD_BYTES_MAX,
+        _ if is_first_missing => state_bytes_max,
         Err(BlockError::Payload(head)) if head.kind == BlockKind::State => head.len,
         _ => return false,
     };

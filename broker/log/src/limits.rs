@@ -49,10 +49,6 @@ const _: () = assert!(
 const _: () = assert!(BLOCK_HEAD_BYTES.is_multiple_of(BLOCK_ALIGN));
 const _: () = assert!(BLOCK_PAYLOAD_BYTES_MAX.is_multiple_of(BLOCK_ALIGN));
 const _: () = assert!(
-    16 + GROUPS_MAX * (80 + TERM_RUNS_MAX * 16) <= BLOCK_PAYLOAD_BYTES_MAX as usize,
-    "STATE of all groups fits into one block"
-);
-const _: () = assert!(
     BLANK_PROOF_BYTES > SEGMENT_HEADER_BYTES + BLOCK_HEAD_BYTES + BLOCK_PAYLOAD_BYTES_MAX,
     "the longest run of zeros that a block can hold is shorter"
 );

@@ -35,6 +35,7 @@ pub(crate) struct Loaded<D: Disk> {
     /// All of the file; only the first `BLANK_PROOF_BYTES` if those show that nothing was ever written.
     pub(crate) bytes: Vec<u8>,
     file_bytes: u32,
+    state_bytes_max: u32,
     unreadable: Vec<(u32, u32)>,
     header: Option<SegmentHeader>,
     seed: BlockSeed,
@@ -90,6 +91,7 @@ pub(crate) fn load<D: Disk, R: Recover>(
         file,
         bytes: Vec::new(),
         file_bytes,
+        state_bytes_max: settings.state_bytes_max(),
         unreadable: Vec::new(),
         header: None,
         seed: BlockSeed::new(settings.directory_id, segment),
@@ -166,7 +168,7 @@ impl<D: Disk> Loaded<D> {
         if !is_as_made || self.slots.is_damaged || !self.unreadable.is_empty() {
             return Ok(Content::Written);
         }
-        content(&self.segment_file(None))
+        content(&self.segment_file(None), self.state_bytes_max)
     }
 
     /// All of the file has been looked at, not only its start.

@@ -108,10 +108,18 @@ impl<D: Disk> Log<D> {
     pub fn idle_mark(&mut self) -> Result<(), LogError> {
         self.finally(|log| {
             let is_idle = log.queue.is_empty() && log.active.append_end() == log.sync_end;
-            if is_idle && log.told_end < log.sync_end && log.active.has_room_for_mark() {
+            if !is_idle || log.told_end >= log.sync_end {
+                return Ok(());
+            }
+            let has_room = log.active.has_room_for_mark();
+            if has_room {
                 log.put_mark(BlockKind::Mark);
                 log.write()?;
-                log.write_slot()?;
+            }
+            // The slot alone tells it in a segment that is full.
+            log.write_slot()?;
+            if has_room || log.settings.mark_slots {
+                log.told_end = log.sync_end;
             }
             Ok(())
         })

@@ -2,9 +2,10 @@
 
 use crate::error::LogError;
 use crate::limits::{
-    GROUPS_MAX, SECTOR_BYTES, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN,
-    UNSETTLED_BYTES_MAX,
+    BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX, SECTOR_BYTES, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, UNSETTLED_BYTES_MAX,
 };
+use crate::state::state_bytes_max;
 
 /// Settings of one log. `directory_id` binds segments and blocks to their data directory.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,14 @@ impl LogSettings {
             mark_slots: true,
             partitions: 0,
             unsettled_bytes_max: UNSETTLED_BYTES_MAX,
+        }
+    }
+
+    /// Payload of the longest STATE that the groups of this directory can have.
+    pub(crate) fn state_bytes_max(&self) -> u32 {
+        match self.partitions {
+            0 => BLOCK_PAYLOAD_BYTES_MAX,
+            partitions => state_bytes_max(partitions as usize + 1) as u32,
         }
     }
 

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::entry::HardState;
 use crate::group::{GroupState, TermRuns};
 use crate::ids::{GroupId, Index, LogPosition, Term};
-use crate::limits::{GROUPS_MAX, TERM_RUNS_MAX};
+use crate::limits::{BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX, TERM_RUNS_MAX};
 use crate::recover::TermRun;
 
 const VERSION: u16 = 1;
@@ -30,6 +30,16 @@ pub(crate) struct SegmentState {
     pub(crate) groups: Vec<(GroupId, GroupState)>,
 }
 
+/// Length of the longest payload for so many groups.
+pub(crate) const fn state_bytes_max(groups: usize) -> usize {
+    HEAD_BYTES + groups * (GROUP_BYTES + TERM_RUNS_MAX * RUN_BYTES)
+}
+
+const _: () = assert!(
+    state_bytes_max(GROUPS_MAX) <= BLOCK_PAYLOAD_BYTES_MAX as usize,
+    "STATE of all groups fits into one block"
+);
+
 /// The payload of STATE.
 pub(crate) fn encode_state(
     previous_end: LogPosition,
@@ -39,8 +49,7 @@ pub(crate) fn encode_state(
         groups.len() <= GROUPS_MAX,
         "INV-LOG-6: more groups than STATE can tell"
     );
-    let mut out =
-        Vec::with_capacity(HEAD_BYTES + groups.len() * (GROUP_BYTES + TERM_RUNS_MAX * RUN_BYTES));
+    let mut out = Vec::with_capacity(state_bytes_max(groups.len()));
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&(groups.len() as u32).to_le_bytes());

@@ -91,6 +91,11 @@ impl FaultDisk {
             .insert((name.to_string(), page));
     }
 
+    /// All pages can be read again: a fault of cable or controller is over.
+    pub fn heal(&self) {
+        self.0.borrow_mut().bad_pages.clear();
+    }
+
     /// Numbered calls so far.
     #[must_use]
     pub fn calls(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 mod again;
 mod ahead;
+mod attack;
 mod basic;
 mod crash;
 mod damage;
