@@ -178,7 +178,7 @@ impl Core {
         let lanes = Lanes::new(config.core, config.cores);
         let newest = partitions.iter().map(PartitionSeed::time).max();
         if let Some(time) = newest {
-            exchange.identities().recovered(time, now.wall);
+            exchange.identities().recovered(time, now.wall, config.seed);
         }
         let edge = Edge::new(&config, Arc::clone(&exchange), now);
         let me = config.core;

@@ -15,7 +15,8 @@
 //!    So a new era begins, and what it draws differs in the era's bits. The last era follows no clock back any more, so that eras do not repeat.
 //! 3. Nodes whose ids differ in their lowest 8 bits differ in the lowest 8 bits of what they draw.
 //! 4. After a restart the number starts behind the newest time that recovery found in a record, so whatever was drawn before and used since is below,
-//!    even if the clock was set back in between. That time is believed up to [`BIRTH_AHEAD_MS_MAX`] ahead of the clock.
+//!    even if the clock was set back in between. That time is believed up to [`BIRTH_AHEAD_MS_MAX`] ahead of the clock. While the clock is behind it,
+//!    record times stand still, and several lives would find the same one: so the number starts at random within [`BIRTH_SPREAD_MS`] of it.
 //!
 //! What is left: the clock was set back around a restart, by less than the log shows, and a session that was drawn in between and never published comes
 //! back at the same user's. The counter of each new millisecond starts at random, so even then both would have to meet by chance.
@@ -24,7 +25,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_protocol::{NodeId, Producer, Timestamp};
 
-use crate::limits::BIRTH_AHEAD_MS_MAX;
+use crate::limits::{BIRTH_AHEAD_MS_MAX, BIRTH_SPREAD_MS};
 
 /// Bits of a producer that are its node's.
 const NODE_BITS: u32 = 8;
@@ -79,11 +80,18 @@ impl Identities {
     }
 
     /// Recovery found a record of this time: producers are born later, unless that time is no clock's that could be right.
-    pub(crate) fn recovered(&self, time: Timestamp, wall: Timestamp) {
-        if time.0 <= wall.0.min(BIRTH_MAX) + BIRTH_AHEAD_MS_MAX {
-            self.born
-                .fetch_max((time.0 + 1) << COUNTER_BITS, Ordering::SeqCst);
+    pub(crate) fn recovered(&self, time: Timestamp, wall: Timestamp, random: u64) {
+        if time.0 > wall.0.min(BIRTH_MAX) + BIRTH_AHEAD_MS_MAX {
+            return;
         }
+        let is_behind = wall <= time;
+        let start = (time.0 + 1) << COUNTER_BITS;
+        let spread = if is_behind {
+            random % (BIRTH_SPREAD_MS << COUNTER_BITS)
+        } else {
+            0
+        };
+        self.born.fetch_max(start + spread, Ordering::SeqCst);
     }
 }
 
@@ -194,17 +202,32 @@ mod tests {
     #[test]
     fn a_restart_with_a_clock_set_back_draws_behind_what_the_log_shows() {
         let identities = Identities::default();
-        identities.recovered(Timestamp(WALL + 5_000), Timestamp(WALL));
-        identities.recovered(Timestamp(WALL - 5_000), Timestamp(WALL));
+        identities.recovered(Timestamp(WALL + 5_000), Timestamp(WALL), 0);
+        identities.recovered(Timestamp(WALL - 5_000), Timestamp(WALL), u64::MAX);
         let producer = identities.draw(NodeId(1), Timestamp(WALL), 7);
         assert_eq!(producer.birth(), Timestamp(WALL + 5_001));
     }
 
     #[test]
+    fn lives_that_find_the_same_time_ahead_of_their_clock_draw_different_producers() {
+        let mut seen = BTreeSet::new();
+        for life in 0..16_u64 {
+            let identities = Identities::default();
+            let random = life.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            identities.recovered(Timestamp(WALL + 5_000), Timestamp(WALL), random);
+            for _ in 0..100 {
+                let producer = identities.draw(NodeId(1), Timestamp(WALL), 7);
+                assert!(seen.insert(producer), "life {life} drew {producer} again");
+                assert!(producer.birth().0 <= WALL + 5_001 + BIRTH_SPREAD_MS);
+            }
+        }
+    }
+
+    #[test]
     fn a_time_far_ahead_in_the_log_is_not_believed() {
         let identities = Identities::default();
-        identities.recovered(Timestamp(WALL + BIRTH_AHEAD_MS_MAX + 1), Timestamp(WALL));
-        identities.recovered(Timestamp(u64::MAX), Timestamp(WALL));
+        identities.recovered(Timestamp(WALL + BIRTH_AHEAD_MS_MAX + 1), Timestamp(WALL), 1);
+        identities.recovered(Timestamp(u64::MAX), Timestamp(WALL), 1);
         let producer = identities.draw(NodeId(1), Timestamp(WALL), 7);
         assert_eq!(
             producer.birth(),

@@ -106,7 +106,11 @@ pub const DRAIN_WAIT_MS: u64 = 2_000;
 /// producer's birth may miss a partition's time.
 pub const BIRTH_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
-const _: () = assert!(BIRTH_AHEAD_MS_MAX < limits::PRODUCER_AGE_MS_MAX / 2);
+/// After a restart with a clock behind the log, births start at random within so many ms of the log's newest time: an hour, so that 2^33 starts are
+/// possible and none is far ahead.
+pub const BIRTH_SPREAD_MS: u64 = 60 * 60 * 1_000;
+
+const _: () = assert!(BIRTH_AHEAD_MS_MAX + BIRTH_SPREAD_MS < limits::PRODUCER_AGE_MS_MAX / 2);
 
 /// A connection that is not read, whatever for, and takes no byte (but for PINGs) for so long is closed, in ms, or after its silence if that is longer:
 /// it may be dead, and we cannot hear it.

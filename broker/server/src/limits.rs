@@ -49,11 +49,11 @@ pub(crate) const LANE_TURN_MESSAGES_MAX: usize = 256;
 pub(crate) const HANDOVER_SOCKETS_MAX: usize = 1_024;
 
 /// Jobs on their way to the log thread. Full: a core keeps what it could not hand over and offers it again, every
-/// [`LOG_RETRY_MS`] at least; what can pile up there is bounded by the core's own admission.
+/// [`HANDOVER_RETRY_MS`] at least; what can pile up there is bounded by the core's own admission.
 pub(crate) const LOG_JOBS_MAX: usize = 4_096;
 
-/// A core that could not hand a job to the log thread tries again after this many milliseconds, if nothing wakes it earlier.
-pub(crate) const LOG_RETRY_MS: u64 = 1;
+/// A core that could not hand a job to the log thread or a reader thread tries again after this many milliseconds, if nothing wakes it earlier.
+pub(crate) const HANDOVER_RETRY_MS: u64 = 1;
 
 /// Jobs that the log thread takes before it writes and syncs; the rest goes with the next sync.
 pub(crate) const LOG_JOBS_TURN_MAX: usize = 4_096;
@@ -64,7 +64,8 @@ pub(crate) const CORES_MAX: u32 = 256;
 /// Reports of the log thread on their way to one core. Full: the log thread waits for that core, and no core waits for it.
 pub(crate) const PERSISTED_MAX: usize = 4_096;
 
-/// Read jobs waiting for a reader thread, over all cores. Full: the job is answered "busy", and the core asks again later.
+/// Read jobs waiting for a reader thread, over all cores. Full: the job waits at its core, which offers
+/// it again every [`HANDOVER_RETRY_MS`] at least; what can pile up there is bounded by the reads that a core has under way.
 pub(crate) const READ_JOBS_MAX: usize = 1_024;
 
 /// Bytes that one read job brings at most. Longer answers are made of several jobs, so requests take turns.

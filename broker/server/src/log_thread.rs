@@ -105,7 +105,7 @@ impl<D: Disk> LogPort<D> {
         self.offer(LogJob::Checkpoint(job));
     }
 
-    /// Whether something waits: then the core sleeps for [`LOG_RETRY_MS`] at most. It may be that other cores filled the
+    /// Whether something waits: then the core sleeps for [`HANDOVER_RETRY_MS`] at most. It may be that other cores filled the
     /// channel, and that no report for this one is under way that would wake it.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()

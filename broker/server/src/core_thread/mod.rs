@@ -26,7 +26,7 @@ pub(crate) use ports::{Persistence, Ports};
 use crate::acceptor::Accepted;
 use crate::clock::Clock;
 use crate::connections::{Connection, Connections, Reading, Writing, id_of, token_of};
-use crate::limits::{EVENTS_MAX, LOG_RETRY_MS, READ_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::{EVENTS_MAX, HANDOVER_RETRY_MS, READ_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::node::Report;
 use crate::phase::Phase;
 use crate::wake::Sleeper;
@@ -167,12 +167,13 @@ impl CoreThread {
         self.sleeper.awake();
     }
 
-    /// Time to the next deadline: of the core's state, of a closing connection, or of a job that the log thread could not
-    /// take. `None`: there is none.
+    /// Time to the next deadline: of the core's state, of a closing connection, or of a job that the log thread or
+    /// the reader threads could not take. `None`: there is none.
     fn until_deadline(&self) -> Option<Duration> {
         let now = self.clock.now().mono_ms;
         let closing = self.queues.closing.front().map(|(at, _)| *at);
-        let retry = self.ports.log.is_waiting().then_some(now + LOG_RETRY_MS);
+        let is_waiting = self.ports.log.is_waiting() || self.ports.readers.is_waiting();
+        let retry = is_waiting.then_some(now + HANDOVER_RETRY_MS);
         let deadlines = [self.core.next_deadline(), closing, retry];
         let at = deadlines.into_iter().flatten().min()?;
         // A poller rounds up to whole milliseconds, so it never returns just before the deadline.

@@ -1,6 +1,6 @@
 //! Carrying out what the core's state wants done.
 
-use antiphon_core::{CoreEvent, CoreId, Now, Output, ReadAnswer, ReadFailure, ReadJob};
+use antiphon_core::{CoreEvent, CoreId, Now, Output};
 
 use crate::core_thread::CoreThread;
 
@@ -20,23 +20,9 @@ impl CoreThread {
                 Output::Wake(core) => self.ports.lanes.note_wake(core.0),
                 Output::Append(append) => self.ports.log.append(append),
                 Output::Checkpoint(job) => self.ports.log.checkpoint(job),
-                Output::Read(job) => self.read_log(job, now),
+                Output::Read(job) => self.ports.readers.ask(job),
                 Output::Event(event) => tell(self.me, &event),
             }
-        }
-    }
-
-    fn read_log(&mut self, job: ReadJob, now: Now) {
-        if let Err(job) = self.ports.readers.ask(job) {
-            let result = Err(ReadFailure::Busy);
-            let answer = ReadAnswer {
-                purpose: job.purpose,
-                room: job.room,
-                from: job.from,
-                result,
-            };
-            self.core.read_done(answer, now);
-            self.owes_turn = true;
         }
     }
 }

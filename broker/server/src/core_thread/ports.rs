@@ -87,5 +87,6 @@ impl CoreThread {
             core.read_done(answer, now);
         }
         self.ports.log.offer_again();
+        self.ports.readers.offer_again();
     }
 }

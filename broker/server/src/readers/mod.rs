@@ -6,6 +6,7 @@
 
 mod pool;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -24,6 +25,8 @@ use crate::wake::Sleeper;
 #[derive(Clone, Debug)]
 pub(crate) struct ReadPort {
     jobs: Sender<ReadJob>,
+    /// What did not fit, in order. Bounded by what the core's state has under way: one pull per subscription, one page per request, and home's own reads.
+    waiting: VecDeque<ReadJob>,
 }
 
 /// Where a core hears from the reader threads.
@@ -51,13 +54,33 @@ struct Reader {
 }
 
 impl ReadPort {
-    /// Asks for a read, or gives the job back if too many wait.
-    pub(crate) fn ask(&self, job: ReadJob) -> Result<(), ReadJob> {
-        match self.jobs.try_send(job) {
-            // Disconnected: the node is ending, and nobody waits for the answer.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
-            Err(TrySendError::Full(job)) => Err(job),
+    fn new(jobs: Sender<ReadJob>) -> Self {
+        Self {
+            jobs,
+            waiting: VecDeque::new(),
         }
+    }
+
+    /// Asks for a read. If too many wait for the reader threads, the job waits here: its answer may be for another core, so it is never answered from here.
+    pub(crate) fn ask(&mut self, job: ReadJob) {
+        self.waiting.push_back(job);
+        self.offer_again();
+    }
+
+    /// Offers what waits, in order.
+    pub(crate) fn offer_again(&mut self) {
+        while let Some(job) = self.waiting.pop_front() {
+            // Disconnected: the node is ending, and nobody waits for the answer.
+            if let Err(TrySendError::Full(job)) = self.jobs.try_send(job) {
+                self.waiting.push_front(job);
+                return;
+            }
+        }
+    }
+
+    /// Whether something waits: then the core sleeps for [`HANDOVER_RETRY_MS`](crate::limits::HANDOVER_RETRY_MS) at most.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 }
 
@@ -85,7 +108,7 @@ impl Readers {
                 reader.run()
             })?);
         }
-        Ok((Self { threads }, ReadPort { jobs: sender }))
+        Ok((Self { threads }, ReadPort::new(sender)))
     }
 
     /// Waits for their end.
