@@ -10,6 +10,8 @@
 //!
 //! **Segments** are made ahead by a thread of their own: filling 64 MiB with zeros takes longer than any publisher waits.
 
+mod checkpoints;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -28,6 +30,7 @@ use crate::node::Report;
 use crate::phase::{Phase, PhaseCell};
 use crate::priority::raise_for_log;
 use crate::wake::Sleeper;
+use checkpoints::Checkpoints;
 
 /// What the log thread is asked to do.
 pub(crate) enum LogJob<D: Disk> {
@@ -176,7 +179,7 @@ where
     }
 
     fn serve(&mut self) -> Result<(), LogError> {
-        let mut checkpoints = VecDeque::new();
+        let mut checkpoints = Checkpoints::default();
         let mut is_marked = false;
         self.order_segment();
         loop {
@@ -186,16 +189,20 @@ where
                 Err(RecvTimeoutError::Timeout) => Drained::default(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            checkpoints.extend(drained.checkpoints);
-            if self.log.has_queued() {
+            drained
+                .checkpoints
+                .into_iter()
+                .for_each(|job| checkpoints.keep(job));
+            let has_appends = self.log.has_queued();
+            if has_appends {
                 let flushed = self.log.flush()?;
                 self.publish(flushed);
                 is_marked = false;
-            } else if let Some(job) = checkpoints.pop_front() {
-                // After the appends of this round: whoever waits for an ack does not wait for a checkpoint's syncs too.
+            }
+            if let Some(job) = checkpoints.next(has_appends) {
                 self.checkpoint(&job)?;
                 is_marked = false;
-            } else if !is_marked && drained.taken == 0 {
+            } else if !has_appends && !is_marked && drained.taken == 0 {
                 self.log.idle_mark()?;
                 is_marked = true;
             }

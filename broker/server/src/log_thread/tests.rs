@@ -1,5 +1,6 @@
 //! The log thread over a real directory, and over a disk that fails when told to.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
@@ -14,10 +15,42 @@ use mio::{Poll, Token};
 use tempfile::TempDir;
 
 use super::*;
+use crate::limits::CHECKPOINT_FLUSHES_MAX;
+
+/// Appends of group 1 that come while a sync runs, as from cores that never rest.
+#[derive(Debug)]
+struct Feed {
+    jobs: Sender<LogJob<MoodyDisk>>,
+    next: u64,
+    /// Exclusive.
+    end: u64,
+    /// A checkpoint comes with this one.
+    checkpoint_at: u64,
+    /// What was next when a checkpoint was tried first.
+    tried_at: Option<u64>,
+}
+
+impl Feed {
+    fn give(&mut self) {
+        if self.next == self.end {
+            return;
+        }
+        let checkpoint =
+            (self.next == self.checkpoint_at).then(|| LogJob::Checkpoint(checkpoint(1, 1)));
+        for job in checkpoint
+            .into_iter()
+            .chain([LogJob::Append(append(1, self.next))])
+        {
+            self.jobs.try_send(job).expect("the log takes all there is");
+        }
+        self.next += 1;
+    }
+}
 
 /// A disk whose syncs fail while the flag is up, and that never has space for a checkpoint.
 #[derive(Clone, Debug)]
 struct MoodyDisk {
+    feed: Arc<Mutex<Feed>>,
     files: FileDisk,
     fails: Arc<AtomicBool>,
     /// How many checkpoints found no space.
@@ -30,6 +63,8 @@ impl Disk for MoodyDisk {
     fn create(&self, name: &str) -> Result<DiskFile, DiskError> {
         if name.starts_with("checkpoint/") {
             self.refused.fetch_add(1, Ordering::SeqCst);
+            let mut feed = self.feed.lock().expect("no panic");
+            feed.tried_at = feed.tried_at.or(Some(feed.next));
             return Err(DiskError {
                 op: DiskOp::Create,
                 kind: DiskErrorKind::Full,
@@ -59,6 +94,7 @@ impl Disk for MoodyDisk {
                 kind: DiskErrorKind::Io,
             });
         }
+        self.feed.lock().expect("no panic").give();
         self.files.sync(file)
     }
     fn forget_cached(&self, file: &DiskFile) -> Result<(), DiskError> {
@@ -85,6 +121,7 @@ struct World {
     reports: Receiver<Report>,
     fails: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
+    feed: Arc<Mutex<Feed>>,
     phase: Arc<PhaseCell>,
     thread: JoinHandle<()>,
     directory: TempDir,
@@ -110,7 +147,16 @@ impl World {
         let opened = open(&directory);
         let fails = Arc::new(AtomicBool::new(false));
         let refused = Arc::new(AtomicUsize::new(0));
+        let (jobs, receiver) = bounded(64);
+        let feed = Arc::new(Mutex::new(Feed {
+            jobs: jobs.clone(),
+            next: 0,
+            end: 0,
+            checkpoint_at: 0,
+            tried_at: None,
+        }));
         let disk = MoodyDisk {
+            feed: Arc::clone(&feed),
             files: opened.disk(),
             fails: Arc::clone(&fails),
             refused: Arc::clone(&refused),
@@ -118,7 +164,6 @@ impl World {
         let (log, _) = Log::open(disk.clone(), settings(&opened), &mut Recovering::new(2, 1))
             .expect("a new log");
         let phase = Arc::new(PhaseCell::default());
-        let (jobs, receiver) = bounded(64);
         let (sender, reports) = bounded(4);
         let mut heard = Vec::new();
         let listeners = (0..2)
@@ -153,6 +198,7 @@ impl World {
             reports,
             fails,
             refused,
+            feed,
             phase,
             thread: thread.expect("a thread"),
             directory,
@@ -166,14 +212,8 @@ impl World {
     }
 
     fn checkpoint(&self, group: u32, index: u64) {
-        let job = CheckpointJob {
-            group: GroupId(group),
-            index: Index(index),
-            term: Term(1),
-            bytes: Bytes::from_static(b"a state"),
-        };
         self.jobs
-            .send(LogJob::Checkpoint(job))
+            .send(LogJob::Checkpoint(checkpoint(group, index)))
             .expect("the thread listens");
     }
 
@@ -186,6 +226,15 @@ impl World {
         let (_log, recovery) =
             Log::open(opened.disk(), settings(&opened), &mut Recovering::new(2, 1)).expect("a log");
         (self.reports.try_iter().collect(), recovery.outcome)
+    }
+}
+
+fn checkpoint(group: u32, index: u64) -> CheckpointJob {
+    CheckpointJob {
+        group: GroupId(group),
+        index: Index(index),
+        term: Term(1),
+        bytes: Bytes::from_static(b"a state"),
     }
 }
 
@@ -303,6 +352,33 @@ fn a_checkpoint_without_space_is_told_and_dropped_and_the_log_goes_on() {
     let (reports, outcome) = world.close();
     assert!(reports.is_empty());
     assert_eq!(outcome, Outcome::Clean);
+}
+
+#[test]
+fn a_checkpoint_is_written_though_the_log_always_has_appends() {
+    const ASKED_AT: u64 = 10;
+    const READIES: u64 = 3 * CHECKPOINT_FLUSHES_MAX as u64;
+    let world = World::start();
+    world.append(1, 1);
+    assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
+    {
+        let mut feed = world.feed.lock().expect("no panic");
+        (feed.next, feed.end, feed.checkpoint_at) = (2, READIES + 1, ASKED_AT);
+        feed.give();
+    }
+    let mut last = 1;
+    while last < READIES {
+        last = world.heard[0].recv().expect("the log lives").persisted[0].ready;
+    }
+    let waited = world.feed.lock().expect("no panic").tried_at;
+    let waited = waited.map(|at| at - ASKED_AT);
+    // Other files may be synced in between, each with one append more.
+    let bound = 2 * u64::from(CHECKPOINT_FLUSHES_MAX);
+    assert!(
+        waited.is_some_and(|flushes| (1..bound).contains(&flushes)),
+        "{waited:?}"
+    );
+    assert!(world.close().0.is_empty());
 }
 
 #[test]
