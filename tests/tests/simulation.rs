@@ -5,8 +5,7 @@ use antiphon_tests::sim::{TestWorld, check};
 #[test]
 fn a_small_swarm_keeps_every_promise() {
     for seed in 1..=24 {
-        // A clock set back may make a node draw a producer twice, and a bad page in a checkpoint keeps it down: both known, and not mended.
-        let world = TestWorld::new(seed, 12).without(&["wall-back", "bad-page"]);
+        let world = TestWorld::new(seed, 12);
         check(&world).unwrap_or_else(|failure| panic!("SEED={seed}: {failure}"));
     }
 }
