@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use antiphon_log::limits::{BLOCK_ALIGN, BLOCK_HEAD_BYTES};
 use antiphon_log::{
     Checkpoint, Entry, EntryKind, GroupId, GroupRecovery, HardState, Index, Item, Items,
-    LogPosition, Recover, RecoveredEntry, RoomIndex, Term, TermRun,
+    LogPosition, Recover, RecoveredEntry, RoomIndex, TermRun,
 };
 
 use antiphon_protocol::{RoomId, Seq};
@@ -97,14 +97,7 @@ impl Recover for Recovering {
         let Some((partition, effects)) = self.find(group) else {
             return;
         };
-        partition.take(
-            entry.index,
-            entry.term,
-            entry.kind,
-            entry.payload,
-            entry.position,
-            effects,
-        );
+        partition.take(&entry, effects);
     }
 
     fn group(&mut self, group: GroupId, end: GroupRecovery) {
@@ -112,6 +105,17 @@ impl Recover for Recovering {
             Some((partition, effects)) => partition.finish(end, effects),
             None => self.strangers.push(group),
         }
+    }
+}
+
+/// An entry that the log gave back without a commit, as one that it gave back with it.
+fn recovered(entry: &Entry, position: LogPosition) -> RecoveredEntry<'_> {
+    RecoveredEntry {
+        index: entry.index,
+        term: entry.term,
+        kind: entry.kind,
+        payload: &entry.payload,
+        position,
     }
 }
 
@@ -126,15 +130,14 @@ fn end_of(payload: &[u8], at: LogPosition) -> LogPosition {
 
 impl PartitionSeed {
     /// Takes one committed entry.
-    fn take(
-        &mut self,
-        index: Index,
-        term: Term,
-        kind: EntryKind,
-        payload: &[u8],
-        at: LogPosition,
-        effects: &mut Effects,
-    ) {
+    fn take(&mut self, entry: &RecoveredEntry<'_>, effects: &mut Effects) {
+        let RecoveredEntry {
+            index,
+            term,
+            kind,
+            payload,
+            position: at,
+        } = *entry;
         if self.condition != Condition::Whole {
             return;
         }
@@ -238,14 +241,7 @@ impl PartitionSeed {
         let read_only = self.condition != Condition::Whole;
         for (entry, at) in unsettled {
             if entry.index <= self.state.applied() {
-                self.take(
-                    entry.index,
-                    entry.term,
-                    entry.kind,
-                    &entry.payload,
-                    at,
-                    effects,
-                );
+                self.take(&recovered(&entry, at), effects);
             } else if read_only {
                 self.take_unvoted(&entry, at, effects);
             } else {
@@ -258,14 +254,7 @@ impl PartitionSeed {
         let is_next = entry.index == self.state.applied().next();
         if is_next && !matches!(self.condition, Condition::Unsound { .. }) {
             let kept = core::mem::replace(&mut self.condition, Condition::Whole);
-            self.take(
-                entry.index,
-                entry.term,
-                entry.kind,
-                &entry.payload,
-                at,
-                effects,
-            );
+            self.take(&recovered(entry, at), effects);
             if self.condition == Condition::Whole {
                 self.condition = kept;
             }
