@@ -88,15 +88,7 @@ impl Shared {
         if let End::Closed(reason) = &inbox.end {
             return Err(reason.clone());
         }
-        let ticket = inbox.next_ticket();
-        self.push(
-            &mut inbox,
-            Post {
-                command: command(ticket),
-                completion: Some((ticket, completion)),
-            },
-        );
-        Ok(ticket)
+        Ok(self.push_awaited(&mut inbox, completion, command))
     }
 
     /// Takes a place in the outbox, waiting for it until `deadline`, and hands the publish over.
@@ -121,15 +113,7 @@ impl Shared {
         }
         inbox.held_messages += 1;
         inbox.held_bytes += bytes;
-        let ticket = inbox.next_ticket();
-        self.push(
-            &mut inbox,
-            Post {
-                command: command(ticket),
-                completion: Some((ticket, completion)),
-            },
-        );
-        Ok(ticket)
+        Ok(self.push_awaited(&mut inbox, completion, command))
     }
 
     /// Gives places of the outbox back.
@@ -189,6 +173,21 @@ impl Shared {
         std::mem::swap(&mut inbox.posts, posts);
         inbox.is_awake = !posts.is_empty();
         inbox.is_awake
+    }
+
+    fn push_awaited(
+        &self,
+        inbox: &mut Inbox,
+        completion: Completion,
+        command: impl FnOnce(Ticket) -> Command,
+    ) -> Ticket {
+        let ticket = inbox.next_ticket();
+        let post = Post {
+            command: command(ticket),
+            completion: Some((ticket, completion)),
+        };
+        self.push(inbox, post);
+        ticket
     }
 
     fn push(&self, inbox: &mut Inbox, post: Post) {
