@@ -93,11 +93,17 @@ pub const FANOUT_OWN_COUNT_MIN: usize = 16;
 /// Deliveries of one room that wait behind a sliced fan-out. More: they are dropped and the room's subscribers fall behind.
 pub const FANOUT_BACKLOG_MAX: usize = 64;
 
-/// Room channels an edge keeps open. Above: the one unused for longest goes.
+/// Room channels an edge keeps open. Above: a publish to one more room looks for idle ones to let go, and is ERROR(LIMIT) if it finds none.
 pub const CHANNELS_MAX: usize = 65_536;
 
 /// A channel unused for so long is let go, in ms.
 pub const CHANNEL_IDLE_MS: u64 = 60_000;
+
+/// How often idle channels are looked for, in ms, on a core that is not asleep.
+pub const CHANNEL_SWEEP_MS: u64 = 1_000;
+
+/// Channels looked at each time; the next look goes on behind them.
+pub const CHANNEL_SWEEP_MAX: usize = 256;
 
 /// While drained, publishes under way may take this long to be answered before GOAWAY goes out, in ms.
 pub const DRAIN_WAIT_MS: u64 = 2_000;

@@ -14,10 +14,7 @@ use super::names::{NameKey, NameQuery};
 use crate::channel::{PublishBatch, RoomChannel};
 use crate::core::HashState;
 use crate::lane::RoomKey;
-use crate::limits::{CHANNEL_IDLE_MS, CHANNELS_MAX};
-
-/// Entries looked at for eviction in one go.
-const SWEEP: usize = 256;
+use crate::limits::{CHANNEL_IDLE_MS, CHANNEL_SWEEP_MAX, CHANNELS_MAX};
 
 #[derive(Debug)]
 pub(super) struct Channels {
@@ -83,7 +80,7 @@ impl Channels {
         Some(key)
     }
 
-    /// Adds an entry that is being opened; `None` if there are too many and none is idle.
+    /// Adds an entry that is being opened; `None` if there are too many and no idle one is found.
     pub(super) fn add(&mut self, namespace: Namespace, room: RoomKey, now_ms: u64) -> Option<u32> {
         if self.entries.len() >= CHANNELS_MAX {
             self.sweep(now_ms);
@@ -134,7 +131,7 @@ impl Channels {
 
     /// Lets go of some channels that were not used for long. Only between turns: a batch that is being collected names its entry.
     pub(super) fn sweep(&mut self, now_ms: u64) {
-        let end = (self.sweep_at + SWEEP).min(self.entries.capacity());
+        let end = (self.sweep_at + CHANNEL_SWEEP_MAX).min(self.entries.capacity());
         for key in self.sweep_at..end {
             let Some(entry) = self.entries.get(key) else {
                 continue;

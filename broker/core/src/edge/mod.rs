@@ -61,7 +61,7 @@ use self::wheel::Wheel;
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreConfig, CoreId, Flow, Now, Output};
 use crate::lane::{Ack, Message, Refused, Reject, ToEdge};
-use crate::limits::{CHANNEL_IDLE_MS, Limits, OUTBOX_PAUSE_BYTES};
+use crate::limits::{CHANNEL_IDLE_MS, CHANNEL_SWEEP_MS, Limits, OUTBOX_PAUSE_BYTES};
 use crate::map::SlotMap;
 
 /// What the edge counts, and its sizes now.
@@ -489,7 +489,7 @@ impl Edge {
         self.check_connections();
         self.end_drain();
         if self.now.mono_ms >= self.sweep_ms && self.batches.is_empty() {
-            self.sweep_ms = self.now.mono_ms + 1_000;
+            self.sweep_ms = self.now.mono_ms + CHANNEL_SWEEP_MS;
             self.channels.sweep(self.now.mono_ms);
         }
     }
