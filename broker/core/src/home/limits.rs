@@ -33,6 +33,9 @@ pub(crate) const COMMITTED_BYTES_PER_READY: u64 = 1024 * 1024;
 /// Largest Raft message (no peers yet).
 pub(crate) const RAFT_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Appends on their way to one follower (no peers yet).
+pub(crate) const RAFT_APPENDS_IN_FLIGHT_MAX: usize = 64;
+
 /// Raft drops proposals beyond this many uncommitted bytes. Far above the hot budget, which stops admission earlier.
 pub(crate) const UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const _: () = assert!(UNCOMMITTED_BYTES_MAX as usize > 4 * HOT_BYTES_DEFAULT);

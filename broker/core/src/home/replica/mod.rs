@@ -26,13 +26,10 @@ use crate::boundary::guarded;
 use crate::home::hot_tail::HotTail;
 use crate::home::limits::{
     COMMITTED_BYTES_PER_READY, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, HEARTBEAT_TICKS,
-    RAFT_MESSAGE_BYTES_MAX,
+    RAFT_APPENDS_IN_FLIGHT_MAX, RAFT_MESSAGE_BYTES_MAX,
 };
 use crate::home::state::Part;
 use storage::{PartitionStorage, from_raft};
-
-/// Appends in flight per follower.
-const INFLIGHT_MAX: usize = 64;
 
 /// What a replica is started with.
 #[derive(Debug)]
@@ -207,8 +204,9 @@ impl Replica {
         let (number, work) = self.call(|node| {
             let mut ready = node.ready();
             let number = ready.number();
+            let messages = ready.take_messages();
             debug_assert!(
-                ready.take_messages().is_empty(),
+                messages.is_empty(),
                 "INV-HOME-17: a group of one has nobody to write to"
             );
             let committed: Vec<Entry> = ready
@@ -272,7 +270,7 @@ impl Replica {
         });
     }
 
-    /// Whether something appended is not applied yet.
+    /// Whether everything appended is applied.
     pub(crate) fn is_idle(&self) -> bool {
         self.node.as_ref().is_none_or(|node| {
             !node.has_ready() && node.raft.raft_log.applied == node.raft.raft_log.last_index()
@@ -316,7 +314,7 @@ fn settings(id: u64, applied: Index, uncommitted_bytes_max: u64) -> Config {
         max_election_tick: ELECTION_TICKS_MAX,
         heartbeat_tick: HEARTBEAT_TICKS,
         max_size_per_msg: RAFT_MESSAGE_BYTES_MAX,
-        max_inflight_msgs: INFLIGHT_MAX,
+        max_inflight_msgs: RAFT_APPENDS_IN_FLIGHT_MAX,
         pre_vote: true,
         check_quorum: true,
         // With it, a follower may ack entries that nobody stored.
