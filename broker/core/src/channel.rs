@@ -37,8 +37,6 @@ pub struct PublishRequest {
     pub kind: u8,
     /// Codec of the body.
     pub codec: u8,
-    /// Record flags.
-    pub flags: u8,
     /// The publisher wants no ack: answer it with a quiet one.
     pub quiet: bool,
     /// Where the headers start in the payload; the body follows them.

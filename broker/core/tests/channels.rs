@@ -20,7 +20,6 @@ fn batch(edge: u16, number: u64) -> PublishBatch {
         producer_seq: ProducerSeq(number),
         kind: 0,
         codec: 0,
-        flags: 0,
         quiet: false,
         at: 0,
         headers_len: 0,

@@ -66,7 +66,6 @@ impl Batches {
             producer_seq: publish.producer_seq,
             kind: publish.kind.wire(),
             codec: publish.codec,
-            flags: 0,
             quiet: publish.ack == Ack::None,
             at: length(draft.payload.len()),
             headers_len: u16::try_from(publish.headers.len())

@@ -338,7 +338,7 @@ impl Partition {
             device: batch.device,
             kind,
             codec: publish.codec,
-            record_flags: publish.flags,
+            record_flags: 0,
             sender: batch.sender.as_bytes(),
             headers: batch.headers(publish),
             body: batch.body(publish),

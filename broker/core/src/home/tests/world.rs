@@ -255,7 +255,6 @@ impl<L: TestLog> World<L> {
                 producer_seq: ProducerSeq(say.seq),
                 kind: 0,
                 codec: 0,
-                flags: 0,
                 quiet: false,
                 at: u32::try_from(payload.len()).expect("small"),
                 headers_len: 0,
