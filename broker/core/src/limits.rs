@@ -37,7 +37,8 @@ pub const OUTBOX_BYTES_MAX: u32 = 256 * 1024;
 
 /// Bytes in all outboxes of a core above which they are *scarce*: live deliveries are queued up to [`OUTBOX_SCARCE_BYTES`] only, and what readers behind
 /// and FETCHes wait for is fetched only for connections that have nothing else to send, [`PULLS_SCARCE_MAX`] at a time. Nobody is cut, and whoever
-/// takes its bytes goes on. Records count in each outbox that shares them, so the memory behind this number is mostly less.
+/// takes its bytes goes on. Records count in each outbox that shares them, so the memory behind this number is mostly less,
+/// and at most four times as much: what else of its entry a delivery keeps in memory is bounded by home.
 pub const OUTBOXES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// As [`OUTBOX_BYTES_MAX`], while outboxes are scarce.

@@ -1,9 +1,13 @@
 //! Apply: a committed entry becomes state, and everyone who waits for it is told.
 
+use core::ops::Range;
+
 use antiphon_log::{Entry, EntryKind};
 use antiphon_protocol::{Code, RoomId};
+use bytes::Bytes;
 
 use crate::home::desk::Turn;
+use crate::home::limits::KEPT_PER_DELIVERED_MAX;
 use crate::home::partition::proposals::{Applied, Pending, refuse_acks};
 use crate::home::partition::{Partition, Role};
 use crate::home::state::{Effects, Part};
@@ -76,18 +80,23 @@ impl Partition {
         }
     }
 
-    /// Sends the records of one room to each edge that wants it, once, as a slice of the entry.
+    /// Sends the records of one room to each edge that wants it, once.
     fn deliver(&self, turn: &mut Turn<'_>, entry: &Entry, part: &Part) {
         turn.desk.stats.records += part.next.0 - part.first.0;
-        for edge in self.interest.edges(part.room) {
-            let records = entry
-                .payload
-                .slice(part.records.start as usize..part.records.end as usize);
+        let mut edges = self.interest.edges(part.room).peekable();
+        if edges.peek().is_none() {
+            return;
+        }
+        let records = delivered(
+            &entry.payload,
+            part.records.start as usize..part.records.end as usize,
+        );
+        for edge in edges {
             let deliver = Deliver {
                 room: part.room,
                 first: part.first,
                 next: part.next,
-                records,
+                records: records.clone(),
             };
             turn.desk.stats.deliveries += 1;
             turn.desk.send(edge, ToEdge::Deliver(deliver));
@@ -117,5 +126,15 @@ impl Partition {
         }
         self.proposals.recycle(pending.acks);
         self.held.extend(pending.parked);
+    }
+}
+
+/// A room's records as outboxes share them: a slice of the entry, unless that is a small part of it. A slice keeps the whole entry in memory for as
+/// long as the slowest client takes it, and outboxes count what they send, not what they keep.
+fn delivered(payload: &Bytes, records: Range<usize>) -> Bytes {
+    if records.len() * KEPT_PER_DELIVERED_MAX < payload.len() {
+        Bytes::copy_from_slice(&payload[records])
+    } else {
+        payload.slice(records)
     }
 }

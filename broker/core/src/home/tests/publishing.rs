@@ -56,6 +56,27 @@ fn nothing_is_told_before_it_is_persisted() {
 }
 
 #[test]
+fn a_delivery_that_is_a_small_part_of_its_entry_does_not_keep_the_entry_in_memory() {
+    let mut world = World::new(1);
+    for (room, ticket) in [("tea", 1), ("milk", 2)] {
+        world.subscribe(named(room), Start::Live, ticket);
+    }
+    world.settle();
+    world.sent.clear();
+    let _ = world.say("tea", producer(1), 1, b"small");
+    let _ = world.say("milk", producer(1), 1, &[7; 10_000]);
+    world.settle();
+    assert_eq!(world.home.stats().proposals, 1, "both are in one entry");
+    let mut delivered = deliveries(world.taken());
+    delivered.sort_by_key(|deliver| deliver.records.len());
+    let shares: Vec<bool> = delivered
+        .iter()
+        .map(|deliver| !deliver.records.is_unique())
+        .collect();
+    assert_eq!(shares, [false, true], "the large one is not copied");
+}
+
+#[test]
 fn records_are_dense_and_linked_and_delivered_once_per_room_and_entry() {
     let mut world = World::new(4);
     for room in ["tea", "milk"] {
