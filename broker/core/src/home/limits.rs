@@ -11,7 +11,8 @@ pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
 pub(crate) const ROOM_VISIT_BYTES_MIN: usize = 16 * 1024;
 const _: () = assert!(ROOM_VISIT_BYTES_MIN <= ENTRY_BYTES_MAX);
 
-/// Bytes that a delivery may keep in memory for each of its own: it is a slice of its entry, or a copy if the entry is more than so many times larger.
+/// Bytes that a delivery, slice or page may keep in memory for each of its own: it shares its entry, or is a copy if the entry is more than so many
+/// times larger.
 pub(crate) const KEPT_PER_DELIVERED_MAX: usize = 4;
 
 /// Most channels that a core takes out of its ready queue in one turn; the others wait for the next turn.

@@ -5,6 +5,9 @@
 use core::ops::Range;
 
 use antiphon_protocol::{DecodeError, FRAME_HEADER_BYTES, Link, Record, Seq};
+use bytes::Bytes;
+
+use crate::home::limits::KEPT_PER_DELIVERED_MAX;
 
 /// Why bytes of ours are no records.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -18,6 +21,16 @@ pub(crate) enum RecordFault {
     /// A frame that is no record.
     #[error("not a record: {0}")]
     Decode(DecodeError),
+}
+
+/// Records of an entry's payload as outboxes share them: a slice, unless it is a small part of the entry. A slice keeps the whole entry in memory for as
+/// long as the slowest client takes it, and outboxes count what they send, not what they keep.
+pub(crate) fn shared(payload: &Bytes, records: Range<usize>) -> Bytes {
+    if records.len() * KEPT_PER_DELIVERED_MAX < payload.len() {
+        Bytes::copy_from_slice(&payload[records])
+    } else {
+        payload.slice(records)
+    }
 }
 
 /// The records in `bytes`, in order; ends after the first fault.

@@ -1,15 +1,12 @@
 //! Apply: a committed entry becomes state, and everyone who waits for it is told.
 
-use core::ops::Range;
-
 use antiphon_log::{Entry, EntryKind};
 use antiphon_protocol::{Code, RoomId};
-use bytes::Bytes;
 
 use crate::home::desk::Turn;
-use crate::home::limits::KEPT_PER_DELIVERED_MAX;
 use crate::home::partition::proposals::{Applied, Pending, refuse_acks};
 use crate::home::partition::{Partition, Role};
+use crate::home::records::shared;
 use crate::home::state::{Effects, Part};
 use crate::lane::{Created, Deliver, ToEdge};
 
@@ -87,7 +84,7 @@ impl Partition {
         if edges.peek().is_none() {
             return;
         }
-        let records = delivered(
+        let records = shared(
             &entry.payload,
             part.records.start as usize..part.records.end as usize,
         );
@@ -126,15 +123,5 @@ impl Partition {
         }
         self.proposals.recycle(pending.acks);
         self.held.extend(pending.parked);
-    }
-}
-
-/// A room's records as outboxes share them: a slice of the entry, unless that is a small part of it. A slice keeps the whole entry in memory for as
-/// long as the slowest client takes it, and outboxes count what they send, not what they keep.
-fn delivered(payload: &Bytes, records: Range<usize>) -> Bytes {
-    if records.len() * KEPT_PER_DELIVERED_MAX < payload.len() {
-        Bytes::copy_from_slice(&payload[records])
-    } else {
-        payload.slice(records)
     }
 }

@@ -1,6 +1,7 @@
 //! Slicing: records of one room by seq, from memory if they are hot, else named for a reader thread.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use antiphon_log::Located;
 use antiphon_protocol::{Link, RoomId, Seq};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use crate::home::limits::LOCATED_MAX;
 use crate::home::partition::Partition;
 use crate::home::reads::Sought;
-use crate::home::records::{Cut, cut, link_at};
+use crate::home::records::{Cut, cut, link_at, shared};
 use crate::home::state::head_at_start;
 
 /// Where the records sought are.
@@ -30,7 +31,7 @@ pub(super) struct HotSlice {
     pub(super) next: Seq,
     /// Link of the record before the first.
     pub(super) link_before: Link,
-    /// Whole RECORD frames; a slice of one entry, or a copy out of several.
+    /// Whole RECORD frames; a slice of one entry, or a copy: out of several, or of a small part of one.
     pub(super) records: Bytes,
 }
 
@@ -96,7 +97,7 @@ impl Partition {
         blocks: impl Iterator<Item = Located>,
     ) -> Option<HotSlice> {
         let hot = self.hot()?;
-        let mut pieces: Vec<Bytes> = Vec::new();
+        let mut pieces: Vec<(&Bytes, Range<usize>)> = Vec::new();
         let mut left = bytes_max as usize;
         let mut next = from;
         let mut link_before = None;
@@ -115,12 +116,8 @@ impl Partition {
             link_before = link_before.or(Some(piece.link_before.unwrap_or(part.link_before)));
             left = left.saturating_sub(piece.bytes.len());
             next = piece.next;
-            pieces.push(
-                entry
-                    .entry
-                    .payload
-                    .slice(start + piece.bytes.start..start + piece.bytes.end),
-            );
+            let bytes = start + piece.bytes.start..start + piece.bytes.end;
+            pieces.push((&entry.entry.payload, bytes));
             if left == 0 || next < block.next {
                 break;
             }
@@ -128,7 +125,7 @@ impl Partition {
         Some(HotSlice {
             next,
             link_before: link_before?,
-            records: joined(pieces),
+            records: joined(&pieces),
         })
     }
 
@@ -169,14 +166,14 @@ impl Partition {
     }
 }
 
-/// The pieces as one: nothing is copied if there is one.
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() <= 1 {
-        return pieces.pop().unwrap_or_default();
+/// The pieces of entries as one.
+fn joined(pieces: &[(&Bytes, Range<usize>)]) -> Bytes {
+    if let [(payload, piece)] = pieces {
+        return shared(payload, piece.clone());
     }
-    let mut all = Vec::with_capacity(pieces.iter().map(Bytes::len).sum());
-    for piece in &pieces {
-        all.extend_from_slice(piece);
+    let mut all = Vec::with_capacity(pieces.iter().map(|(_, piece)| piece.len()).sum());
+    for (payload, piece) in pieces {
+        all.extend_from_slice(&payload[piece.clone()]);
     }
     Bytes::from(all)
 }

@@ -74,6 +74,16 @@ fn a_delivery_that_is_a_small_part_of_its_entry_does_not_keep_the_entry_in_memor
         .map(|deliver| !deliver.records.is_unique())
         .collect();
     assert_eq!(shares, [false, true], "the large one is not copied");
+    // Nor does what a reader behind gets out of memory.
+    for (deliver, is_shared) in delivered.iter().zip(shares) {
+        world.tail(deliver.room, Seq(1), 32 * 1024);
+        world.run();
+        let [ToEdge::Slice(slice)] = &world.taken()[..] else {
+            panic!("one answer");
+        };
+        assert_eq!(slice.records, deliver.records);
+        assert_eq!(!slice.records.is_unique(), is_shared);
+    }
 }
 
 #[test]
