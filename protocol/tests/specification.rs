@@ -164,6 +164,11 @@ fn every_limit_has_the_value_of_the_document() {
             limits::KEEPALIVES_MISSED_MAX,
             seconds(silence)
         ),
+        // The broker's own patience; a client needs no constant for it.
+        format!(
+            "takes something other than PING, or is read again, within 60 s ({} keepalives if longer)",
+            limits::KEEPALIVES_MISSED_MAX
+        ),
     ];
     assert_eq!(written, known);
 }
