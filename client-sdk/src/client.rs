@@ -24,7 +24,7 @@ use crate::subscription::{Start, Subscription};
 /// ```no_run
 /// use antiphon_client::{Client, ClientOptions, Start};
 ///
-/// let client = Client::connect(ClientOptions::new("127.0.0.1:7400").user("ann"))?;
+/// let client = Client::connect(ClientOptions::new("127.0.0.1:7411").user("ann"))?;
 /// let receipt = client.publish("lobby", "hello")?;
 /// println!("durable as {}", receipt.seq);
 /// for delivery in client.subscribe("lobby", Start::Last(10))?.take(10) {
@@ -71,7 +71,7 @@ impl Client {
     ///
     /// ```no_run
     /// # use antiphon_client::{Client, ClientOptions};
-    /// # let client = Client::connect(ClientOptions::new("127.0.0.1:7400"))?;
+    /// # let client = Client::connect(ClientOptions::new("127.0.0.1:7411"))?;
     /// let pending: Vec<_> =
     ///     (0..100).map(|n| client.publish_pipelined("lobby", format!("{n}"))).collect::<Result<_, _>>()?;
     /// for receipt in pending {

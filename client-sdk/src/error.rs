@@ -36,10 +36,12 @@ impl Rejection {
 #[non_exhaustive]
 pub enum Misuse {
     /// Room names have 1 to 255 bytes of UTF-8 without control characters.
-    #[error("{0:?} is not a room name: 1 to 255 bytes without control characters are")]
+    #[error(
+        "{0:?} is not a room name: it takes 1 to 255 bytes of UTF-8 without control characters"
+    )]
     RoomName(String),
     /// User names have 1 to 64 bytes of UTF-8 without control characters.
-    #[error("{0:?} is not a user name: 1 to 64 bytes without control characters are")]
+    #[error("{0:?} is not a user name: it takes 1 to 64 bytes of UTF-8 without control characters")]
     UserName(String),
     /// A header of the message has a length that does not exist on the wire.
     #[error("a header of the message is too long or empty")]

@@ -3,7 +3,7 @@
 //! ```no_run
 //! use antiphon_client::{Client, ClientOptions, Delivery, HistoryRange, Start};
 //!
-//! let client = Client::connect(ClientOptions::new("127.0.0.1:7400").user("ann"))?;
+//! let client = Client::connect(ClientOptions::new("127.0.0.1:7411").user("ann"))?;
 //!
 //! // Returns when the message is synced to disk; after a lost connection it is sent again and still stored once.
 //! let receipt = client.publish("lobby", "hello")?;

@@ -12,7 +12,7 @@ use crate::limits;
 /// use std::time::Duration;
 /// use antiphon_client::ClientOptions;
 ///
-/// let options = ClientOptions::new("127.0.0.1:7400")
+/// let options = ClientOptions::new("127.0.0.1:7411")
 ///     .address("127.0.0.1:7401")
 ///     .user("ann")
 ///     .request_deadline(Duration::from_secs(5));

@@ -55,7 +55,7 @@ pub struct RoomHead {
 ///
 /// ```no_run
 /// # use antiphon_client::{Client, ClientOptions, Delivery, Start};
-/// # let client = Client::connect(ClientOptions::new("127.0.0.1:7400"))?;
+/// # let client = Client::connect(ClientOptions::new("127.0.0.1:7411"))?;
 /// let mut subscription = client.subscribe("lobby", Start::Live)?;
 /// for delivery in &mut subscription {
 ///     match delivery? {

@@ -1,8 +1,15 @@
 //! The command line: what may be said, and what it means.
 
-use clap::{Parser, Subcommand};
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, Error, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
+use crate::failure::{Exit, Failure};
 
 /// What `--help` ends with. The numbers are those of [`crate::failure::Exit`] and of `antiphon_server::exit`.
 const EXIT_CODES: &str = "\
@@ -14,9 +21,9 @@ Exit codes:
     2  wrong usage or configuration; nothing was done
     3  no broker answered
     4  the broker refused
-    5  log verify found damage
+    5  log verify or export found damage
    70  serve: a bug ended the broker        74  serve: writing the log failed
-  130  ended by Ctrl-C";
+  130  ended by Ctrl-C; serve: stopped at once by a second signal";
 
 /// Antiphon: a chat broker. Rooms are durable, ordered, and every message in them counts once.
 #[derive(Debug, Parser)]
@@ -62,4 +69,64 @@ pub(crate) enum Command {
     Log(commands::log::Log),
     /// Print a completion script for a shell.
     Completions(commands::completions::Completions),
+}
+
+impl Arguments {
+    /// What this process was started with; or the end, when help was asked for or the words are wrong.
+    pub(crate) fn of_this_process() -> Result<Self, ExitCode> {
+        parse(env::args_os()).map_err(|error| {
+            if error.use_stderr() && env::args_os().any(|word| word == "--json") {
+                let text = error.render().to_string();
+                let text = text.trim_start_matches("error: ").trim_end();
+                Failure::usage(text).next("see `antiphon help`").tell(true);
+                return ExitCode::from(Exit::Usage.number());
+            }
+            // Nobody is left to tell when stdout and stderr are closed.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number()))
+        })
+    }
+}
+
+fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Error> {
+    let mut command = Arguments::command();
+    let matches = command.try_get_matches_from_mut(words)?;
+    refuse_addr_of_a_broker(&mut command, &matches)?;
+    Arguments::from_arg_matches(&matches)
+}
+
+/// `--addr` names the broker that a client talks to. Somebody who gives it to `serve` means `--listen`; to ignore it would start
+/// a broker elsewhere than they think. The variable `ANTIPHON_ADDR` may stay set.
+fn refuse_addr_of_a_broker(command: &mut clap::Command, matches: &ArgMatches) -> Result<(), Error> {
+    match matches.subcommand() {
+        Some(("serve", serve)) if serve.value_source("addr") == Some(ValueSource::CommandLine) => {
+            Err(command.error(
+                ErrorKind::ArgumentConflict,
+                "--addr names the broker to talk to; `antiphon serve` listens on --listen IP:PORT",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Arguments, Error> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn serve_refuses_the_address_of_another_broker_instead_of_ignoring_it() {
+        for line in [
+            "antiphon serve --addr 127.0.0.1:1",
+            "antiphon --addr 127.0.0.1:1 serve",
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains("--listen"), "{error}");
+        }
+        assert!(parsed("antiphon serve --listen 127.0.0.1:1").is_ok());
+        assert!(parsed("antiphon ping --addr 127.0.0.1:1").is_ok());
+    }
 }

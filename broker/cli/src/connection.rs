@@ -1,5 +1,7 @@
 //! Which broker to talk to, and what its refusals mean for a command.
 
+use std::io;
+
 use antiphon_client::{
     Client, ClientError, ClientOptions, Code, PublishError, Rejection, SubscribeError, Violation,
 };
@@ -12,8 +14,13 @@ const CLIENT_NAME: &str = concat!("antiphon-cli/", env!("CARGO_PKG_VERSION"));
 /// What to try when the broker refused and no better advice is known.
 const REFUSED_NEXT: &str = "the broker is alive and means it; its log may say more";
 
+const DAMAGED_NEXT: &str = "the room's log is damaged on the broker's disk: it is served up to the damage and takes no messages; \
+     stop the broker and look with `antiphon log verify DIR`";
+
 const DIVERGED_NEXT: &str =
     "this is another history than the one you read before: begin again without --after";
+
+const ADDRESS_NEXT: &str = "name the broker as HOST:PORT, such as --addr 127.0.0.1:7411";
 
 /// The broker named by `--addr`.
 #[derive(Clone, Debug)]
@@ -44,6 +51,15 @@ impl Target {
         let addr = &self.addr;
         match error {
             ClientError::Misuse(misuse) => Failure::usage(misuse),
+            ClientError::Connect { kind, .. } if *kind == io::ErrorKind::InvalidInput => {
+                Failure::usage(format_args!("`{addr}` is no address")).next(ADDRESS_NEXT)
+            }
+            // A name that does not resolve has no kind of its own.
+            ClientError::Connect { kind, .. } if !has_a_name(*kind) => Failure::new(
+                Exit::Unreachable,
+                format_args!("no broker answers at {addr}: is the host's name right?"),
+            )
+            .next(ADDRESS_NEXT),
             ClientError::Connect { kind, .. } => Failure::new(
                 Exit::Unreachable,
                 format_args!("no broker answers at {addr}: {kind}"),
@@ -54,8 +70,14 @@ impl Target {
                 format_args!("the broker at {addr} does not answer any more: {error}"),
             )
             .next("see whether it still runs with `antiphon ping`"),
+            // A broker that is stopped or drowned still has a listening socket.
+            ClientError::Protocol(Violation::NoWelcome) => Failure::new(
+                Exit::Unreachable,
+                format_args!("what listens at {addr} did not greet in time"),
+            )
+            .next("see whether the broker hangs or is stopped, and whether it is the broker that has this port: `ss -ltnp`"),
             ClientError::Protocol(
-                Violation::NoWelcome | Violation::BrokenStream | Violation::BadFrame(_),
+                 Violation::BrokenStream | Violation::BadFrame(_),
             ) => Failure::new(
                 Exit::Unreachable,
                 format_args!("what answers at {addr} is no Antiphon broker: {error}"),
@@ -108,6 +130,9 @@ impl Target {
             }
             SubscribeError::Protocol(_) => Failure::failed(error),
             SubscribeError::Rejected(rejection) => rejected(rejection),
+            SubscribeError::Ended(Code::DAMAGED) => {
+                Failure::new(Exit::Refused, error).next(DAMAGED_NEXT)
+            }
             _ => Failure::new(Exit::Refused, error).next(REFUSED_NEXT),
         }
     }
@@ -119,8 +144,18 @@ fn rejected(rejection: &Rejection) -> Failure {
         return Failure::new(Exit::Refused, "the broker knows no such room")
             .next("a room comes into being with its first message: antiphon pub ROOM TEXT");
     }
+    let next = if rejection.code == Code::DAMAGED {
+        DAMAGED_NEXT
+    } else {
+        REFUSED_NEXT
+    };
     let told = told(rejection.code, &rejection.text);
-    Failure::new(Exit::Refused, format_args!("the broker refused: {told}")).next(REFUSED_NEXT)
+    Failure::new(Exit::Refused, format_args!("the broker refused: {told}")).next(next)
+}
+
+/// Whether the kind says what happened; the one for all the rest is called "uncategorized error", which helps nobody.
+fn has_a_name(kind: io::ErrorKind) -> bool {
+    kind != io::ErrorKind::Other && kind.to_string() != "uncategorized error"
 }
 
 /// A code, and the text that came with it, if any did.

@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// A broker answered and refused.
     Refused = 4,
-    /// `log verify` found damage.
+    /// `log verify` or `export` found damage.
     Damage = 5,
     /// Ended by Ctrl-C: 128 + SIGINT, as shells count.
     Interrupted = 130,

@@ -15,8 +15,6 @@ mod record_line;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::arguments::{Arguments, Command};
 use crate::connection::Target;
 use crate::failure::{Exit, Failure};
@@ -28,7 +26,10 @@ use crate::output::Output;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::of_this_process() {
+        Ok(arguments) => arguments,
+        Err(told) => return told,
+    };
     let as_json = arguments.json;
     match run(arguments) {
         Ok(exit) => exit,

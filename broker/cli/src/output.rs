@@ -42,7 +42,14 @@ impl Output {
 
     /// Writes one JSON object and a newline.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
-        serde_json::to_writer(&mut self.out, object).map_err(|error| written(error.into()))?;
+        if self.is_terminal {
+            let line = serde_json::to_string(object).map_err(|error| written(error.into()))?;
+            self.out
+                .write_all(escaped_in_json(&line).as_bytes())
+                .map_err(written)?;
+        } else {
+            serde_json::to_writer(&mut self.out, object).map_err(|error| written(error.into()))?;
+        }
         self.out.write_all(b"\n").map_err(written)
     }
 
@@ -97,6 +104,20 @@ pub(crate) fn escaped(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// JSON escapes C0 only. What else steers a terminal can stand nowhere but in a string, and all of it has four hex digits.
+fn escaped_in_json(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        if steers_a_terminal(c) {
+            // Writing to a String cannot fail.
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// C0, DEL, C1, and the characters that reorder text, which make a line read as something that it is not.
 fn steers_a_terminal(c: char) -> bool {
     c.is_control()
@@ -106,6 +127,14 @@ fn steers_a_terminal(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_on_a_terminal_cannot_steer_it_and_means_the_same() {
+        let text = "a\u{9b}31m\u{7f}\u{202e}\u{1b}b\n";
+        let line = escaped_in_json(&serde_json::to_string(text).unwrap());
+        assert!(line.chars().all(|c| c.is_ascii_graphic()), "{line}");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
 
     #[test]
     fn control_characters_are_shown_and_not_obeyed() {

@@ -170,3 +170,20 @@ fn help_lists_the_exit_codes() {
         ran.stdout
     );
 }
+
+#[test]
+fn a_malformed_address_is_a_wrong_usage_and_says_how_one_looks() {
+    for addr in ["nonsense", "127.0.0.1:7411x", "127.0.0.1"] {
+        let ran = antiphon().run(["ping", "--addr", addr]).unwrap();
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(ran.stderr.contains("HOST:PORT"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_wrong_usage_is_told_in_json_too() {
+    let ran = antiphon().run(["--json", "pub"]).unwrap();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{ran:?}");
+    assert!(ran.stderr.starts_with("{\"error\":"), "{ran:?}");
+    assert!(ran.stderr.contains("\"exit\":2"), "{ran:?}");
+}

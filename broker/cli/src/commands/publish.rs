@@ -186,9 +186,11 @@ fn next_line(stdin: &mut impl BufRead) -> Result<Option<Vec<u8>>, Failure> {
         return Ok(None);
     }
     if read == LINE_BYTES_MAX && !line.ends_with(b"\n") {
-        return Err(Failure::usage(format_args!(
-            "a line of stdin is longer than {LINE_BYTES_MAX} bytes"
-        )));
+        // Not a wrong usage, of which "nothing was done" would be true: the lines before it are published.
+        return Err(Failure::failed(format_args!(
+            "a line of stdin is longer than {LINE_BYTES_MAX} bytes; the lines before it are published"
+        ))
+        .next("send it in smaller pieces"));
     }
     if line.ends_with(b"\n") {
         line.pop();

@@ -27,7 +27,7 @@ impl Serve {
         let config = Loaded::load(&self.settings.sources()?)
             .map_err(|error| refused(&error))?
             .config;
-        log_to_stderr(&config.logging);
+        log_to_stderr(&config.logging, output.is_json());
         let data = config.data.directory.clone();
         let mut told = Ok(());
         let ended = run_with(config, |address| told = say_ready(output, address, &data));
@@ -56,7 +56,8 @@ fn say_ready(output: &mut Output, address: SocketAddr, data: &Path) -> Result<()
     output.flush()
 }
 
-fn log_to_stderr(logging: &Logging) {
+/// `--json` makes all that is told machine-readable, the log too.
+fn log_to_stderr(logging: &Logging, as_json: bool) {
     // The level's names are those of tracing.
     let level: LevelFilter = logging.level.as_str().parse().unwrap_or(LevelFilter::INFO);
     let log = tracing_subscriber::fmt()
@@ -64,6 +65,7 @@ fn log_to_stderr(logging: &Logging) {
         .with_writer(io::stderr)
         .with_target(false);
     match logging.format {
+        _ if as_json => log.json().init(),
         Format::Text => log.with_ansi(io::stderr().is_terminal()).init(),
         Format::Json => log.json().init(),
     }
