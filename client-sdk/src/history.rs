@@ -17,7 +17,8 @@ pub enum HistoryRange {
 
 /// Consecutive records of a room, ascending and checked link by link.
 ///
-/// An empty answer to `After` means that there is nothing above the position yet.
+/// An empty answer to `After` means that there is nothing above the position yet. If the room's log is damaged there, so that something may have been
+/// lost, the answer ends with a gap that [is open-ended](crate::Gap::is_open_ended).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct History {

@@ -110,6 +110,12 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// Whether the gap has no known end: the log is damaged there, and nobody knows how many records followed, if any.
+    #[must_use]
+    pub fn is_open_ended(&self) -> bool {
+        self.to >= Seq::LAST
+    }
+
     /// The position behind the gap.
     #[must_use]
     pub fn position(&self) -> Position {

@@ -75,6 +75,8 @@ impl Seq {
     pub const ZERO: Seq = Seq(0);
     /// The first record of a room.
     pub const FIRST: Seq = Seq(1);
+    /// The last seq there can ever be, so that an exclusive end behind it exists. A gap up to here has no known end.
+    pub const LAST: Seq = Seq(u64::MAX - 1);
 
     /// The seq that follows. Stays at the end of the numbers, which no room reaches.
     #[must_use]

@@ -21,7 +21,7 @@ Exit codes:
     2  wrong usage or configuration; nothing was done
     3  no broker answered
     4  the broker refused
-    5  log verify or export found damage
+    5  damage: found by log verify, or met in a room
    70  serve: a bug ended the broker        74  serve: writing the log failed
   130  ended by Ctrl-C; serve: stopped at once by a second signal";
 

@@ -14,7 +14,8 @@ const CLIENT_NAME: &str = concat!("antiphon-cli/", env!("CARGO_PKG_VERSION"));
 /// What to try when the broker refused and no better advice is known.
 const REFUSED_NEXT: &str = "the broker is alive and means it; its log may say more";
 
-const DAMAGED_NEXT: &str = "the room's log is damaged on the broker's disk: it is served up to the damage and takes no messages; \
+/// What to do about a room whose log is damaged.
+pub(crate) const DAMAGED_NEXT: &str = "the room's log is damaged on the broker's disk: it is served up to the damage and takes no messages; \
      stop the broker and look with `antiphon log verify DIR`";
 
 const DIVERGED_NEXT: &str =
@@ -131,7 +132,7 @@ impl Target {
             SubscribeError::Protocol(_) => Failure::failed(error),
             SubscribeError::Rejected(rejection) => rejected(rejection),
             SubscribeError::Ended(Code::DAMAGED) => {
-                Failure::new(Exit::Refused, error).next(DAMAGED_NEXT)
+                Failure::new(Exit::Damage, error).next(DAMAGED_NEXT)
             }
             _ => Failure::new(Exit::Refused, error).next(REFUSED_NEXT),
         }
@@ -144,13 +145,13 @@ fn rejected(rejection: &Rejection) -> Failure {
         return Failure::new(Exit::Refused, "the broker knows no such room")
             .next("a room comes into being with its first message: antiphon pub ROOM TEXT");
     }
-    let next = if rejection.code == Code::DAMAGED {
-        DAMAGED_NEXT
+    let (exit, next) = if rejection.code == Code::DAMAGED {
+        (Exit::Damage, DAMAGED_NEXT)
     } else {
-        REFUSED_NEXT
+        (Exit::Refused, REFUSED_NEXT)
     };
     let told = told(rejection.code, &rejection.text);
-    Failure::new(Exit::Refused, format_args!("the broker refused: {told}")).next(next)
+    Failure::new(exit, format_args!("the broker refused: {told}")).next(next)
 }
 
 /// Whether the kind says what happened; the one for all the rest is called "uncategorized error", which helps nobody.

@@ -94,6 +94,13 @@ pub(crate) fn print_gap(output: &mut Output, room: &str, gap: &Gap) -> Result<()
         return output.object(&GapObject { room, gap });
     }
     output.flush()?;
+    if gap.is_open_ended() {
+        note(format_args!(
+            "-- records from {} on, if there were any, are lost: {} --",
+            gap.from, gap.reason
+        ));
+        return Ok(());
+    }
     note(format_args!(
         "-- records {} to {} are not to be had: {} --",
         gap.from, gap.to, gap.reason

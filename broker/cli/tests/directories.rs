@@ -79,23 +79,56 @@ fn a_flipped_byte_below_the_log_end_is_damage_with_code_5() {
         .unwrap();
     let folder = world.stop();
     let data = folder.path().join("data");
+    damage(&data, b"whose byte will be flipped");
+    let damaged = log("verify", &data);
+    assert_eq!(damaged.code, Some(5), "{damaged:?}");
+    assert!(damaged.stdout.starts_with("damaged: "), "{damaged:?}");
+    assert!(damaged.stderr.contains("next: "), "{damaged:?}");
+}
+
+/// Flips one bit of the first place in the oldest segment where `body` stands.
+fn damage(data: &Path, body: &[u8]) {
     let segment = fs::read_dir(data.join("log"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .min()
         .unwrap();
     let mut bytes = fs::read(&segment).unwrap();
-    let body = b"whose byte will be flipped";
     let at = bytes
         .windows(body.len())
         .position(|window| window == body)
         .unwrap();
     bytes[at] ^= 1;
     fs::write(&segment, bytes).unwrap();
-    let damaged = log("verify", &data);
-    assert_eq!(damaged.code, Some(5), "{damaged:?}");
-    assert!(damaged.stdout.starts_with("damaged: "), "{damaged:?}");
-    assert!(damaged.stderr.contains("next: "), "{damaged:?}");
+}
+
+#[test]
+fn a_room_that_is_cut_by_damage_never_passes_for_a_whole_one() {
+    let world = World::new(BINARY);
+    for text in ["first", "the one that is flipped", "third"] {
+        world.ok(&["pub", "lobby", text]);
+    }
+    let folder = world.stop();
+    let data = folder.path().join("data");
+    damage(&data, b"the one that is flipped");
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let broker = BrokerProcess::start(Path::new(BINARY), &data, anywhere, &SMALL).unwrap();
+    let antiphon = Antiphon::new(BINARY, broker.address());
+    for command in ["history", "export"] {
+        let ran = antiphon.run([command, "lobby"]).unwrap();
+        assert_eq!(ran.code, Some(5), "{ran:?}");
+        assert_eq!(ran.stdout.lines().count(), 1, "{ran:?}");
+        assert!(ran.stdout.contains("first"), "what can be read is: {ran:?}");
+        assert!(ran.stderr.contains("records from 2 on"), "{ran:?}");
+        assert!(ran.stderr.contains("antiphon log verify"), "{ran:?}");
+    }
+    for command in [
+        &["pub", "lobby", "more"][..],
+        &["sub", "lobby", "--last", "9"],
+    ] {
+        let ran = antiphon.run(command).unwrap();
+        assert_eq!(ran.code, Some(5), "{ran:?}");
+    }
 }
 
 #[test]

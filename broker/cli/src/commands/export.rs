@@ -9,12 +9,12 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use antiphon_client::{
-    Client, ClientError, Code, GapReason, HistoryRange, Record, RecordKind, Seq,
+    Client, ClientError, Code, Gap, GapReason, HistoryRange, Record, RecordKind, Seq,
 };
 use clap::Args;
 
 use crate::chat_line::ChatLine;
-use crate::commands::history::each_page;
+use crate::commands::history::{each_page, lost_end};
 use crate::connection::Target;
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -46,6 +46,8 @@ struct Left {
     not_text: u64,
     /// Records that the broker no longer has, by reason.
     gone: BTreeMap<GapReason, u64>,
+    /// Rooms of which nobody knows how much is lost at their end.
+    cut: u64,
 }
 
 impl Export {
@@ -124,7 +126,18 @@ fn export_room(
             .iter()
             .try_for_each(|record| print(output, room, record, left))
     })?;
+    if let Some(gap) = lost_end(&latest) {
+        left.cut += 1;
+        print_gap_note(room, gap);
+    }
     Ok(())
+}
+
+fn print_gap_note(room: &str, gap: &Gap) {
+    note(format_args!(
+        "{room:?}: records from {} on, if there were any, are lost: {}",
+        gap.from, gap.reason
+    ));
 }
 
 fn print(output: &mut Output, room: &str, record: &Record, left: &mut Left) -> Result<(), Failure> {
@@ -163,14 +176,16 @@ impl Left {
                 "{records} records are not to be had: {reason}"
             ));
         }
-        match self.gone.get(&GapReason::DAMAGED) {
-            None => Ok(()),
-            Some(records) => Err(Failure::new(
-                Exit::Damage,
-                format_args!("{records} records are damaged on the broker's disk"),
-            )
-            .next("stop the broker and look with `antiphon log verify DIR`")),
+        let damaged = self.gone.get(&GapReason::DAMAGED).copied().unwrap_or(0);
+        if damaged == 0 && self.cut == 0 {
+            return Ok(());
         }
+        let told = format_args!(
+            "the export is not whole: {damaged} records are damaged on the broker's disk, and {} rooms may have lost everything behind their last record here",
+            self.cut
+        );
+        Err(Failure::new(Exit::Damage, told)
+            .next("stop the broker and look with `antiphon log verify DIR`"))
     }
 }
 

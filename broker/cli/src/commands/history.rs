@@ -1,10 +1,10 @@
 //! `antiphon history ROOM`: the room's last records, oldest first.
 
-use antiphon_client::{Client, ClientError, HistoryRange, Seq};
+use antiphon_client::{Client, ClientError, Gap, GapReason, HistoryRange, Seq};
 use clap::Args;
 
-use crate::connection::Target;
-use crate::failure::Failure;
+use crate::connection::{DAMAGED_NEXT, Target};
+use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::limits::FETCH_RECORDS;
 use crate::output::Output;
@@ -23,14 +23,35 @@ impl History {
     pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
         let client = target.connect("history")?;
         let interrupt = Interrupt::install()?;
-        let head = client.history(&self.room, HistoryRange::Latest, 1);
-        let end = head.map_err(|error| target.failure(&error))?.head_seq;
+        let latest = client.history(&self.room, HistoryRange::Latest, 1);
+        let latest = latest.map_err(|error| target.failure(&error))?;
+        let end = latest.head_seq;
         let after = Seq(end.0.saturating_sub(self.last));
+        let mut is_damaged = false;
         each_page(&client, target, &self.room, after, end, |page| {
             interrupt.check()?;
+            is_damaged |= page.gaps.iter().any(is_damage);
             print(output, &self.room, page)
-        })
+        })?;
+        if let Some(gap) = lost_end(&latest) {
+            is_damaged = true;
+            print_gap(output, &self.room, gap)?;
+        }
+        if is_damaged {
+            output.flush()?;
+            return Err(Failure::new(Exit::Damage, "the room is damaged").next(DAMAGED_NEXT));
+        }
+        Ok(())
     }
+}
+
+fn is_damage(gap: &Gap) -> bool {
+    gap.reason == GapReason::DAMAGED
+}
+
+/// The gap behind the newest record that can be read, if the room's log is damaged there.
+pub(crate) fn lost_end(latest: &antiphon_client::History) -> Option<&Gap> {
+    latest.gaps.last().filter(|gap| gap.is_open_ended())
 }
 
 /// Reads a room in pages, from behind `after` up to and with `end`.

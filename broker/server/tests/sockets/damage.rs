@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use antiphon_protocol::{FetchRange, Seq, ServerFrame};
+use antiphon_protocol::{FetchRange, GapReason, Seq, ServerFrame};
 
 use crate::support::{Broker, Client};
 
@@ -54,13 +54,20 @@ fn a_flipped_bit_costs_what_follows_in_its_partition_and_nothing_else() {
 
     let broker = Broker::start_in(directory, &[]);
     let mut client: Client = broker.client("bob");
-    let kept = client.history(&hit, FetchRange::After(Seq(0)), 100);
+    let (kept, gaps) = client.history_with_gaps(&hit, FetchRange::After(Seq(0)), 100);
     let expected: Vec<(u64, Vec<u8>)> = (1..10)
         .map(|number| (number, format!("hit record {number:03}").into_bytes()))
         .collect();
     assert_eq!(
         kept, expected,
         "what is before the hole is served, what is behind it is not trusted"
+    );
+    let [gap] = gaps.as_slice() else {
+        panic!("the reader is told that the room is cut: {gaps:?}")
+    };
+    assert_eq!(
+        (gap.from, gap.to, gap.reason),
+        (Seq(10), Seq::LAST, GapReason::DAMAGED)
     );
     client.publish(&hit, 1, b"into a hole");
     let answer = client.expect("a refusal");

@@ -1,8 +1,9 @@
 //! Readers of history: one page per request; the edge asks on when its client has room.
 
 use alloc::boxed::Box;
+use core::ops::Range;
 
-use antiphon_protocol::{Code, Link, RoomId, Seq};
+use antiphon_protocol::{Code, GapReason, Link, RoomId, Seq};
 use bytes::Bytes;
 
 use crate::core::CoreId;
@@ -35,8 +36,14 @@ impl Partition {
             head,
             self.first_kept(room),
         );
+        let is_cut = self.impairment() == Some(Code::DAMAGED)
+            && goes_beyond(fetch.range, u64::from(fetch.limit), head);
         if from < until {
-            return self.fetch_records(turn, edge, fetch, room, from, until);
+            let end = if is_cut { Seq::LAST.next() } else { until };
+            return self.fetch_records(turn, edge, fetch, room, from..until, end);
+        }
+        if is_cut {
+            return self.page_lost_end(turn, edge, &fetch, head);
         }
         let link = self.hot_link(room, from.previous()).unwrap_or(head.link);
         let nothing = Content {
@@ -51,17 +58,19 @@ impl Partition {
         self.page(turn, edge, &fetch, nothing);
     }
 
+    /// Answers with records out of `span`, all readable ones there being wanted. The whole answer ends at `end`: at the span's, or behind a gap that follows it.
     fn fetch_records(
         &mut self,
         turn: &mut Turn<'_>,
         edge: CoreId,
         fetch: Fetch,
         room: RoomId,
-        from: Seq,
-        until: Seq,
+        span: Range<Seq>,
+        end: Seq,
     ) {
         let bytes_max = fetch.bytes_max.min(SLICE_BYTES_MAX);
-        match self.find_records(room, from, until, bytes_max) {
+        let from = span.start;
+        match self.find_records(room, from, span.end, bytes_max) {
             Found::Hot(HotSlice {
                 next,
                 link_before: link,
@@ -77,7 +86,7 @@ impl Partition {
                         gap: None,
                         first: from,
                         next,
-                        until,
+                        until: end,
                         link,
                         records,
                     },
@@ -89,24 +98,41 @@ impl Partition {
                 let route = PageRoute {
                     conn: fetch.conn,
                     ticket: fetch.ticket,
-                    until,
+                    until: end,
                     head,
                     first_kept,
                 };
                 turn.read_for_edge(edge, ReadPurpose::Page(route), sought);
             }
-            Found::Missing(Some(readable)) if readable < until => {
+            Found::Missing(Some(readable)) if readable < span.end => {
                 self.read_gap(
                     turn,
                     edge,
                     room,
                     from,
                     readable,
-                    GapReader::Fetch(Box::new(fetch), until),
+                    GapReader::Fetch(Box::new(fetch), end),
                 );
             }
             Found::Missing(_) => self.refuse_fetch(turn, edge, &fetch, Code::DAMAGED),
         }
+    }
+
+    /// Tells a reader of history who asked beyond the last readable record of a damaged partition that whatever followed is lost: without it, a cut
+    /// room would look like a whole one.
+    fn page_lost_end(&self, turn: &mut Turn<'_>, edge: CoreId, fetch: &Fetch, head: Head) {
+        let apply_end = head.seq.next();
+        let from = match fetch.range {
+            FetchRange::After(position) => position.next().max(apply_end),
+            FetchRange::Latest | FetchRange::Before(_) => apply_end,
+        };
+        let gap = Gap {
+            from,
+            to: Seq::LAST,
+            link: Link(0),
+            reason: GapReason::DAMAGED,
+        };
+        self.page_gap(turn, edge, fetch, gap.to.next(), gap);
     }
 
     /// Tells a reader of history what is missing; it goes on behind that.
@@ -217,9 +243,36 @@ fn span(range: FetchRange, limit: u64, head: Head, first_kept: Seq) -> (Seq, Seq
     }
 }
 
+/// Whether a range asks for seqs above the head: for whatever came last, for more than there is above a position, or for what is below a position there.
+fn goes_beyond(range: FetchRange, limit: u64, head: Head) -> bool {
+    match range {
+        FetchRange::Latest => true,
+        FetchRange::Before(position) => position > head.seq.next(),
+        FetchRange::After(position) => {
+            position < Seq::LAST && position.0.saturating_add(limit) > head.seq.0
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_asks_for_more_than_there_is_goes_beyond() {
+        let head = Head {
+            seq: Seq(10),
+            ..Head::default()
+        };
+        let beyond = |range, limit| goes_beyond(range, limit, head);
+        assert!(beyond(FetchRange::Latest, 1));
+        assert!(!beyond(FetchRange::Before(Seq(11)), 1));
+        assert!(beyond(FetchRange::Before(Seq(12)), 1));
+        assert!(!beyond(FetchRange::After(Seq(8)), 2));
+        assert!(beyond(FetchRange::After(Seq(8)), 3));
+        assert!(beyond(FetchRange::After(Seq(10)), 1));
+        assert!(!beyond(FetchRange::After(Seq::LAST), 1), "nothing is there");
+    }
 
     #[test]
     fn ranges_are_clipped_to_what_exists() {

@@ -139,11 +139,58 @@ fn a_damaged_group_is_read_up_to_the_hole_and_readers_are_told_that_it_ends_ther
             "not DIVERGED: it may have been there"
         );
     }
-    world.fetch(lost, FetchRange::Latest, 10, 10_000);
-    world.settle();
-    assert!(
-        matches!(world.taken().as_slice(), [ToEdge::Page(page)] if page.first == Seq(1) && page.next == Seq(3))
-    );
+}
+
+/// All pages of an answer, each asked for as the edge does: records by seq, then the gap that ended it.
+fn read_history(
+    world: &mut World,
+    room: &str,
+    range: FetchRange,
+    limit: u32,
+) -> (Vec<u64>, Option<(Seq, Seq)>) {
+    let (mut seqs, mut range, mut limit) = (Vec::new(), range, limit);
+    loop {
+        world.fetch(room, range, limit, 1);
+        world.settle();
+        let messages = world.taken();
+        let [ToEdge::Page(page)] = messages.as_slice() else {
+            panic!("{messages:?}")
+        };
+        seqs.extend(page.first.0..page.next.0);
+        let gap = page.gap.map(|gap| {
+            assert_eq!((gap.reason, gap.link), (GapReason::DAMAGED, Link(0)));
+            (gap.from, gap.to)
+        });
+        if page.next >= page.until {
+            return (seqs, gap);
+        }
+        assert_eq!(gap, None, "only the end is lost");
+        range = FetchRange::After(page.next.previous());
+        limit = u32::try_from(page.until.0 - page.next.0).unwrap_or(limit);
+    }
+}
+
+#[test]
+fn history_that_asks_beyond_the_hole_ends_with_a_gap_that_has_no_end() {
+    let (mut world, _, _) = damaged();
+    let (lost, whole) = apart();
+    let cut = Some((Seq(3), Seq::LAST));
+    for (range, limit, seqs, end) in [
+        (FetchRange::Latest, 10, &[1, 2][..], cut),
+        (FetchRange::Latest, 1, &[2], cut),
+        (FetchRange::After(Seq(0)), 3, &[1, 2], cut),
+        (FetchRange::After(Seq(0)), 2, &[1, 2], None),
+        (FetchRange::After(Seq(2)), 1, &[], cut),
+        (FetchRange::After(Seq(7)), 1, &[], Some((Seq(8), Seq::LAST))),
+        (FetchRange::After(Seq::LAST), 1, &[], None),
+        (FetchRange::Before(Seq(3)), 9, &[1, 2], None),
+        (FetchRange::Before(Seq(9)), 9, &[1, 2], cut),
+    ] {
+        let read = read_history(&mut world, lost, range, limit);
+        assert_eq!(read, (seqs.to_vec(), end), "{range:?}, {limit}");
+    }
+    let read = read_history(&mut world, whole, FetchRange::Latest, 9);
+    assert_eq!(read, (alloc::vec![1], None), "a whole room has an end");
 }
 
 #[test]

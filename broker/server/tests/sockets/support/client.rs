@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use antiphon_protocol::{
-    Ack, Fetch, FetchRange, Hello, Kind, Link, Namespace, Ping, Pong, Producer, ProducerSeq,
-    Publish, RawFrame, ReadLevel, RecordKind, RequestId, RoomRef, Seq, ServerFrame, Start,
-    Subscribe, Subscribed, next_frame,
+    Ack, Fetch, FetchRange, Gap, Hello, Kind, Link, Namespace, PageItem, Ping, Pong, Producer,
+    ProducerSeq, Publish, RawFrame, ReadLevel, RecordKind, RequestId, RoomRef, Seq, ServerFrame,
+    Start, Subscribe, Subscribed, next_frame,
 };
 
 /// Longer than anything takes that works.
@@ -214,13 +214,25 @@ impl Client {
         records
     }
 
-    /// Reads history; returns (seq, body) of all pages.
+    /// Reads history that has no gap; returns (seq, body) of all pages.
     pub(crate) fn history(
         &mut self,
         room: &str,
         range: FetchRange,
         limit: u32,
     ) -> Vec<(u64, Vec<u8>)> {
+        let (records, gaps) = self.history_with_gaps(room, range, limit);
+        assert_eq!(gaps, [], "the room is whole");
+        records
+    }
+
+    /// Reads history; returns (seq, body) of all pages, and the gaps.
+    pub(crate) fn history_with_gaps(
+        &mut self,
+        room: &str,
+        range: FetchRange,
+        limit: u32,
+    ) -> (Vec<(u64, Vec<u8>)>, Vec<Gap>) {
         let fetch = Fetch {
             room: RoomRef::Name(room),
             range,
@@ -229,20 +241,24 @@ impl Client {
             token: 0,
         };
         self.request(|id, out| fetch.encode(id, out));
-        let mut records = Vec::new();
+        let (mut records, mut gaps) = (Vec::new(), Vec::new());
         loop {
             let frame = self.expect("PAGE");
             let ServerFrame::Page(page) = frame.decode() else {
                 panic!("{:?} is no PAGE", frame.decode())
             };
-            let before = records.len();
-            for record in antiphon_protocol::records(page.records) {
-                let record = record.expect("a whole record");
-                records.push((record.seq().0, record.body().to_vec()));
+            let before = records.len() + gaps.len();
+            for item in page.items() {
+                match item.expect("a whole record or gap") {
+                    PageItem::Record(record) => {
+                        records.push((record.seq().0, record.body().to_vec()));
+                    }
+                    PageItem::Gap(gap) => gaps.push(gap),
+                }
             }
-            assert_eq!(records.len() - before, page.count as usize);
+            assert_eq!(records.len() + gaps.len() - before, page.count as usize);
             if page.last {
-                return records;
+                return (records, gaps);
             }
         }
     }
