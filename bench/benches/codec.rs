@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use antiphon_bench::{BODY_BYTES, fields, publishes, room_records};
+use antiphon_bench::message::{BODY_BYTES, fields, publishes, room_records};
 use antiphon_protocol::{ClientFrame, Link, RoomId, append_record, limits, next_frame, records};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
