@@ -117,7 +117,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, verdict: &Verdict) {
         self.seeds += 1;
-        self.failures += u64::from(verdict.failure.is_some());
+        self.failures += u64::from(!verdict.is_good());
         self.micros += verdict.micros;
         self.tally.add(&verdict.tally);
     }
@@ -151,7 +151,7 @@ fn swarm(asked: &Asked) -> bool {
         };
         let verdict = run(&plan);
         sum.add(&verdict);
-        if let Some(failure) = &verdict.failure {
+        if let Some(failure) = verdict.failure() {
             println!("SEED={seed} FAILED: {failure}");
         }
     }
@@ -178,12 +178,12 @@ fn replay(asked: &Asked) -> bool {
     if asked.is_verbose || asked.plan.is_traced {
         println!("{:#?}", verdict.tally);
     }
-    println!("trace {:016x}", verdict.hash);
-    if let Some(failure) = &verdict.failure {
+    println!("trace {:016x}", verdict.trace);
+    if let Some(failure) = verdict.failure() {
         println!("SEED={} FAILED: {failure}", asked.plan.seed);
     }
     println!("{}", sum.line(began));
-    verdict.failure.is_none()
+    verdict.is_good()
 }
 
 fn meta(asked: &Asked) -> bool {
@@ -198,11 +198,11 @@ fn meta(asked: &Asked) -> bool {
         let (one, two) = (run(&plan), run(&plan));
         sum.add(&one);
         sum.add(&two);
-        if (one.hash, &one.failure) != (two.hash, &two.failure) {
+        if (one.trace, &one.findings) != (two.trace, &two.findings) {
             differences += 1;
             println!(
                 "SEED={seed} DIFFERS: {:016x} and {:016x}",
-                one.hash, two.hash
+                one.trace, two.trace
             );
         }
     }
@@ -212,7 +212,7 @@ fn meta(asked: &Asked) -> bool {
 
 /// Leaves out what is not needed for the failure: faults one by one, clients, time.
 fn shrink(plan: &Plan) -> bool {
-    let fails = |plan: &Plan| run(plan).failure;
+    let fails = |plan: &Plan| run(plan).failure();
     let mut least = plan.clone();
     let Some(mut failure) = fails(&least) else {
         println!("SEED={} does not fail", plan.seed);

@@ -38,6 +38,7 @@ mod turning;
 mod world;
 
 pub use command::main;
+pub use run::{Finder, Finding, Verdict};
 
 /// A world for a test.
 #[derive(Clone, Debug)]
@@ -62,15 +63,21 @@ impl TestWorld {
     }
 }
 
+/// Runs a world to its end; tells everything that is wrong in it, and who found it.
+#[must_use]
+pub fn run(world: &TestWorld) -> Verdict {
+    panics::remember();
+    run::run(&world.0)
+}
+
 /// Runs a world; gives the number of its trace.
 ///
 /// # Errors
 /// What is wrong in it.
 pub fn check(world: &TestWorld) -> Result<u64, String> {
-    panics::remember();
-    let verdict = run::run(&world.0);
-    match verdict.failure {
-        None => Ok(verdict.hash),
+    let verdict = run(world);
+    match verdict.failure() {
+        None => Ok(verdict.trace),
         Some(failure) => Err(failure),
     }
 }

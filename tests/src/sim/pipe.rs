@@ -94,7 +94,11 @@ impl Pipe {
     /// Takes up to `most` bytes that have arrived.
     pub(crate) fn read(&mut self, most: usize, into: &mut Vec<u8>) -> usize {
         let count = most.min(self.arrived);
-        into.extend(self.bytes.drain(..count));
+        let (front, back) = self.bytes.as_slices();
+        let (from_front, from_back) = (count.min(front.len()), count.saturating_sub(front.len()));
+        into.extend_from_slice(&front[..from_front]);
+        into.extend_from_slice(&back[..from_back]);
+        self.bytes.drain(..count);
         self.arrived -= count;
         count
     }

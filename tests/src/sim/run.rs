@@ -18,15 +18,50 @@ use super::world::World;
 
 /// What came of a seed.
 #[derive(Debug)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// The trace's number.
-    pub(crate) hash: u64,
+    pub trace: u64,
+    /// What is wrong: what ended the world early, if something did, then what the checkers say of its history.
+    pub findings: Vec<Finding>,
     /// Virtual time passed.
     pub(crate) micros: Micros,
     /// What was met.
     pub(crate) tally: Tally,
-    /// What is wrong, if something is.
-    pub(crate) failure: Option<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// Who found it.
+    pub by: Finder,
+    /// What it is.
+    pub what: String,
+}
+
+/// Who finds that a world is wrong.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Finder {
+    /// A checker, from the history alone.
+    Checker(Invariant),
+    /// The simulator, which asserts what no history shows: damage out of nothing, an answer that does not come, a protocol that is broken.
+    World,
+    /// An assertion of the broker or the SDK.
+    Panic,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// What is wrong in a line; `None` if nothing is.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let told: Vec<&str> = self.findings.iter().map(|found| &*found.what).collect();
+        (!told.is_empty()).then(|| told.join(" | "))
+    }
 }
 
 /// Runs a plan. A panic of the broker or the SDK is a failure like any other.
@@ -34,6 +69,7 @@ pub(crate) fn run(plan: &Plan) -> Verdict {
     let mut world = World::new(plan);
     let outcome =
         super::panics::quietly(|| catch_unwind(AssertUnwindSafe(|| live(&mut world, plan))));
+    let mut findings = Vec::new();
     if let Err(panic) = outcome {
         let text = panic
             .downcast_ref::<String>()
@@ -41,9 +77,14 @@ pub(crate) fn run(plan: &Plan) -> Verdict {
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("a panic without words");
         let place = super::panics::last_place();
-        world.failure = Some(format!("panic at {place}: {text}"));
+        findings.push(Finding {
+            by: Finder::Panic,
+            what: format!("panic at {place}: {text}"),
+        });
+    } else if let Some(what) = world.failure.take() {
+        let by = Finder::World;
+        findings.push(Finding { by, what });
     }
-    let mut failure = world.failure.take();
     let history = world.take_history();
     if let Some(path) = &plan.history {
         let file = std::fs::File::create(path).map(std::io::BufWriter::new);
@@ -52,14 +93,19 @@ pub(crate) fn run(plan: &Plan) -> Verdict {
             eprintln!("{}: {error}", path.display());
         }
     }
-    if failure.is_none() {
-        failure = judge(&history, world.trouble.has_destroyed());
-    }
+    let scope = if world.trouble.has_destroyed() {
+        Scope::Destroyed
+    } else if findings.is_empty() {
+        Scope::Whole
+    } else {
+        Scope::Broken
+    };
+    findings.extend(judge(&history, scope));
     Verdict {
-        hash: world.trace.hash(),
+        trace: world.trace.hash(),
+        findings,
         micros: world.queue.now(),
         tally: world.tally.clone(),
-        failure,
     }
 }
 
@@ -139,22 +185,42 @@ fn settle_while_moving(world: &mut World, is_done: impl Fn(&World) -> bool) -> b
     }
 }
 
-/// The checkers' word on the history. Where something durable was destroyed, what was acked may be lost, and if that was the very end of the log
-/// (docs/log-format.md, what marks cannot show) its places are given again: then only what was never said is wrong.
-fn judge(history: &History, has_destroyed: bool) -> Option<String> {
+/// What may be asked of a history.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Scope {
+    /// Everything.
+    Whole,
+    /// Nothing that is shown only by a world that came to its end.
+    Broken,
+    /// Something durable was destroyed: what was acked may be lost, and if that was the very end of the log (docs/log-format.md, what marks cannot
+    /// show) its places are given again. Only what was never said is wrong.
+    Destroyed,
+}
+
+impl Scope {
+    fn holds(self, invariant: Invariant) -> bool {
+        match self {
+            Scope::Whole => true,
+            Scope::Broken => !matches!(invariant, Invariant::I1 | Invariant::I12),
+            Scope::Destroyed => matches!(invariant, Invariant::Shape | Invariant::I2),
+        }
+    }
+}
+
+/// The checkers' word on the history.
+fn judge(history: &History, scope: Scope) -> Vec<Finding> {
     let report = check_all(history);
-    let counts = |check: &&Check| {
-        let holds_after_losses = matches!(check.invariant, Invariant::Shape | Invariant::I2);
-        check.found > 0 && (holds_after_losses || !has_destroyed)
-    };
-    let lines = report.checks.iter().filter(counts).map(|check| {
+    let counts = |check: &&Check| check.found > 0 && scope.holds(check.invariant);
+    let told = report.checks.iter().filter(counts).map(|check| {
         let violations = check.violations.iter().take(3);
         let first: Vec<String> = violations.map(ToString::to_string).collect();
         let (invariant, found) = (check.invariant, check.found);
-        format!("{invariant:?} broken {found} times: {}", first.join("; "))
+        Finding {
+            by: Finder::Checker(invariant),
+            what: format!("{invariant:?} broken {found} times: {}", first.join("; ")),
+        }
     });
-    let lines: Vec<String> = lines.collect();
-    (!lines.is_empty()).then(|| lines.join(" | "))
+    told.collect()
 }
 
 impl World {
