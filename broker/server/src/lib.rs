@@ -43,7 +43,7 @@
 //! | warn | `drain_incomplete` | some clients did not take their last answers in time |
 //! | warn | `stopped_at_once` | a second signal |
 //! | warn | `connection_not_registered`, `listener_not_registered`, `core_not_pinned` | the system refused |
-//! | info | `log_opened`, `listening`, `accept_resumed`, `stopping`, `log_closed`, `stopped` | the node's life |
+//! | info | `log_opened`, `listening`, `accept_resumed`, `stopping`, `log_closed`, `log_abandoned`, `stopped` | the node's life |
 //! | debug | `session_opened`, `goaway_sent`, `connection_refused`, ... | single connections |
 #![forbid(unsafe_code)]
 

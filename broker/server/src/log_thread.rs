@@ -42,6 +42,8 @@ pub(crate) enum LogJob<D: Disk> {
     Made(Result<PreparedSegment<D>, LogError>),
     /// All cores have ended: flush, END mark, end.
     Close,
+    /// End as a process that is killed ends: nothing more is written.
+    Abandon,
 }
 
 /// A core's way to the log thread. Never blocks.
@@ -89,7 +91,14 @@ pub(crate) struct SegmentThread<D: Disk> {
 struct Drained {
     taken: usize,
     checkpoints: Vec<CheckpointJob>,
-    is_last: bool,
+    ending: Option<Ending>,
+}
+
+/// How the thread was told to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    Close,
+    Abandon,
 }
 
 impl<D: Disk> LogPort<D> {
@@ -169,16 +178,17 @@ where
     D: Disk + Clone + Send + 'static,
     D::File: Send,
 {
-    /// Works until told to close, or until the disk fails.
+    /// Works until told to end, or until the disk fails.
     pub(crate) fn run(mut self) {
         raise_for_log();
         match self.serve() {
-            Ok(()) => self.close(),
+            Ok(Ending::Close) => self.close(),
+            Ok(Ending::Abandon) => self.abandon(),
             Err(error) => self.fail(&error),
         }
     }
 
-    fn serve(&mut self) -> Result<(), LogError> {
+    fn serve(&mut self) -> Result<Ending, LogError> {
         let mut checkpoints = Checkpoints::default();
         let mut is_marked = false;
         self.order_segment();
@@ -187,8 +197,11 @@ where
             let drained = match self.next_job(has_work, is_marked) {
                 Ok(first) => self.drain(first),
                 Err(RecvTimeoutError::Timeout) => Drained::default(),
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Ending::Close),
             };
+            if drained.ending == Some(Ending::Abandon) {
+                return Ok(Ending::Abandon);
+            }
             drained
                 .checkpoints
                 .into_iter()
@@ -207,8 +220,8 @@ where
                 is_marked = true;
             }
             self.order_segment();
-            if drained.is_last {
-                return Ok(());
+            if let Some(ending) = drained.ending {
+                return Ok(ending);
             }
         }
     }
@@ -235,7 +248,11 @@ where
                 LogJob::Checkpoint(job) => drained.checkpoints.push(job),
                 LogJob::Made(made) => self.adopt(made),
                 LogJob::Close => {
-                    drained.is_last = true;
+                    drained.ending = Some(Ending::Close);
+                    break;
+                }
+                LogJob::Abandon => {
+                    drained.ending = Some(Ending::Abandon);
                     break;
                 }
             }
@@ -328,6 +345,13 @@ where
             Ok(_) => tracing::info!("log_closed"),
             Err(error) => tell_failure(&error, explain(&disk), &reports),
         }
+    }
+
+    /// Lets go of everything as it is. The maker is waited for: nothing writes into the directory once the node has let go of it.
+    fn abandon(self) {
+        drop(self.jobs);
+        self.maker.end();
+        tracing::info!("log_abandoned");
     }
 
     fn fail(self, error: &LogError) {

@@ -34,6 +34,7 @@ pub(crate) enum Report {
 /// A running broker.
 ///
 /// Dropped without [`Node::stop`], it ends without waiting for its clients; the log is closed properly even so.
+/// [`Node::kill`] ends it as a process dies.
 ///
 /// ```
 /// use antiphon_server::{Config, Node};
@@ -103,6 +104,17 @@ impl Node {
     pub fn stop(mut self) -> Result<(), RunError> {
         let drain = self.drain;
         self.end(drain)
+    }
+
+    /// Ends as if the process had been killed: nobody is told, nothing more is written, there is no END mark. For tests.
+    ///
+    /// What was acked is on the disk; what was under way is lost or kept, as with a process that dies. The page cache
+    /// survives, so this does not stand for a power failure.
+    pub fn kill(mut self) {
+        // The log first: whatever the cores still do in their last turn, nothing of it is kept or acked.
+        let _ = self.log.jobs.send(LogJob::Abandon);
+        join(&mut self.log.thread);
+        // The rest is what a dropped node does: there is no log any more that could be closed.
     }
 
     /// Ends everything, from the clients inwards. Done twice, the second time finds nothing to do.

@@ -57,6 +57,30 @@ fn sigterm_answers_says_goaway_writes_the_end_mark_and_exits_0() {
 }
 
 #[test]
+fn a_killed_node_says_nothing_leaves_no_end_mark_and_has_what_it_acked() {
+    let broker = Broker::start();
+    let mut client = broker.client("ann");
+    for number in 1..=10 {
+        client.publish_acked("lobby", number, b"kept");
+    }
+    let mut bytes = Vec::new();
+    for number in 11..=500 {
+        client.encode_publish("lobby", number, b"in doubt", &mut bytes);
+    }
+    client.send(&bytes);
+    let directory = broker.kill();
+    assert!(!is_goaway(&mut client, Code::SHUTTING_DOWN));
+    assert_ne!(outcome(directory.path()), Outcome::Clean);
+    let broker = Broker::start_in(directory, &[]);
+    let kept = broker
+        .client("bob")
+        .history("lobby", FetchRange::Latest, 1_000)
+        .len();
+    assert!((10..=500).contains(&kept), "{kept}");
+    broker.stop();
+}
+
+#[test]
 fn a_second_signal_ends_at_once_and_loses_nothing_that_was_acked() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let broker = BrokerProcess::start(directory.path());

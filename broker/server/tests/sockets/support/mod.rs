@@ -61,6 +61,13 @@ impl Broker {
         Client::welcomed(self.address(), user)
     }
 
+    /// Ends as a killed process does; the data stays.
+    pub(crate) fn kill(self) -> TempDir {
+        let Self { node, directory } = self;
+        node.kill();
+        directory
+    }
+
     /// Stops gracefully; the data stays.
     pub(crate) fn stop(self) -> TempDir {
         let Self { node, directory } = self;
