@@ -145,6 +145,15 @@ impl Delivery {
         }
     }
 
+    /// The record; `None` if this is a gap.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Delivery::Record(record) => Some(record),
+            Delivery::Gap(_) => None,
+        }
+    }
+
     /// What it costs in a subscription's buffer.
     pub(crate) fn held_bytes(&self) -> u64 {
         let inline = std::mem::size_of::<Delivery>();

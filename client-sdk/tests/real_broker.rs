@@ -1,64 +1,14 @@
 //! The client against the real broker: a node in this process, real sockets, a real log.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use antiphon_client::{
-    Client, ClientError, ClientOptions, Code, Delivery, HistoryRange, Message, Position,
-    ProducerSeq, Receipt, Seq, Start, Subscription, Timestamp,
+    Client, ClientError, Code, Delivery, HistoryRange, Message, Position, ProducerSeq, Receipt,
+    Seq, Start, Subscription, Timestamp,
 };
-use antiphon_server::{Config, Node};
+use antiphon_testing::TestBroker;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A broker whose data outlives it.
-struct Broker {
-    node: Option<Node>,
-    address: SocketAddr,
-    directory: tempfile::TempDir,
-}
-
-impl Broker {
-    fn start() -> Broker {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let node = Node::start(config(
-            &directory,
-            "127.0.0.1:0".parse().expect("an address"),
-        ))
-        .expect("starts");
-        Broker {
-            address: node.address(),
-            node: Some(node),
-            directory,
-        }
-    }
-
-    /// Stops it and starts it again on the same port and data.
-    fn restart(&mut self) {
-        self.node.take().expect("runs").stop().expect("stops");
-        self.node = Some(Node::start(config(&self.directory, self.address)).expect("starts again"));
-    }
-
-    fn options(&self, user: &str) -> ClientOptions {
-        ClientOptions::new(self.address.to_string())
-            .user(user)
-            .request_deadline(PATIENCE)
-            .publish_deadline(PATIENCE)
-            .backoff(Duration::from_millis(5), Duration::from_millis(50))
-    }
-
-    fn client(&self, user: &str) -> Client {
-        Client::connect(self.options(user)).expect("connects")
-    }
-}
-
-fn config(directory: &tempfile::TempDir, address: SocketAddr) -> Config {
-    let mut config = Config::default();
-    config.listen.address = address;
-    config.data.directory = directory.path().to_owned();
-    config.data.segment_bytes = antiphon_server::config::Size::new(4 << 20).expect("lawful");
-    config
-}
 
 fn next(subscription: &mut Subscription) -> (u64, String) {
     match subscription.next_timeout(PATIENCE) {
@@ -69,7 +19,7 @@ fn next(subscription: &mut Subscription) -> (u64, String) {
 
 #[test]
 fn a_message_goes_in_and_comes_out_live_late_and_as_history() {
-    let broker = Broker::start();
+    let broker = TestBroker::start();
     let ann = broker.client("ann");
     let bob = broker.client("bob");
     let mut live = bob
@@ -133,7 +83,7 @@ fn a_message_goes_in_and_comes_out_live_late_and_as_history() {
 
 #[test]
 fn what_the_broker_refuses_is_typed() {
-    let broker = Broker::start();
+    let broker = TestBroker::start();
     let ann = broker.client("ann");
     let error = ann
         .history("nowhere", HistoryRange::Latest, 1)
@@ -160,8 +110,8 @@ fn what_the_broker_refuses_is_typed() {
 }
 
 #[test]
-fn restarts_under_pipelined_publishes_lose_and_double_nothing() {
-    let mut broker = Broker::start();
+fn kills_and_restarts_under_pipelined_publishes_lose_and_double_nothing() {
+    let mut broker = TestBroker::start();
     let ann = broker.client("ann");
     let bob = broker.client("bob");
     let mut reader = bob.subscribe("lobby", Start::Live).expect("subscribes");
@@ -170,6 +120,9 @@ fn restarts_under_pipelined_publishes_lose_and_double_nothing() {
         for n in 0..400 {
             let message = format!("{round} {n}");
             pending.push(ann.publish_pipelined("lobby", message).expect("takes"));
+        }
+        if round % 2 == 0 {
+            broker.kill();
         }
         broker.restart();
     }
@@ -196,7 +149,7 @@ fn restarts_under_pipelined_publishes_lose_and_double_nothing() {
 
 #[test]
 fn a_stored_producer_publishes_everything_again_after_a_restart_and_doubles_nothing() {
-    let mut broker = Broker::start();
+    let mut broker = TestBroker::start();
     let first = Client::connect(broker.options("ann").keep_producer()).expect("connects");
     let producer = first.producer();
     let publish = |client: &Client, n: u64| {
@@ -234,7 +187,7 @@ fn a_stored_producer_publishes_everything_again_after_a_restart_and_doubles_noth
 
 #[test]
 fn a_slow_reader_with_a_small_buffer_gets_everything() {
-    let broker = Broker::start();
+    let broker = TestBroker::start();
     let ann = broker.client("ann");
     let bob =
         Client::connect(broker.options("bob").subscription_bounds(16, 1 << 20)).expect("connects");
