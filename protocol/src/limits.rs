@@ -34,7 +34,7 @@ pub const TEXT_BYTES_MAX: usize = 512;
 
 /// Unanswered PUBLISH frames of one connection. *Told.* Also how far back a duplicate's seq is still looked up.
 pub const IN_FLIGHT_MAX: u32 = 1_024;
-/// Unanswered SUBSCRIBE and FETCH frames of one connection. *Told.*
+/// Unanswered SUBSCRIBE, FETCH, CURSOR and METADATA frames of one connection. *Told.*
 pub const REQUESTS_MAX: u32 = 64;
 /// Subscriptions of one connection. *Told.*
 pub const SUBSCRIPTIONS_MAX: u32 = 16_384;
@@ -59,6 +59,35 @@ pub const KEEPALIVES_MISSED_MAX: u32 = 3;
 pub const PARTITION_ROOMS_MAX: u32 = 512 * 1024;
 /// Producers that one partition remembers, one per (room, sender, session) of the last seven days.
 pub const PARTITION_PRODUCERS_MAX: u32 = 2 * 1024 * 1024;
+
+/// Erased records that one partition keeps apart: 16 bytes each.
+pub const PARTITION_ERASED_MAX: u32 = 1024 * 1024;
+
+/// Longest name of a cursor, in bytes.
+pub const CURSOR_NAME_BYTES_MAX: usize = 32;
+/// Cursors of one user in one room: some for reading, some for programs.
+pub const ROOM_CURSORS_MAX: u32 = 8;
+/// Cursors of one user in one partition, so that nobody takes up [`PARTITION_CURSORS_MAX`] alone.
+pub const USER_CURSORS_MAX: u32 = 16_384;
+/// Cursors of one partition.
+pub const PARTITION_CURSORS_MAX: u32 = 2 * 1024 * 1024;
+/// A cursor is written down, and told, at most once in this time, in ms, unless it is set with sync: what a crash may take back.
+pub const CURSOR_MS_MIN: u64 = 2_000;
+
+/// Longest name of a signal, in bytes.
+pub const SIGNAL_NAME_BYTES_MAX: usize = 32;
+/// Longest value of a signal, in bytes.
+pub const SIGNAL_VALUE_BYTES_MAX: usize = 1_024;
+/// Signals that one connection may send in a second.
+pub const SIGNALS_PER_SECOND_MAX: u32 = 64;
+/// Signals that one connection may send at once, after a pause.
+pub const SIGNALS_BURST_MAX: u32 = 128;
+/// Signals that one room takes in a second.
+pub const ROOM_SIGNALS_PER_SECOND_MAX: u32 = 1_024;
+/// Keyed values of one room that wait for subscriptions that could not take them.
+pub const ROOM_SIGNALS_WAITING_MAX: u32 = 256;
+/// How long a keyed value waits, in ms.
+pub const SIGNAL_WAIT_MS_MAX: u64 = 30_000;
 
 /// What is known of a producer in a room is kept for so long after its birth and its last use, in ms, and none born further
 /// ahead may start there (7 days).
@@ -87,6 +116,31 @@ const _: () = assert!(TEXT_BYTES_MAX <= u16::MAX as usize, "text_len is a u16");
 const _: () = assert!(
     8 + 56 * PUBACK_ENTRIES_MAX <= FRAME_BYTES_MAX_FLOOR,
     "a PUBACK fits every client"
+);
+const _: () = assert!(
+    CURSOR_NAME_BYTES_MAX <= u8::MAX as usize && SIGNAL_NAME_BYTES_MAX <= u8::MAX as usize,
+    "name_len is a u8"
+);
+const _: () = assert!(KEY_BYTES_MAX <= u8::MAX as usize, "key_len is a u8");
+const _: () = assert!(
+    SIGNAL_VALUE_BYTES_MAX
+        + SIGNAL_NAME_BYTES_MAX
+        + KEY_BYTES_MAX
+        + USER_NAME_BYTES_MAX
+        + ROOM_NAME_BYTES_MAX
+        + 32
+        <= HANDSHAKE_BYTES_MAX as usize,
+    "a SIGNAL fits every client"
+);
+const _: () = assert!(
+    ROOM_CURSORS_MAX as usize * (18 + CURSOR_NAME_BYTES_MAX) + 80 + 4
+        <= HANDSHAKE_BYTES_MAX as usize,
+    "a SUBSCRIBED with all cursors fits every client"
+);
+const _: () =
+    assert!(ROOM_CURSORS_MAX <= USER_CURSORS_MAX && USER_CURSORS_MAX < PARTITION_CURSORS_MAX);
+const _: () = assert!(
+    SIGNALS_PER_SECOND_MAX <= SIGNALS_BURST_MAX && SIGNALS_BURST_MAX < ROOM_SIGNALS_PER_SECOND_MAX
 );
 const _: () =
     assert!(FRAME_BYTES_MAX_FLOOR <= FRAME_BYTES_MAX && HANDSHAKE_BYTES_MAX <= FRAME_BYTES_MAX);

@@ -153,6 +153,37 @@ fn every_limit_has_the_value_of_the_document() {
         thousands(limits::FETCH_RECORDS_MAX),
         format!("{} a partition", thousands(limits::PARTITION_ROOMS_MAX)),
         format!("{} a partition", thousands(limits::PARTITION_PRODUCERS_MAX)),
+        format!("{} a partition", thousands(limits::PARTITION_ERASED_MAX)),
+        format!("{} bytes", limits::CURSOR_NAME_BYTES_MAX),
+        format!(
+            "{} a room, {} a partition",
+            limits::ROOM_CURSORS_MAX,
+            thousands(limits::USER_CURSORS_MAX)
+        ),
+        format!("{} a partition", thousands(limits::PARTITION_CURSORS_MAX)),
+        format!("once in {}, but for sync", seconds(limits::CURSOR_MS_MIN)),
+        format!(
+            "{} / {} / {} bytes",
+            limits::SIGNAL_NAME_BYTES_MAX,
+            limits::KEY_BYTES_MAX,
+            thousands(limits::SIGNAL_VALUE_BYTES_MAX as u32)
+        ),
+        format!(
+            "{} a second and connection, {} at once",
+            limits::SIGNALS_PER_SECOND_MAX,
+            limits::SIGNALS_BURST_MAX
+        ),
+        format!(
+            "{} a second and room",
+            thousands(limits::ROOM_SIGNALS_PER_SECOND_MAX)
+        ),
+        format!(
+            "{} a room, {}",
+            limits::ROOM_SIGNALS_WAITING_MAX,
+            seconds(limits::SIGNAL_WAIT_MS_MAX)
+        ),
+        // One at a time is no number that could drift.
+        "1 a connection".to_owned(),
         seconds(limits::HANDSHAKE_MS_MAX),
         format!(
             "must be whole within {}, or arrive with at least {} KiB/s",
