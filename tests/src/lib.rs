@@ -8,6 +8,7 @@
 //! | `broker` | a broker in its own process: start, kill, stop |
 //! | `port` | a port that nobody takes while its broker is down |
 //! | `command` | the `antiphon` command, run to its end |
+//! | `proxy` | a TCP proxy that cuts, delays, chokes, dribbles and falls silent, on command |
 //! | `chat` | a chat file by rooms, and how two of them differ |
 //! | `world` | broker, command and folder, for one test |
 //! | `kill_replay` | replay a file while the broker is killed again and again, then compare |
@@ -20,5 +21,6 @@ pub mod command;
 pub mod history;
 pub mod kill_replay;
 pub mod port;
+pub mod proxy;
 pub mod sim;
 pub mod world;

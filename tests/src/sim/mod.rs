@@ -27,7 +27,7 @@ mod node;
 mod panics;
 mod pipe;
 mod queue;
-mod random;
+pub(crate) mod random;
 mod run;
 mod swarm;
 mod tally;
