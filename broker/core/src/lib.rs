@@ -17,6 +17,7 @@ pub mod lane;
 pub mod limits;
 
 mod boundary;
+mod checkpoint_queue;
 mod core;
 mod edge;
 mod home;
@@ -27,6 +28,7 @@ mod read;
 #[cfg(test)]
 mod world;
 
+pub use crate::checkpoint_queue::CheckpointQueue;
 pub use crate::core::{
     ConnId, Core, CoreConfig, CoreEvent, CoreId, CoreStats, Flow, HashState, Now, Output,
 };

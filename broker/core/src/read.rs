@@ -1,4 +1,4 @@
-//! Work for reader threads and the log thread, as data.
+//! Work for threads that may wait for the disk, as data.
 //!
 //! A core never touches mapped pages: whatever is no longer in the hot tail is read by a reader thread, which copies it from the map and answers.
 
@@ -108,7 +108,7 @@ pub enum ReadFailure {
     Busy,
 }
 
-/// A checkpoint to be written by the log thread.
+/// A checkpoint to be written aside and then named in the log; see [`CheckpointQueue`](crate::CheckpointQueue).
 #[derive(Clone, Debug)]
 pub struct CheckpointJob {
     /// Whose.

@@ -127,64 +127,52 @@ pub(crate) fn read_checkpoint<D: Disk>(
     Ok(Some(content))
 }
 
-/// Checkpoints.
-impl<D: Disk> Log<D> {
-    /// Writes a checkpoint file and queues the block that names it; the next flush writes that, and then removes files
-    /// older than the two newest.
+/// Writes one checkpoint file, on any thread. See [`Log::checkpoint_maker`].
+#[derive(Debug)]
+pub struct CheckpointMaker<D: Disk> {
+    disk: D,
+    directory_id: u128,
+    group: GroupId,
+    index: Index,
+    term: Term,
+}
+
+/// A checkpoint file that is durable and has its name.
+#[derive(Debug)]
+pub struct MadeCheckpoint(QueuedCheckpoint);
+
+impl<D: Disk> CheckpointMaker<D> {
+    /// Writes the file: temporary name, content, sync, rename, directory sync.
     ///
     /// # Errors
-    /// `Full` before anything was synced: not final, the log goes on with the checkpoints that it has. Anything else is.
-    ///
-    /// # Panics
-    /// If `index` is not durable in this log: a checkpoint holds only what was applied.
-    pub fn write_checkpoint(
-        &mut self,
-        group: GroupId,
-        index: Index,
-        term: Term,
-        body: &[u8],
-    ) -> Result<(), LogError> {
-        if self.is_failed {
-            return Err(LogError::Failed);
-        }
-        let last = self.groups.get(&group).map_or(Index(0), |state| state.last);
-        assert!(
-            index <= last,
-            "INV-LOG-21: a checkpoint of group {group} at {index}, beyond its last entry {last}"
-        );
+    /// As the disk says, or `CheckpointTooLarge`. Give it to [`Log::adopt_checkpoint`], which knows whether it is final.
+    pub fn make(self, body: &[u8]) -> Result<MadeCheckpoint, LogError> {
         let checkpoint = Checkpoint {
-            directory_id: self.settings.directory_id,
-            group,
-            index,
-            term,
+            directory_id: self.directory_id,
+            group: self.group,
+            index: self.index,
+            term: self.term,
             body,
         };
         let file = checkpoint.encode();
         if file.len() > CHECKPOINT_BYTES_MAX {
             return Err(LogError::CheckpointTooLarge {
-                group,
+                group: self.group,
                 bytes: file.len() as u64,
             });
         }
-        if let Err(error) = self.write_aside(group, index, &file) {
-            let is_full = error.kind == DiskErrorKind::Full
-                && matches!(error.op, DiskOp::Create | DiskOp::Write);
-            self.is_failed = !is_full;
-            return Err(error.into());
-        }
-        let (file_bytes, file_crc) = (file.len() as u64, crc32c::crc32c(&file));
-        self.queue.push_checkpoint(QueuedCheckpoint {
-            group,
-            index,
-            term,
-            file_bytes,
-            file_crc,
-        });
-        Ok(())
+        self.write_aside(&file)?;
+        Ok(MadeCheckpoint(QueuedCheckpoint {
+            group: self.group,
+            index: self.index,
+            term: self.term,
+            file_bytes: file.len() as u64,
+            file_crc: crc32c::crc32c(&file),
+        }))
     }
 
-    fn write_aside(&self, group: GroupId, index: Index, content: &[u8]) -> Result<(), DiskError> {
-        let temporary = temporary_name(group);
+    fn write_aside(&self, content: &[u8]) -> Result<(), DiskError> {
+        let temporary = temporary_name(self.group);
         let file = create_anew(&self.disk, &temporary)?;
         let written = self
             .disk
@@ -196,8 +184,105 @@ impl<D: Disk> Log<D> {
             return Err(error);
         }
         self.disk
-            .rename(&temporary, &checkpoint_name(group, index))?;
+            .rename(&temporary, &checkpoint_name(self.group, self.index))?;
         self.disk.sync_directory(CHECKPOINT_FOLDER)
+    }
+}
+
+/// Whether a checkpoint file that could not be written leaves the log whole: nothing was synced yet, and all that the file
+/// would have told is in the log. Any other failure may have lost pages that a later sync calls durable.
+fn is_survived(error: &LogError) -> bool {
+    match error {
+        LogError::CheckpointTooLarge { .. } => true,
+        LogError::Disk(error) => {
+            error.kind == DiskErrorKind::Full && matches!(error.op, DiskOp::Create | DiskOp::Write)
+        }
+        _ => false,
+    }
+}
+
+/// Checkpoints.
+impl<D: Disk> Log<D> {
+    /// What writes a checkpoint's file on another thread, so that no flush waits for it: `None` if the log has failed.
+    /// Give the result back with [`Log::adopt_checkpoint`]; one at a time per group.
+    ///
+    /// # Panics
+    /// If `index` is not durable in this log: a checkpoint holds only what was applied.
+    #[must_use]
+    pub fn checkpoint_maker(
+        &self,
+        group: GroupId,
+        index: Index,
+        term: Term,
+    ) -> Option<CheckpointMaker<D>>
+    where
+        D: Clone,
+    {
+        let last = self.groups.get(&group).map_or(Index(0), |state| state.last);
+        assert!(
+            index <= last,
+            "INV-LOG-21: a checkpoint of group {group} at {index}, beyond its last entry {last}"
+        );
+        (!self.is_failed).then(|| CheckpointMaker {
+            disk: self.disk.clone(),
+            directory_id: self.settings.directory_id,
+            group,
+            index,
+            term,
+        })
+    }
+
+    /// Queues the block that names a checkpoint file; the next flush writes that, and then removes files older than the two
+    /// newest. Or takes the news that the file could not be written.
+    ///
+    /// # Errors
+    /// What `made` says. Without space before anything was synced it is not final: the log goes on with the checkpoints that
+    /// it has. Anything else is.
+    pub fn adopt_checkpoint(
+        &mut self,
+        made: Result<MadeCheckpoint, LogError>,
+    ) -> Result<(), LogError> {
+        if self.is_failed {
+            return Err(LogError::Failed);
+        }
+        match made {
+            Ok(MadeCheckpoint(named)) => {
+                self.queue.push_checkpoint(named);
+                Ok(())
+            }
+            Err(error) => {
+                self.is_failed = !is_survived(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether an earlier error was final: every further call answers [`LogError::Failed`].
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.is_failed
+    }
+
+    /// Writes a checkpoint file and queues the block that names it, both on this thread.
+    ///
+    /// # Errors
+    /// As [`Log::adopt_checkpoint`].
+    ///
+    /// # Panics
+    /// As [`Log::checkpoint_maker`].
+    pub fn write_checkpoint(
+        &mut self,
+        group: GroupId,
+        index: Index,
+        term: Term,
+        body: &[u8],
+    ) -> Result<(), LogError>
+    where
+        D: Clone,
+    {
+        let maker = self.checkpoint_maker(group, index, term);
+        let made = maker.ok_or(LogError::Failed)?.make(body);
+        self.adopt_checkpoint(made)
     }
 
     /// The block that names the file is durable: it is a generation, and older ones may go.
@@ -209,8 +294,25 @@ impl<D: Disk> Log<D> {
 
 #[cfg(test)]
 mod tests {
-    use super::{checkpoint_name, parse_checkpoint_name};
+    use super::{checkpoint_name, is_survived, parse_checkpoint_name};
+    use crate::disk_trait::{DiskError, DiskErrorKind, DiskOp};
+    use crate::error::LogError;
     use crate::ids::{GroupId, Index};
+
+    #[test]
+    fn only_a_failure_before_anything_was_synced_leaves_the_log_whole() {
+        let disk = |op, kind| LogError::Disk(DiskError { op, kind });
+        let too_large = LogError::CheckpointTooLarge {
+            group: GroupId(1),
+            bytes: 1 << 31,
+        };
+        assert!(is_survived(&too_large));
+        assert!(is_survived(&disk(DiskOp::Create, DiskErrorKind::Full)));
+        assert!(is_survived(&disk(DiskOp::Write, DiskErrorKind::Full)));
+        assert!(!is_survived(&disk(DiskOp::Sync, DiskErrorKind::Full)));
+        assert!(!is_survived(&disk(DiskOp::Write, DiskErrorKind::Io)));
+        assert!(!is_survived(&LogError::Failed));
+    }
 
     #[test]
     fn names_are_exact() {

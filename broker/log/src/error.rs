@@ -3,8 +3,8 @@
 use crate::disk_trait::DiskError;
 use crate::ids::{GroupId, LogPosition, SegmentId};
 
-/// Why a call on the log failed. After an error from `flush`, `idle_mark`, `write_checkpoint` or `close` the log is
-/// closed for good: every later call answers [`LogError::Failed`].
+/// Why a call on the log failed. After an error from `flush`, `idle_mark` or `close`, and after
+/// [`Log::is_failed`](crate::Log::is_failed) says so, the log is closed for good: every later call answers [`LogError::Failed`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {

@@ -50,7 +50,9 @@ pub use block::{Block, BlockError, BlockHead, BlockKind, BlockSeed, block_bytes,
 pub use checkpoint::{
     CHECKPOINT_HEADER_BYTES, CHECKPOINT_MAGIC, CHECKPOINT_VERSION, Checkpoint, CheckpointError,
 };
-pub use checkpoint_files::{CHECKPOINT_FOLDER, checkpoint_name, parse_checkpoint_name};
+pub use checkpoint_files::{
+    CHECKPOINT_FOLDER, CheckpointMaker, MadeCheckpoint, checkpoint_name, parse_checkpoint_name,
+};
 pub use directory::{
     DIRECTORY_FILE_BYTES, DIRECTORY_FILE_NAME, DIRECTORY_MAGIC, DIRECTORY_VERSION, DirectoryFile,
     DirectoryFileError,

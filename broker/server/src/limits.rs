@@ -58,9 +58,6 @@ pub(crate) const HANDOVER_RETRY_MS: u64 = 1;
 /// Jobs that the log thread takes before it writes and syncs; the rest goes with the next sync.
 pub(crate) const LOG_JOBS_TURN_MAX: usize = 4_096;
 
-/// Flushes that a checkpoint lets go first: its file costs a few syncs more, and a busy log always has something to flush.
-pub(crate) const CHECKPOINT_FLUSHES_MAX: u32 = 64;
-
 /// Core threads at most; the setting's bound.
 pub(crate) const CORES_MAX: u32 = 256;
 

@@ -8,38 +8,38 @@
 //! **Failure is final.** A failed write or sync may have lost what was written, and a second try may succeed with the data
 //! gone. So nothing is acked any more, the node is told, and the log is dropped without an END mark.
 //!
-//! **Segments** are made ahead by a thread of their own: filling 64 MiB with zeros takes longer than any publisher waits.
+//! **Segments and checkpoint files** are made by threads of their own (see [`makers`]): filling 64 MiB with zeros, or syncing the
+//! state of a large partition, takes longer than any publisher waits. What they made comes back as a job.
 
-mod checkpoints;
+mod makers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use antiphon_core::{CheckpointJob, SlotMap};
-use antiphon_log::{
-    Append, Disk, DiskErrorKind, Flushed, Log, LogError, PreparedSegment, SegmentMaker,
-};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use antiphon_core::{CheckpointJob, CheckpointQueue, SlotMap};
+use antiphon_log::{Append, Disk, Flushed, Log, LogError, MadeCheckpoint, PreparedSegment};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::core_thread::Persistence;
-use crate::guard;
 use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS};
 use crate::node::Report;
 use crate::phase::{Phase, PhaseCell};
 use crate::priority::raise_for_log;
 use crate::wake::Sleeper;
-use checkpoints::Checkpoints;
+
+pub(crate) use makers::Makers;
 
 /// What the log thread is asked to do.
 pub(crate) enum LogJob<D: Disk> {
     /// Keep this, and say when it is durable.
     Append(Append),
-    /// Write a checkpoint file and the block that names it.
+    /// Have a checkpoint file written, and write the block that names it.
     Checkpoint(CheckpointJob),
     /// A segment was made, or could not be.
     Made(Result<PreparedSegment<D>, LogError>),
+    /// A checkpoint file was made, or could not be.
+    Checkpointed(Result<MadeCheckpoint, LogError>),
     /// All cores have ended: flush, END mark, end.
     Close,
     /// End as a process that is killed ends: nothing more is written.
@@ -70,7 +70,8 @@ pub(crate) struct LogThread<D: Disk> {
     /// By core.
     pub(crate) listeners: Vec<LogListener>,
     pub(crate) map: SlotMap,
-    pub(crate) maker: SegmentThread<D>,
+    pub(crate) makers: Makers<D>,
+    pub(crate) checkpoints: CheckpointQueue,
     pub(crate) reports: Sender<Report>,
     pub(crate) phase: Arc<PhaseCell>,
     /// What the disk itself says about the failure, for people.
@@ -80,17 +81,10 @@ pub(crate) struct LogThread<D: Disk> {
     pub(crate) no_segment_before: Option<Instant>,
 }
 
-/// The thread that makes segments ahead.
-pub(crate) struct SegmentThread<D: Disk> {
-    makers: Sender<SegmentMaker<D>>,
-    thread: JoinHandle<()>,
-}
-
 /// What a drain of the jobs brought.
 #[derive(Debug, Default)]
 struct Drained {
     taken: usize,
-    checkpoints: Vec<CheckpointJob>,
     ending: Option<Ending>,
 }
 
@@ -145,34 +139,6 @@ impl<D: Disk> LogPort<D> {
     }
 }
 
-impl<D> SegmentThread<D>
-where
-    D: Disk + Send + 'static,
-    D::File: Send,
-{
-    /// A thread that makes segments and gives them to `made`.
-    pub(crate) fn start(made: Sender<LogJob<D>>) -> std::io::Result<Self> {
-        // The log asks for a segment only when none is made or being made.
-        let (makers, orders) = bounded::<SegmentMaker<D>>(1);
-        let thread = guard::spawn("segments".to_owned(), move || {
-            for maker in orders {
-                // The log thread may be closing: then the segment stays for the next start.
-                let _ = made.send(LogJob::Made(maker.make()));
-            }
-        })?;
-        Ok(Self { makers, thread })
-    }
-}
-
-impl<D: Disk> SegmentThread<D> {
-    /// Waits until the segment that is being made is done.
-    fn end(self) {
-        drop(self.makers);
-        // A panic there has ended the process already.
-        let _ = self.thread.join();
-    }
-}
-
 impl<D> LogThread<D>
 where
     D: Disk + Clone + Send + 'static,
@@ -189,36 +155,26 @@ where
     }
 
     fn serve(&mut self) -> Result<Ending, LogError> {
-        let mut checkpoints = Checkpoints::default();
         let mut is_marked = false;
         self.order_segment();
         loop {
-            let has_work = self.log.has_queued() || !checkpoints.is_empty();
-            let drained = match self.next_job(has_work, is_marked) {
-                Ok(first) => self.drain(first),
+            let drained = match self.next_job(self.log.has_queued(), is_marked) {
+                Ok(first) => self.drain(first)?,
                 Err(RecvTimeoutError::Timeout) => Drained::default(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(Ending::Close),
             };
             if drained.ending == Some(Ending::Abandon) {
                 return Ok(Ending::Abandon);
             }
-            drained
-                .checkpoints
-                .into_iter()
-                .for_each(|job| checkpoints.keep(job));
-            let has_appends = self.log.has_queued();
-            if has_appends {
+            if self.log.has_queued() {
                 let flushed = self.log.flush()?;
                 self.publish(flushed);
                 is_marked = false;
-            }
-            if let Some(job) = checkpoints.next(has_appends) {
-                self.checkpoint(&job)?;
-                is_marked = false;
-            } else if !has_appends && !is_marked && drained.taken == 0 {
+            } else if !is_marked && drained.taken == 0 {
                 self.log.idle_mark()?;
                 is_marked = true;
             }
+            self.order_checkpoint();
             self.order_segment();
             if let Some(ending) = drained.ending {
                 return Ok(ending);
@@ -239,14 +195,15 @@ where
     }
 
     /// Takes all jobs that are there; appends go into the log's queue.
-    fn drain(&mut self, first: LogJob<D>) -> Drained {
+    fn drain(&mut self, first: LogJob<D>) -> Result<Drained, LogError> {
         let mut drained = Drained::default();
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
                 LogJob::Append(append) => self.log.submit(append),
-                LogJob::Checkpoint(job) => drained.checkpoints.push(job),
+                LogJob::Checkpoint(job) => self.checkpoints.keep(job),
                 LogJob::Made(made) => self.adopt(made),
+                LogJob::Checkpointed(made) => self.adopt_checkpoint(made)?,
                 LogJob::Close => {
                     drained.ending = Some(Ending::Close);
                     break;
@@ -263,7 +220,7 @@ where
                 None
             };
         }
-        drained
+        Ok(drained)
     }
 
     fn adopt(&mut self, made: Result<PreparedSegment<D>, LogError>) {
@@ -281,25 +238,29 @@ where
             return;
         }
         if let Some(maker) = self.log.segment_maker() {
-            let ordered = self.maker.makers.try_send(maker);
-            assert!(
-                ordered.is_ok(),
-                "INV-SRV-9: the log asks for one segment at a time"
-            );
+            self.makers.make_segment(maker);
         }
     }
 
-    /// Writes a checkpoint, or tells why not and goes on with the ones that are there: the log has everything.
-    fn checkpoint(&mut self, job: &CheckpointJob) -> Result<(), LogError> {
-        match self
-            .log
-            .write_checkpoint(job.group, job.index, job.term, &job.bytes)
-        {
-            Err(error) if is_survived(&error) => {
-                tracing::warn!(group = %job.group, index = %job.index, %error, told = self.told(), "checkpoint_not_written");
+    /// Has the next checkpoint file written, unless one is being written.
+    fn order_checkpoint(&mut self) {
+        if let Some(job) = self.checkpoints.take() {
+            let maker = self.log.checkpoint_maker(job.group, job.index, job.term);
+            let maker = maker.expect("INV-SRV-12: a log that has failed serves no more");
+            self.makers.make_checkpoint(maker, job);
+        }
+    }
+
+    /// Has the block written that names a checkpoint file; or tells why there is none, and goes on with the ones that are
+    /// there: the log has everything.
+    fn adopt_checkpoint(&mut self, made: Result<MadeCheckpoint, LogError>) -> Result<(), LogError> {
+        self.checkpoints.done();
+        match self.log.adopt_checkpoint(made) {
+            Err(error) if !self.log.is_failed() => {
+                tracing::warn!(%error, told = self.told(), "checkpoint_not_written");
                 Ok(())
             }
-            written => written,
+            adopted => adopted,
         }
     }
 
@@ -334,23 +295,23 @@ where
     fn close(self) {
         let Self {
             log,
-            maker,
+            makers,
             reports,
             explain,
             disk,
             ..
         } = self;
-        maker.end();
+        makers.end();
         match log.close() {
             Ok(_) => tracing::info!("log_closed"),
             Err(error) => tell_failure(&error, explain(&disk), &reports),
         }
     }
 
-    /// Lets go of everything as it is. The maker is waited for: nothing writes into the directory once the node has let go of it.
+    /// Lets go of everything as it is. The makers are waited for: nothing writes into the directory once the node has let go of it.
     fn abandon(self) {
         drop(self.jobs);
-        self.maker.end();
+        self.makers.end();
         tracing::info!("log_abandoned");
     }
 
@@ -361,24 +322,14 @@ where
         self.listeners
             .iter()
             .for_each(|listener| listener.sleeper.wake());
-        // Cores find nobody who listens, and the maker nobody to give a segment to. It is waited for all the same: nothing
+        // Cores find nobody who listens, and the makers nobody to give anything to. They are waited for all the same: nothing
         // writes into the directory once the node has let go of it.
         drop(self.jobs);
-        self.maker.end();
+        self.makers.end();
     }
 
     fn told(&self) -> Option<String> {
         (self.explain)(&self.disk)
-    }
-}
-
-/// Whether a checkpoint that could not be written leaves the log whole. Without space for the file, [`Log::write_checkpoint`]
-/// says whether it does: it fails for good if not.
-fn is_survived(error: &LogError) -> bool {
-    match error {
-        LogError::CheckpointTooLarge { .. } => true,
-        LogError::Disk(error) => error.kind == DiskErrorKind::Full,
-        _ => false,
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use antiphon_core::channel::Exchange;
 use antiphon_core::limits::Limits;
-use antiphon_core::{Core, CoreConfig, CoreId, HashState, PartitionSeed, SlotMap};
+use antiphon_core::{CheckpointQueue, Core, CoreConfig, CoreId, HashState, PartitionSeed, SlotMap};
 use antiphon_disk::{DataDirectory, FileDisk, MAPS_DEFAULT, NewDirectory};
 use antiphon_log::Log;
 use antiphon_protocol::NodeId;
@@ -32,7 +32,7 @@ use crate::limits::{
     HANDOVER_SOCKETS_MAX, LANE_MESSAGES_MAX, LOG_JOBS_MAX, PERSISTED_MAX, READ_JOBS_MAX,
 };
 use crate::listen::Bound;
-use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, SegmentThread};
+use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers};
 use crate::node::{AcceptorHandle, CoreHandle, LogHandle, Node, Report};
 use crate::phase::PhaseCell;
 use crate::places::Places;
@@ -214,13 +214,14 @@ fn start_log(
     listeners: Vec<LogListener>,
     jobs: Receiver<LogJob<FileDisk>>,
 ) -> Result<std::thread::JoinHandle<()>, StartError> {
-    let maker = SegmentThread::start(common.jobs.clone()).map_err(system("a thread"))?;
+    let makers = Makers::start(&common.jobs).map_err(system("a thread"))?;
     let thread = LogThread {
         log,
         jobs,
         listeners,
         map: common.map.clone(),
-        maker,
+        makers,
+        checkpoints: CheckpointQueue::default(),
         reports: common.reports.clone(),
         phase: Arc::clone(&common.phase),
         explain: |disk: &FileDisk| disk.take_failure().map(|failure| failure.to_string()),

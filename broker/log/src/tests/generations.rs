@@ -44,6 +44,29 @@ fn two_generations() -> FaultDisk {
     disk.lose_power(Survival::Kept)
 }
 
+#[test]
+fn a_checkpoint_made_elsewhere_is_named_behind_what_was_flushed_meanwhile() {
+    let disk = two_generations();
+    let (mut log, ..) = open(&disk, settings(SEGMENT_BYTES));
+    let maker = log.checkpoint_maker(GroupId(1), Index(3), Term(1));
+    log.submit(append(1, 3, 4, vec![entry(5, 1, b"text")]));
+    log.flush().expect("the disk works");
+    let made = maker.expect("the log is whole").make(b"state");
+    log.submit(append(1, 4, 5, vec![entry(6, 1, b"text")]));
+    log.flush().expect("the disk works");
+    assert_eq!(names(&disk), [name(1), name(2), name(3)], "none is named");
+    let unnamed = disk.lose_power(Survival::Lost);
+    let (_, _, found) = open(&unnamed, settings(SEGMENT_BYTES));
+    assert_eq!(taken(&found), Some(Index(3)), "as good as a named one");
+    log.adopt_checkpoint(made).expect("it was made");
+    assert!(log.has_queued());
+    log.flush().expect("the disk works");
+    assert_eq!(names(&disk), [name(2), name(3)]);
+    let (_, recovery, found) = open(&disk.lose_power(Survival::Lost), settings(SEGMENT_BYTES));
+    assert_eq!(recovery.outcome, Outcome::Unclean);
+    assert_eq!(taken(&found), Some(Index(3)));
+}
+
 fn taken(found: &Collector) -> Option<Index> {
     let checkpoint = found.groups[&GroupId(1)].checkpoint.as_ref();
     checkpoint.map(|(index, ..)| *index)

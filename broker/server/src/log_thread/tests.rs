@@ -1,56 +1,28 @@
 //! The log thread over a real directory, and over a disk that fails when told to.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use antiphon_core::Recovering;
 use antiphon_disk::{DataDirectory, DiskFile, FileDisk, NewDirectory};
 use antiphon_log::{
-    DiskError, DiskOp, Entry, EntryKind, GroupId, HardState, Index, LogSettings, Outcome, Term,
+    DiskError, DiskErrorKind, DiskOp, Entry, EntryKind, GroupId, HardState, Index, LogSettings,
+    Outcome, Term,
 };
 use antiphon_protocol::NodeId;
 use bytes::Bytes;
+use crossbeam_channel::bounded;
 use mio::{Poll, Token};
 use tempfile::TempDir;
 
 use super::*;
-use crate::limits::CHECKPOINT_FLUSHES_MAX;
+use crate::guard;
 
-/// Appends of group 1 that come while a sync runs, as from cores that never rest.
-#[derive(Debug)]
-struct Feed {
-    jobs: Sender<LogJob<MoodyDisk>>,
-    next: u64,
-    /// Exclusive.
-    end: u64,
-    /// A checkpoint comes with this one.
-    checkpoint_at: u64,
-    /// What was next when a checkpoint was tried first.
-    tried_at: Option<u64>,
-}
-
-impl Feed {
-    fn give(&mut self) {
-        if self.next == self.end {
-            return;
-        }
-        let checkpoint =
-            (self.next == self.checkpoint_at).then(|| LogJob::Checkpoint(checkpoint(1, 1)));
-        for job in checkpoint
-            .into_iter()
-            .chain([LogJob::Append(append(1, self.next))])
-        {
-            self.jobs.try_send(job).expect("the log takes all there is");
-        }
-        self.next += 1;
-    }
-}
-
-/// A disk whose syncs fail while the flag is up, and that never has space for a checkpoint.
+/// A disk whose syncs fail while the flag is up, and that never has space for a checkpoint, which it says when the gate opens.
 #[derive(Clone, Debug)]
 struct MoodyDisk {
-    feed: Arc<Mutex<Feed>>,
+    /// Open once its sender is gone.
+    gate: Receiver<()>,
     files: FileDisk,
     fails: Arc<AtomicBool>,
     /// How many checkpoints found no space.
@@ -63,8 +35,7 @@ impl Disk for MoodyDisk {
     fn create(&self, name: &str) -> Result<DiskFile, DiskError> {
         if name.starts_with("checkpoint/") {
             self.refused.fetch_add(1, Ordering::SeqCst);
-            let mut feed = self.feed.lock().expect("no panic");
-            feed.tried_at = feed.tried_at.or(Some(feed.next));
+            let _ = self.gate.recv();
             return Err(DiskError {
                 op: DiskOp::Create,
                 kind: DiskErrorKind::Full,
@@ -94,7 +65,6 @@ impl Disk for MoodyDisk {
                 kind: DiskErrorKind::Io,
             });
         }
-        self.feed.lock().expect("no panic").give();
         self.files.sync(file)
     }
     fn forget_cached(&self, file: &DiskFile) -> Result<(), DiskError> {
@@ -121,7 +91,8 @@ struct World {
     reports: Receiver<Report>,
     fails: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
-    feed: Arc<Mutex<Feed>>,
+    /// Checkpoints wait until this is gone.
+    gate: Option<Sender<()>>,
     phase: Arc<PhaseCell>,
     thread: JoinHandle<()>,
     directory: TempDir,
@@ -148,15 +119,9 @@ impl World {
         let fails = Arc::new(AtomicBool::new(false));
         let refused = Arc::new(AtomicUsize::new(0));
         let (jobs, receiver) = bounded(64);
-        let feed = Arc::new(Mutex::new(Feed {
-            jobs: jobs.clone(),
-            next: 0,
-            end: 0,
-            checkpoint_at: 0,
-            tried_at: None,
-        }));
+        let (gate, closed) = bounded(0);
         let disk = MoodyDisk {
-            feed: Arc::clone(&feed),
+            gate: closed,
             files: opened.disk(),
             fails: Arc::clone(&fails),
             refused: Arc::clone(&refused),
@@ -181,7 +146,8 @@ impl World {
             jobs: receiver,
             listeners,
             map: SlotMap::even(2, 2),
-            maker: SegmentThread::start(jobs.clone()).expect("a thread"),
+            makers: Makers::start(&jobs).expect("a thread"),
+            checkpoints: CheckpointQueue::default(),
             reports: sender,
             phase: Arc::clone(&phase),
             explain: |_| None,
@@ -198,7 +164,7 @@ impl World {
             reports,
             fails,
             refused,
-            feed,
+            gate: Some(gate),
             phase,
             thread: thread.expect("a thread"),
             directory,
@@ -218,7 +184,8 @@ impl World {
     }
 
     /// Ends the thread and says how the log looks to the next start.
-    fn close(self) -> (Vec<Report>, Outcome) {
+    fn close(mut self) -> (Vec<Report>, Outcome) {
+        self.gate = None;
         // A log that has failed does not listen any more.
         let _ = self.jobs.send(LogJob::Close);
         self.thread.join().expect("no panic");
@@ -334,7 +301,8 @@ fn a_port_keeps_what_the_channel_refuses_and_offers_it_in_order() {
 }
 
 #[test]
-fn a_checkpoint_without_space_is_told_and_dropped_and_the_log_goes_on() {
+fn no_append_waits_for_a_checkpoint_that_is_being_written() {
+    const READIES: u64 = 200;
     let world = World::start();
     world.append(1, 1);
     assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
@@ -342,7 +310,27 @@ fn a_checkpoint_without_space_is_told_and_dropped_and_the_log_goes_on() {
     while world.refused.load(Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
+    // The gate is closed: the file is not written before all of these are durable.
+    for ready in 2..=READIES {
+        world.append(1, ready);
+        let report = world.heard[0].recv().expect("the log lives");
+        assert_eq!(report.persisted[0].ready, ready);
+    }
+    assert_eq!(world.refused.load(Ordering::SeqCst), 1);
+    assert!(world.close().0.is_empty());
+}
+
+#[test]
+fn a_checkpoint_without_space_is_told_and_dropped_and_the_next_one_is_tried() {
+    let mut world = World::start();
+    world.gate = None;
+    world.append(1, 1);
+    assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
     for ready in 2..=3 {
+        world.checkpoint(1, 1);
+        while world.refused.load(Ordering::SeqCst) < ready as usize - 1 {
+            std::thread::yield_now();
+        }
         world.append(1, ready);
         assert_eq!(
             world.heard[0].recv().expect("the log lives").persisted[0].ready,
@@ -352,47 +340,4 @@ fn a_checkpoint_without_space_is_told_and_dropped_and_the_log_goes_on() {
     let (reports, outcome) = world.close();
     assert!(reports.is_empty());
     assert_eq!(outcome, Outcome::Clean);
-}
-
-#[test]
-fn a_checkpoint_is_written_though_the_log_always_has_appends() {
-    const ASKED_AT: u64 = 10;
-    const READIES: u64 = 3 * CHECKPOINT_FLUSHES_MAX as u64;
-    let world = World::start();
-    world.append(1, 1);
-    assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
-    {
-        let mut feed = world.feed.lock().expect("no panic");
-        (feed.next, feed.end, feed.checkpoint_at) = (2, READIES + 1, ASKED_AT);
-        feed.give();
-    }
-    let mut last = 1;
-    while last < READIES {
-        last = world.heard[0].recv().expect("the log lives").persisted[0].ready;
-    }
-    let waited = world.feed.lock().expect("no panic").tried_at;
-    let waited = waited.map(|at| at - ASKED_AT);
-    // Other files may be synced in between, each with one append more.
-    let bound = 2 * u64::from(CHECKPOINT_FLUSHES_MAX);
-    assert!(
-        waited.is_some_and(|flushes| (1..bound).contains(&flushes)),
-        "{waited:?}"
-    );
-    assert!(world.close().0.is_empty());
-}
-
-#[test]
-fn only_what_leaves_the_log_whole_is_survived() {
-    let disk = |kind| {
-        LogError::Disk(DiskError {
-            op: DiskOp::Write,
-            kind,
-        })
-    };
-    let too_large = LogError::CheckpointTooLarge {
-        group: GroupId(1),
-        bytes: 1 << 31,
-    };
-    assert!(is_survived(&too_large) && is_survived(&disk(DiskErrorKind::Full)));
-    assert!(!is_survived(&disk(DiskErrorKind::Io)) && !is_survived(&LogError::Failed));
 }
