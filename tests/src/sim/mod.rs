@@ -8,34 +8,43 @@
 //! | `run` | a seed from its beginning to its verdict |
 //! | `swarm` | what kind of world a seed is |
 //! | `world`, `queue`, `random`, `trace` | what happens next, by chance and all the same |
-//! | `node`, `lives`, `turning`, `logging` | a broker: its processes, its cores' turns, its log and reader threads |
-//! | `link`, `pipe` | the network |
-//! | `client` | a session of the SDK and its application |
+//! | `node`, `lives`, `logging` | a broker: its processes, its log and reader threads |
+//! | `turning`, `reading`, `writing` | a core thread's turn |
+//! | `link`, `pipe`, `network` | the network |
+//! | `client`, `dialling`, `sessions` | a session of the SDK, its thread, its connections and its lives |
+//! | `app`, `told` | the application: what it does and what it hears |
 //! | `fault`, `trouble` | what goes wrong |
 //! | `tap`, `audit` | what sockets carry and what disks hold, as history for the checkers |
 //! | `tally` | what was met |
 
+mod app;
 mod audit;
 mod client;
 mod command;
+mod dialling;
 mod fault;
 mod limits;
 mod link;
 mod lives;
 mod logging;
+mod network;
 mod node;
 mod panics;
 mod pipe;
 mod queue;
 pub(crate) mod random;
+mod reading;
 mod run;
+mod sessions;
 mod swarm;
 mod tally;
 mod tap;
+mod told;
 mod trace;
 mod trouble;
 mod turning;
 mod world;
+mod writing;
 
 pub use command::main;
 pub use run::{Finder, Finding, Verdict};

@@ -1,0 +1,122 @@
+//! How a client gets its connection, and gives it up.
+
+use super::limits::DIAL_TIMEOUT;
+use super::link::{Link, ServerSide, Stage};
+use super::network::delay;
+use super::pipe::Pipe;
+use super::queue::Event;
+use super::world::World;
+
+impl World {
+    pub(crate) fn dial(&mut self, number: usize) {
+        let client = &mut self.clients[number];
+        client.attempt += 1;
+        client.is_dialling = true;
+        let attempt = client.attempt;
+        let wait = delay(&self.choices.net_delay, &mut self.dice.net) * 2;
+        let node = &self.nodes[0];
+        let is_dark = node.is_dark && node.process.is_none();
+        let is_lost = is_dark || self.queue.now() < node.refuses_until;
+        let wait = if is_lost { DIAL_TIMEOUT } else { wait };
+        self.queue.after(
+            wait,
+            Event::Dial {
+                client: number,
+                attempt,
+            },
+        );
+    }
+
+    pub(crate) fn on_dial(&mut self, number: usize, attempt: u64) {
+        let now_ms = self.client_ms();
+        let client = &mut self.clients[number];
+        if client.attempt != attempt || !client.is_dialling || client.app.is_over {
+            return;
+        }
+        client.is_dialling = false;
+        let node = 0;
+        let is_refused = self.queue.now() < self.nodes[node].refuses_until;
+        let life = self.nodes[node].life;
+        let cores = usize::from(self.choices.cores);
+        let core = self.dice.threads.place(cores);
+        let Some(process) = self.nodes[node].process.as_mut().filter(|_| !is_refused) else {
+            let kind = std::io::ErrorKind::ConnectionRefused;
+            self.clients[number].session.connect_failed(kind, now_ms);
+            self.tally.dials_failed += 1;
+            self.drain_client(number);
+            self.wake_client(number);
+            return;
+        };
+        self.last_link += 1;
+        let link_number = self.last_link;
+        process.seats[core].accepted.push_back(link_number);
+        let capacity = self.choices.pipe_bytes;
+        let grain = self.dice.net.pick(&[4_096, 64 * 1024, 64 * 1024, 100]);
+        let link = Link {
+            node,
+            life,
+            core,
+            client: number,
+            up: Pipe::new(capacity, grain),
+            down: Pipe::new(capacity, grain),
+            server: ServerSide {
+                stage: Stage::Waiting,
+                conn: antiphon_core::ConnId {
+                    slot: 0,
+                    generation: 0,
+                },
+                held: Vec::new(),
+                is_paused: false,
+                is_queued: false,
+                is_flushing: false,
+                is_broken: false,
+            },
+            client_holds: true,
+            client_is_broken: false,
+        };
+        self.links.insert(link_number, link);
+        self.clients[number].link = Some(link_number);
+        self.tally.connections += 1;
+        self.tap_begin(number);
+        self.wake(node, core);
+        self.clients[number].session.connected(now_ms);
+        self.drain_client(number);
+        self.wake_client(number);
+    }
+
+    /// The client closes its socket.
+    pub(crate) fn client_hangs_up(&mut self, number: usize) {
+        let Some(link_number) = self.clients[number].link.take() else {
+            return;
+        };
+        self.tap_end(number);
+        let now = self.queue.now();
+        let Some(link) = self.links.get_mut(&link_number) else {
+            return;
+        };
+        link.client_holds = false;
+        if link.is_over() {
+            self.links.remove(&link_number);
+            return;
+        }
+        if link.up.is_dead {
+            return;
+        }
+        // Its end behind what it sent, or a reset that overtakes it.
+        let arrival = now + delay(&self.choices.net_delay, &mut self.dice.net);
+        if self.dice.net.one_in(2) {
+            let at = link.up.end(arrival);
+            let event = Event::Arrive {
+                link: link_number,
+                up: true,
+            };
+            self.queue.at(at, event);
+        } else {
+            let event = Event::Break {
+                link: link_number,
+                server: true,
+            };
+            self.queue.at(arrival, event);
+        }
+    }
+}
