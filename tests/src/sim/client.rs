@@ -16,6 +16,8 @@ use super::world::World;
 pub(crate) struct Client {
     pub(crate) role: Role,
     pub(crate) user: u32,
+    /// The session's number in the history: another one for each life.
+    pub(crate) no: u32,
     /// Which session of this client.
     pub(crate) life: u64,
     pub(crate) session: BareSession,
@@ -39,9 +41,11 @@ impl World {
         let number = self.clients.len();
         let user = number as u32;
         let session = new_session(&role, user, None, self.dice.seeds.next_u64());
+        self.last_client += 1;
         self.clients.push(Client {
             role,
             user,
+            no: self.last_client,
             life: 0,
             session,
             link: None,

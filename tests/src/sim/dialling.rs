@@ -1,5 +1,6 @@
 //! How a client gets its connection, and gives it up.
 
+use super::acks::Acks;
 use super::limits::DIAL_TIMEOUT;
 use super::link::{Link, ServerSide, Stage};
 use super::network::delay;
@@ -70,6 +71,7 @@ impl World {
                 is_queued: false,
                 is_flushing: false,
                 is_broken: false,
+                acks: Acks::default(),
             },
             client_holds: true,
             client_is_broken: false,

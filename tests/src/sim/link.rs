@@ -2,6 +2,7 @@
 
 use antiphon_core::ConnId;
 
+use super::acks::Acks;
 use super::pipe::Pipe;
 
 /// See the module.
@@ -37,6 +38,8 @@ pub(crate) struct ServerSide {
     pub(crate) is_flushing: bool,
     /// A reset was heard.
     pub(crate) is_broken: bool,
+    /// Finds the acks in what was sent.
+    pub(crate) acks: Acks,
 }
 
 /// How the server's side stands.

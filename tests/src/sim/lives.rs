@@ -34,6 +34,7 @@ impl World {
             node.crash_in(calls);
         }
         let started = node.start(number, choices, seed, now);
+        self.note_disk(number);
         match started {
             Ok(recovery) => {
                 self.trace
@@ -45,15 +46,9 @@ impl World {
                         "node {number}: damage out of nothing: {recovery:?}"
                     ));
                 }
-                self.note_node(
-                    number,
-                    What::Started {
-                        log_end: Position(
-                            u64::from(recovery.sync_end.segment().0) << 32
-                                | u64::from(recovery.sync_end.offset()),
-                        ),
-                    },
-                );
+                let kept_end = self.nodes[number].watch.kept_end();
+                let log_end = kept_end.unwrap_or(Position(recovery.sync_end.wire()));
+                self.note_node(number, What::Started { log_end });
                 if let Some(process) = &self.nodes[number].process {
                     for seat in &process.seats {
                         self.trace.mix(seat.core.stats().home.rooms);
@@ -225,6 +220,7 @@ impl World {
             return;
         };
         let closed = process.logger.log.close();
+        self.note_disk(number);
         self.nodes[number].process = None;
         let death = match closed {
             Ok(_) => {

@@ -152,6 +152,12 @@ impl World {
 
     /// Makes the call now.
     fn run_log(&mut self, node: usize, call: &LogCall) -> Option<Result<LogResult, LogError>> {
+        let result = self.call_log(node, call);
+        self.note_disk(node);
+        result
+    }
+
+    fn call_log(&mut self, node: usize, call: &LogCall) -> Option<Result<LogResult, LogError>> {
         let process = self.nodes[node].process.as_mut()?;
         let log = &mut process.logger.log;
         Some(match call {
@@ -255,6 +261,7 @@ impl World {
             process.logger.no_segment_before = now + SEGMENT_RETRY;
         }
         process.logger.log.adopt(made);
+        self.note_disk(node);
         self.tally.segments += 1;
         if failed.is_some() {
             self.tally.segments_not_made += 1;

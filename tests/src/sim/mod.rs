@@ -14,9 +14,10 @@
 //! | `client`, `dialling`, `sessions` | a session of the SDK, its thread, its connections and its lives |
 //! | `app`, `told` | the application: what it does and what it hears |
 //! | `fault`, `trouble` | what goes wrong |
-//! | `tap`, `audit` | what sockets carry and what disks hold, as history for the checkers |
+//! | `tap`, `acks`, `watch`, `audit` | what sockets carry and what disks are given and hold, as history for the checkers |
 //! | `tally` | what was met |
 
+mod acks;
 mod app;
 mod audit;
 mod client;
@@ -43,6 +44,7 @@ mod told;
 mod trace;
 mod trouble;
 mod turning;
+mod watch;
 mod world;
 mod writing;
 

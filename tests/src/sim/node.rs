@@ -18,6 +18,7 @@ use antiphon_protocol::{NodeId, Timestamp};
 
 use super::queue::{MILLI, Micros};
 use super::swarm::Choices;
+use super::watch::{Watch, WatchedDisk};
 
 /// The wall clock when the world begins, in ms since the epoch.
 pub(crate) const WALL_START: u64 = 1_800_000_000_000;
@@ -27,6 +28,8 @@ pub(crate) const WALL_START: u64 = 1_800_000_000_000;
 pub(crate) struct Node {
     /// What outlives the process.
     pub(crate) disk: FaultDisk,
+    /// What its logs wrote and synced.
+    pub(crate) watch: Watch,
     /// How the log is kept.
     pub(crate) settings: LogSettings,
     /// The process, if one runs.
@@ -133,7 +136,7 @@ pub(crate) enum LogResult {
 /// The log thread.
 #[derive(Debug)]
 pub(crate) struct Logger {
-    pub(crate) log: Log<FaultDisk>,
+    pub(crate) log: Log<WatchedDisk>,
     pub(crate) jobs: VecDeque<LogJob>,
     pub(crate) checkpoints: VecDeque<CheckpointJob>,
     /// It works, or is about to look for work.
@@ -143,7 +146,7 @@ pub(crate) struct Logger {
     /// Nothing was written since the last mark.
     pub(crate) is_marked: bool,
     /// The segment thread's order.
-    pub(crate) maker: Option<SegmentMaker<FaultDisk>>,
+    pub(crate) maker: Option<SegmentMaker<WatchedDisk>>,
     /// No segment is ordered before.
     pub(crate) no_segment_before: Micros,
 }
@@ -158,6 +161,7 @@ impl Node {
         };
         Node {
             disk: FaultDisk::new(),
+            watch: Watch::default(),
             settings,
             process: None,
             life: 0,
@@ -230,7 +234,11 @@ impl Node {
         now: Micros,
     ) -> Result<Recovery, LogError> {
         let mut recovering = Recovering::new(choices.partitions, seed);
-        let (log, recovery) = Log::open(self.disk.clone(), self.settings, &mut recovering)?;
+        let (log, recovery) = Log::open(
+            self.watch.over(self.disk.clone()),
+            self.settings,
+            &mut recovering,
+        )?;
         let map = SlotMap::even(choices.partitions, choices.cores);
         let exchange = Exchange::new(choices.cores);
         let now = self.now(now);
@@ -304,7 +312,7 @@ impl Seat {
 }
 
 impl Logger {
-    fn new(log: Log<FaultDisk>) -> Logger {
+    fn new(log: Log<WatchedDisk>) -> Logger {
         Logger {
             log,
             jobs: VecDeque::new(),

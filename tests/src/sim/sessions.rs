@@ -5,6 +5,8 @@ use std::time::Duration;
 use antiphon_client::testing::BareSession;
 use antiphon_client::{ClientOptions, Producer, ProducerSeq};
 
+use crate::history::What;
+
 use super::queue::{Event, MILLI, SECOND};
 use super::swarm::Role;
 use super::world::World;
@@ -12,15 +14,16 @@ use super::world::World;
 impl World {
     /// The client's process dies; another one begins after a while.
     pub(crate) fn kill_client(&mut self, number: usize) {
-        self.client_hangs_up(number);
         self.end_session(number);
     }
 
     pub(crate) fn end_session(&mut self, number: usize) {
-        let client = &mut self.clients[number];
-        if client.app.is_over {
+        if self.clients[number].app.is_over {
             return;
         }
+        self.client_hangs_up(number);
+        self.note(number, What::Closed);
+        let client = &mut self.clients[number];
         client.app.is_over = true;
         client.is_dialling = false;
         client.attempt += 1;
@@ -44,6 +47,8 @@ impl World {
         let app = std::mem::take(&mut client.app);
         let unacked = app.open.len() as u64;
         client.life += 1;
+        self.last_client += 1;
+        client.no = self.last_client;
         // A producer can be kept only by who knows its numbers: all it sent was acked.
         let resumes = client.role.keeps_producer && unacked == 0 && !app.has_doubt;
         let resumed = app.producer.filter(|_| resumes).map(|producer| {

@@ -9,6 +9,8 @@ use antiphon_core::CoreEvent;
 use antiphon_log::{Finding, LogError, Outcome, Recovery};
 use antiphon_protocol::Code;
 
+use crate::checkers::Check;
+
 use super::fault::Fault;
 
 /// Counters of one world, or of many.
@@ -124,6 +126,13 @@ impl Tally {
             .chain(wanted.map(|name| (*name).to_owned()))
             .filter(|name| !self.named.contains_key(name))
             .collect()
+    }
+
+    /// A checker has looked at a history.
+    pub(crate) fn checked(&mut self, check: &Check) {
+        if check.compared > 0 {
+            self.count(format!("shown {:?}", check.invariant));
+        }
     }
 
     pub(crate) fn fault(&mut self, fault: Fault) {

@@ -137,7 +137,7 @@ impl World {
     }
 
     fn told(&mut self, client: usize, what: What) {
-        self.note(client as u32, what);
+        self.note(client, what);
     }
 
     /// A connection is up.

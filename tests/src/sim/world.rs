@@ -30,8 +30,12 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) tally: Tally,
     pub(crate) history: Recorder,
+    /// Numbers the sessions in the history.
+    pub(crate) last_client: u32,
     /// Numbers the requests in the history.
     pub(crate) last_op: u64,
+    /// Bytes on their way, for its memory.
+    pub(crate) scratch: Vec<u8>,
     /// No client begins anything new.
     pub(crate) is_calm: bool,
     /// The first thing that was wrong.
@@ -83,7 +87,9 @@ impl World {
             trace: Trace::new(plan.is_traced),
             tally: Tally::default(),
             history: Recorder::new(head),
+            last_client: 0,
             last_op: 0,
+            scratch: Vec::new(),
             is_calm: false,
             failure: None,
         };
@@ -151,14 +157,26 @@ impl World {
     }
 
     /// Writes down what a client did or saw.
-    pub(crate) fn note(&mut self, client: u32, what: What) {
-        self.history
-            .client(self.queue.now() * 1_000, ClientNo(client), what);
+    pub(crate) fn note(&mut self, client: usize, what: What) {
+        let by = ClientNo(self.clients[client].no);
+        self.history.client(self.queue.now() * 1_000, by, what);
+    }
+
+    /// Writes down what a node's disk was given and has confirmed.
+    pub(crate) fn note_disk(&mut self, node: usize) {
+        for what in self.nodes[node].watch.take_notes() {
+            self.note_node(node, what);
+        }
     }
 
     /// Writes down what a node did.
     pub(crate) fn note_node(&mut self, node: usize, what: What) {
         self.history
-            .node(self.queue.now() * 1_000, NodeNo(1 + node as u32), what);
+            .node(self.queue.now() * 1_000, node_no(node), what);
     }
+}
+
+/// A node's number in histories.
+pub(crate) fn node_no(node: usize) -> NodeNo {
+    NodeNo(1 + node as u32)
 }

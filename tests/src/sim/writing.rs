@@ -2,11 +2,13 @@
 
 use antiphon_core::{ConnId, Now};
 
+use crate::history::{Seq, What};
+
 use super::limits::SEND_BYTES_MAX;
 use super::link::Stage;
 use super::network::delay;
 use super::queue::Event;
-use super::world::World;
+use super::world::{World, node_no};
 
 impl World {
     pub(crate) fn queue_flush(&mut self, node: usize, core: usize, conn: ConnId) {
@@ -79,7 +81,8 @@ impl World {
         if room > 1 && self.dice.net.one_in(16) {
             room = 1 + self.dice.net.place(room - 1);
         }
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
         for chunk in outbox.chunks() {
             let take = chunk.len().min(room - bytes.len());
             bytes.extend_from_slice(&chunk[..take]);
@@ -127,6 +130,23 @@ impl World {
                 seat.readable.push_back(number);
             }
         }
+        self.note_acks(node, number, &bytes);
+        self.scratch = bytes;
         has_more
+    }
+
+    /// Acks leave the server.
+    fn note_acks(&mut self, node: usize, number: u64, bytes: &[u8]) {
+        let now = self.queue.now() * 1_000;
+        let Some(link) = self.links.get_mut(&number) else {
+            return;
+        };
+        let (watch, history) = (&self.nodes[node].watch, &self.history);
+        link.server.acks.feed(bytes, |entry| {
+            if let Some(room) = watch.room(entry.room_id.0) {
+                let seq = Seq(entry.seq.0);
+                history.node(now, node_no(node), What::AckSent { room, seq });
+            }
+        });
     }
 }
