@@ -11,14 +11,15 @@
 //! 3. Found empty, [`Exchange::rest`] unsets `ready`, then looks again: a batch pushed before the unset was seen by its edge with `ready` set, so
 //!    nobody but home would tell of it. All of these are sequentially consistent, so one of the two sees the other.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use antiphon_protocol::{Device, Namespace, Producer, ProducerSeq, RequestId, RoomName, UserName};
 use bytes::Bytes;
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crossbeam_queue::SegQueue;
 
 use crate::core::{ConnId, CoreId};
 use crate::identity::Identities;
@@ -94,7 +95,10 @@ pub struct RoomChannel {
     namespace: Namespace,
     name: RoomName,
     home: CoreId,
-    queue: ArrayQueue<PublishBatch>,
+    /// Grows by blocks of pointers: a node has many rooms that somebody publishes to now and then, and few that are full.
+    queue: SegQueue<Box<PublishBatch>>,
+    /// How many of the places are taken, or about to be. Whoever takes one beyond CHANNEL_PLACES gives it back.
+    taken: AtomicUsize,
     /// The channel is in the ready queue, or home is draining it.
     ready: AtomicBool,
 }
@@ -106,7 +110,8 @@ impl RoomChannel {
             namespace,
             name,
             home,
-            queue: ArrayQueue::new(CHANNEL_PLACES),
+            queue: SegQueue::new(),
+            taken: AtomicUsize::new(0),
             ready: AtomicBool::new(false),
         })
     }
@@ -128,7 +133,19 @@ impl RoomChannel {
 
     /// Takes the oldest batch. For the home core.
     pub fn take(&self) -> Option<PublishBatch> {
-        self.queue.pop()
+        let batch = self.queue.pop()?;
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+        Some(*batch)
+    }
+
+    /// Puts a batch in, or gives it back if all places are taken.
+    fn push(&self, batch: PublishBatch) -> Result<(), PublishBatch> {
+        if self.taken.fetch_add(1, Ordering::SeqCst) >= CHANNEL_PLACES {
+            self.taken.fetch_sub(1, Ordering::SeqCst);
+            return Err(batch);
+        }
+        self.queue.push(Box::new(batch));
+        Ok(())
     }
 
     /// Whether no batch waits.
@@ -183,7 +200,7 @@ impl Exchange {
             !batch.publishes.is_empty(),
             "INV-CHAN-1: an empty batch takes no place"
         );
-        channel.queue.push(batch)?;
+        channel.push(batch)?;
         if channel.ready.swap(true, Ordering::SeqCst) {
             return Ok(Offered::Quiet);
         }

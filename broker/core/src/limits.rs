@@ -11,6 +11,9 @@ use crate::home::limits as home;
 /// Batches a room channel holds. Full: the publishing connection is not read for at most [`CHANNEL_WAIT_MS`].
 pub const CHANNEL_PLACES: usize = 64;
 
+/// What a room channel takes without batches, in bytes, at most: two ends of a queue in cache lines of their own, and one block of pointers.
+pub const CHANNEL_EMPTY_BYTES_MAX: usize = 1024;
+
 /// Default of [`Budgets::batch_bytes_max`].
 pub const BATCH_BYTES_MAX: u32 = 64 * 1024;
 
@@ -96,6 +99,11 @@ pub const FANOUT_BACKLOG_MAX: usize = 64;
 
 /// Room channels an edge keeps open. Above: a publish to one more room looks for idle ones to let go, and is ERROR(LIMIT) if it finds none.
 pub const CHANNELS_MAX: usize = 65_536;
+
+const _: () = assert!(
+    CHANNELS_MAX * CHANNEL_EMPTY_BYTES_MAX <= 64 * 1024 * 1024,
+    "one client that publishes to every room there is costs no more than full outboxes do"
+);
 
 /// A channel unused for so long is let go, in ms.
 pub const CHANNEL_IDLE_MS: u64 = 60_000;
