@@ -105,13 +105,10 @@ const _: () = assert!(
     "one client that publishes to every room there is costs no more than full outboxes do"
 );
 
-/// A channel unused for so long is let go, in ms.
+/// A channel unused for so long is let go when it is looked at next, in ms; each is looked at as often.
 pub const CHANNEL_IDLE_MS: u64 = 60_000;
 
-/// How often idle channels are looked for, in ms, on a core that is not asleep.
-pub const CHANNEL_SWEEP_MS: u64 = 1_000;
-
-/// Channels looked at each time; the next look goes on behind them.
+/// Channels looked at each time; more that are due are looked at in the next turn.
 pub const CHANNEL_SWEEP_MAX: usize = 256;
 
 /// While drained, publishes under way may take this long to be answered before GOAWAY goes out, in ms.

@@ -2,6 +2,7 @@
 //!
 //! A room may be known by name, by number or by both: each way has its own entry, and both hold the same channel.
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
@@ -21,14 +22,27 @@ pub(super) struct Channels {
     entries: Slab<Entry>,
     by_name: HashMap<NameKey, u32, HashState>,
     by_id: HashMap<(Namespace, RoomId), u32, HashState>,
-    /// Where the next sweep goes on.
-    sweep_at: usize,
+    /// Each entry once, in the order in which they are looked at: idle ones go then.
+    looks: VecDeque<Look>,
+    /// Entries ever made.
+    made: u64,
     /// Entries in state Refused.
     refused: Vec<u32>,
 }
 
+/// When an entry is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    at_ms: u64,
+    key: u32,
+    /// Tells the entries in one place apart.
+    number: u64,
+}
+
 #[derive(Debug)]
 struct Entry {
+    /// Which of all entries ever made.
+    number: u64,
     namespace: Namespace,
     room: RoomKey,
     state: ChannelState,
@@ -53,7 +67,8 @@ impl Channels {
             entries: Slab::new(),
             by_name: HashMap::with_hasher(hash.clone()),
             by_id: HashMap::with_hasher(hash.clone()),
-            sweep_at: 0,
+            looks: VecDeque::new(),
+            made: 0,
             refused: Vec::new(),
         }
     }
@@ -88,7 +103,9 @@ impl Channels {
                 return None;
             }
         }
+        self.made += 1;
         let entry = Entry {
+            number: self.made,
             namespace,
             room: room.clone(),
             state: ChannelState::Opening(Vec::new()),
@@ -99,6 +116,11 @@ impl Channels {
             RoomKey::Id(id) => self.by_id.insert((namespace, id), key),
             RoomKey::Name(name) => self.by_name.insert(NameKey(namespace, name), key),
         };
+        self.looks.push_back(Look {
+            at_ms: now_ms + CHANNEL_IDLE_MS,
+            key,
+            number: self.made,
+        });
         Some(key)
     }
 
@@ -129,24 +151,34 @@ impl Channels {
         }
     }
 
-    /// Lets go of some channels that were not used for long. Only between turns: a batch that is being collected names its entry.
+    /// When an entry is looked at next.
+    pub(super) fn sweep_deadline(&self) -> Option<u64> {
+        self.looks.front().map(|look| look.at_ms)
+    }
+
+    /// Lets go of channels that were not used for long: an entry is looked at once in CHANNEL_IDLE_MS, so it goes after twice that at most. A batch that
+    /// is being collected names its entry, but one that is used in this turn is not idle.
     pub(super) fn sweep(&mut self, now_ms: u64) {
-        let end = (self.sweep_at + CHANNEL_SWEEP_MAX).min(self.entries.capacity());
-        for key in self.sweep_at..end {
-            let Some(entry) = self.entries.get(key) else {
+        for _ in 0..CHANNEL_SWEEP_MAX {
+            let Some(look) = self.looks.pop_front_if(|look| look.at_ms <= now_ms) else {
+                return;
+            };
+            let Some(entry) = self.entries.get(look.key as usize) else {
                 continue;
             };
-            if !matches!(entry.state, ChannelState::Opening(_))
-                && now_ms >= entry.used_ms + CHANNEL_IDLE_MS
-            {
-                self.remove(key);
+            if entry.number != look.number {
+                continue;
+            }
+            let is_idle = now_ms >= entry.used_ms + CHANNEL_IDLE_MS;
+            if is_idle && !matches!(entry.state, ChannelState::Opening(_)) {
+                self.remove(look.key as usize);
+            } else {
+                self.looks.push_back(Look {
+                    at_ms: now_ms + CHANNEL_IDLE_MS,
+                    ..look
+                });
             }
         }
-        self.sweep_at = if end >= self.entries.capacity() {
-            0
-        } else {
-            end
-        };
     }
 
     fn remove(&mut self, key: usize) {
@@ -215,5 +247,27 @@ mod tests {
         let _ = add(&mut channels, 1, 0);
         channels.sweep(10 * CHANNEL_IDLE_MS);
         assert_eq!(channels.len(), 1);
+    }
+
+    #[test]
+    fn every_idle_channel_goes_in_time_however_many_there_are() {
+        let mut channels = Channels::new(&HashState::fixed());
+        let count = 10 * CHANNEL_SWEEP_MAX as u64;
+        for room in 1..=count {
+            let key = add(&mut channels, room, room).unwrap();
+            *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND);
+        }
+        let used = CHANNEL_IDLE_MS - 1;
+        let _ = channels.find(NAMESPACE, RoomRef::Id(RoomId(7)), used);
+        let mut sweeps = 0;
+        while let Some(at_ms) = channels.sweep_deadline() {
+            channels.sweep(at_ms);
+            sweeps += 1;
+            assert!(at_ms <= used + 2 * CHANNEL_IDLE_MS, "{at_ms}");
+            let is_kept = channels.by_id.contains_key(&(NAMESPACE, RoomId(7)));
+            assert_eq!(is_kept, at_ms < used + CHANNEL_IDLE_MS, "at {at_ms}");
+        }
+        assert_eq!(channels.len(), 0);
+        assert!(sweeps <= count + 1, "an entry is looked at when it is due");
     }
 }

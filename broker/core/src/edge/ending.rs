@@ -1,5 +1,6 @@
 //! How connections end: GOAWAY, then closed; all of them when the core is drained.
 
+use alloc::vec::Vec;
 use core::mem;
 
 use antiphon_protocol::{BrokenStream, Code, Goaway, GoawayClass, RequestId};
@@ -8,6 +9,15 @@ use super::Edge;
 use super::session::Session;
 use crate::core::{ConnId, CoreEvent, Output};
 use crate::limits::{CLOSING_MS, DRAIN_WAIT_MS};
+
+/// Connections on their way out.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// Set while drained: when waiting for answers ends.
+    pub(super) drain_deadline_ms: Option<u64>,
+    /// To be closed with this turn's flushes.
+    pub(super) closes: Vec<ConnId>,
+}
 
 impl Edge {
     /// The bytes of the connection are no frames.
@@ -23,7 +33,7 @@ impl Edge {
     pub(super) fn goaway(&mut self, conn: ConnId, code: Code, text: &str) {
         let class = class_of(code);
         let retry_after_ms = match class {
-            GoawayClass::Retry => self.random.below(self.limits.drain_spread_ms),
+            GoawayClass::Retry => self.random.below(self.settings.limits.drain_spread_ms),
             GoawayClass::Move | GoawayClass::Terminal => 0,
         };
         let deadline_ms = self.now.mono_ms + CLOSING_MS;
@@ -49,7 +59,7 @@ impl Edge {
             self.leave_session(conn, &open);
         }
         self.stats.goaways += 1;
-        self.closes.push(conn);
+        self.ending.closes.push(conn);
         self.out
             .push_back(Output::Event(CoreEvent::GoawaySent { conn, code }));
     }
@@ -66,10 +76,10 @@ impl Edge {
 
     /// Stops accepting and ends all connections, each as soon as its publishes are answered.
     pub(crate) fn drain(&mut self) {
-        if self.drain_deadline_ms.is_some() {
+        if self.ending.drain_deadline_ms.is_some() {
             return;
         }
-        self.drain_deadline_ms = Some(self.now.mono_ms + DRAIN_WAIT_MS);
+        self.ending.drain_deadline_ms = Some(self.now.mono_ms + DRAIN_WAIT_MS);
         for conn in self.conns.ids() {
             if let Some(open) = self.conns.open_mut(conn) {
                 open.is_leaving = true;
@@ -80,7 +90,7 @@ impl Edge {
 
     /// While drained: says goodbye to a connection that has nothing to wait for.
     pub(super) fn leave_if_answered(&mut self, conn: ConnId) {
-        if self.drain_deadline_ms.is_some()
+        if self.ending.drain_deadline_ms.is_some()
             && self.conns.open(conn).is_none_or(|open| open.in_flight == 0)
         {
             self.shut_down(conn);
@@ -94,6 +104,7 @@ impl Edge {
     /// The time for answers is over: the connections that still wait for some go without.
     pub(super) fn end_drain(&mut self) {
         if self
+            .ending
             .drain_deadline_ms
             .is_some_and(|deadline| self.now.mono_ms >= deadline)
         {
@@ -104,7 +115,7 @@ impl Edge {
     }
 
     pub(crate) fn is_drained(&self) -> bool {
-        self.drain_deadline_ms.is_some() && self.conns.len() == 0
+        self.ending.drain_deadline_ms.is_some() && self.conns.len() == 0
     }
 }
 

@@ -56,7 +56,7 @@ impl Edge {
             namespace: hello.namespace,
             device,
             producer,
-            claim: self.exchange.identities().claim(),
+            claim: self.settings.exchange.identities().claim(),
             keepalive_ms: self.keepalive_for(hello.keepalive_ms),
             frame_bytes_max: self.frame_bytes_for(hello.frame_bytes_max),
         })
@@ -64,22 +64,23 @@ impl Edge {
 
     fn draw_producer(&mut self) -> Producer {
         let random = self.random.next_u32();
-        self.exchange
+        self.settings
+            .exchange
             .identities()
-            .draw(self.node, self.now.wall, random)
+            .draw(self.settings.node, self.now.wall, random)
     }
 
     fn keepalive_for(&self, asked_ms: u32) -> u32 {
-        let (least, most) = self.limits.keepalive_range_ms;
+        let (least, most) = self.settings.limits.keepalive_range_ms;
         if asked_ms == 0 {
-            self.limits.keepalive_ms
+            self.settings.limits.keepalive_ms
         } else {
             asked_ms.clamp(least, most)
         }
     }
 
     fn frame_bytes_for(&self, asked: u32) -> u32 {
-        let served = self.limits.frame_bytes_max;
+        let served = self.settings.limits.frame_bytes_max;
         if asked == 0 {
             served
         } else {
@@ -88,12 +89,12 @@ impl Edge {
     }
 
     fn welcome(&mut self, conn: ConnId, frame: RawFrame<'_>, hello: &Hello<'_>, open: &Open) {
-        let limits = &self.limits;
+        let limits = &self.settings.limits;
         let welcome = Welcome {
             features: 0,
             producer: open.producer,
             server_time: self.now.wall,
-            node: self.node,
+            node: self.settings.node,
             device: open.device,
             keepalive_ms: open.keepalive_ms,
             frame_bytes_max: open.frame_bytes_max,
@@ -128,8 +129,11 @@ impl Edge {
             .push_back(Output::Event(CoreEvent::SessionOpened { conn }));
         if is_named {
             self.replace(&replace);
-            let me = self.me;
-            for core in (0..self.map.cores()).map(CoreId).filter(|&core| core != me) {
+            let me = self.settings.me;
+            for core in (0..self.settings.map.cores())
+                .map(CoreId)
+                .filter(|&core| core != me)
+            {
                 self.send(core, Message::Replace(replace.clone()));
             }
         }

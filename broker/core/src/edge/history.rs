@@ -20,7 +20,7 @@ const PAGE_OVERHEAD_BYTES: u32 = 48 + 56;
 impl Edge {
     /// A FETCH came.
     pub(super) fn fetch(&mut self, conn: ConnId, id: RequestId, fetch: &wire::Fetch<'_>) {
-        let limit = self.limits.fetch_records_max;
+        let limit = self.settings.limits.fetch_records_max;
         if fetch.limit > limit {
             let error = ErrorFrame {
                 hint: u64::from(limit),

@@ -40,7 +40,7 @@ impl Edge {
         } else if is_new {
             entry.frame_since_ms = now_ms.max(1);
             // What of this read belongs to earlier frames is not known: it earns a second at most.
-            let earned = (bytes as u64).min(self.limits.frame_bytes_per_second);
+            let earned = (bytes as u64).min(self.settings.limits.frame_bytes_per_second);
             entry.frame_bytes = u32::try_from(earned).unwrap_or(u32::MAX);
         } else {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -64,7 +64,7 @@ impl Edge {
             return;
         };
         let mut next = now_ms + HORIZON_MS;
-        match look(entry, now_ms, &self.limits) {
+        match look(entry, now_ms, &self.settings.limits) {
             Verdict::Wait(at_ms) => next = at_ms,
             Verdict::Ping => {
                 entry.told_ms = now_ms;

@@ -7,7 +7,7 @@
 //! | `conns`, `session`, `subs`, `outbox` | a connection, its state, its queued output |
 //! | `decoding`, `hello`, `producers` | frames; the handshake; one connection per session |
 //! | `ending`, `liveness`, `wheel` | GOAWAY, drain, deadlines, PING |
-//! | `publish`, `batches`, `channels` | from PUBLISH to the room's channel |
+//! | `publish`, `batches`, `channels`, `parked` | from PUBLISH to the room's channel |
 //! | `rooms`, `subscribe`, `fanout` | subscriptions and live delivery |
 //! | `pull`, `history`, `records` | readers behind and FETCH |
 
@@ -22,6 +22,7 @@ mod history;
 mod liveness;
 mod names;
 pub(crate) mod outbox;
+mod parked;
 mod producers;
 mod publish;
 mod pull;
@@ -29,6 +30,7 @@ mod random;
 mod records;
 mod rooms;
 mod session;
+mod settings;
 mod subs;
 mod subscribe;
 mod wheel;
@@ -36,33 +38,30 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use antiphon_protocol::limits::HANDSHAKE_BYTES_MAX;
 use antiphon_protocol::{
-    ClientFrame, Code, ErrorFrame, FRAME_HEADER_BYTES, NodeId, Pong, PubackEntry, RawFrame,
-    RequestId,
+    ClientFrame, Code, ErrorFrame, FRAME_HEADER_BYTES, Pong, PubackEntry, RawFrame, RequestId,
 };
 
-use self::batches::Batches;
-use self::channels::Channels;
 use self::conns::{Conn, Conns};
+use self::ending::Ending;
 use self::fanout::Fanouts;
 use self::outbox::Outbox;
 use self::producers::Producers;
-use self::publish::Parked;
+use self::publish::Publishing;
 use self::pull::Pulls;
 use self::random::Random;
 use self::rooms::Rooms;
 use self::session::Session;
+use self::settings::Settings;
 use self::wheel::Wheel;
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreConfig, CoreId, Flow, Now, Output};
 use crate::lane::{Ack, Message, Refused, Reject, ToEdge};
-use crate::limits::{CHANNEL_IDLE_MS, CHANNEL_SWEEP_MS, Limits, OUTBOX_PAUSE_BYTES};
-use crate::map::SlotMap;
+use crate::limits::{Limits, OUTBOX_PAUSE_BYTES};
 
 /// What the edge counts, and its sizes now.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -118,20 +117,12 @@ const DECODER_FAILED: &str = "a frame made the server's decoder fail";
 /// The connections of one core.
 #[derive(Debug)]
 pub(crate) struct Edge {
-    me: CoreId,
-    node: NodeId,
-    limits: Limits,
-    map: SlotMap,
-    exchange: Arc<Exchange>,
+    settings: Settings,
     /// As of the current input.
     now: Now,
     conns: Conns,
     producers: Producers,
-    channels: Channels,
-    batches: Batches,
-    parked: VecDeque<Parked>,
-    /// How many batches are parked for a channel, by its address.
-    blocked: BTreeMap<usize, u32>,
+    publishing: Publishing,
     rooms: Rooms,
     fanouts: Fanouts,
     pulls: Pulls,
@@ -139,14 +130,9 @@ pub(crate) struct Edge {
     random: Random,
     /// Last ticket given.
     tickets: u64,
-    /// Set while drained: when waiting for answers ends.
-    drain_deadline_ms: Option<u64>,
+    ending: Ending,
     /// Too much waits for full lanes: no session is read.
     is_held: bool,
-    /// Connections to be closed with this turn's flushes.
-    closes: Vec<ConnId>,
-    /// When idle channels are looked for next.
-    sweep_ms: u64,
     out: VecDeque<Output>,
     stats: EdgeStats,
 }
@@ -154,28 +140,19 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(config: &CoreConfig, exchange: Arc<Exchange>, now: Now) -> Edge {
         Edge {
-            me: config.core,
-            node: config.node,
-            limits: config.limits.clone(),
-            map: config.map.clone(),
-            exchange,
+            settings: Settings::new(config, exchange),
             now,
             conns: Conns::default(),
             producers: Producers::new(&config.hash),
-            channels: Channels::new(&config.hash),
-            batches: Batches::new(&config.hash, &config.limits.budgets),
-            parked: VecDeque::new(),
-            blocked: BTreeMap::new(),
+            publishing: Publishing::new(config),
             rooms: Rooms::new(&config.hash),
             fanouts: Fanouts::new(),
             pulls: Pulls::default(),
             wheel: Wheel::new(now.mono_ms),
             random: Random::new(config.seed),
             tickets: 0,
-            drain_deadline_ms: None,
+            ending: Ending::default(),
             is_held: false,
-            closes: Vec::new(),
-            sweep_ms: now.mono_ms + CHANNEL_IDLE_MS,
             out: VecDeque::new(),
             stats: EdgeStats::default(),
         }
@@ -192,7 +169,7 @@ impl Edge {
 
     pub(crate) fn connected(&mut self, id: ConnId) {
         let now_ms = self.now.mono_ms;
-        let deadline_ms = now_ms + self.limits.handshake_ms;
+        let deadline_ms = now_ms + self.settings.limits.handshake_ms;
         self.conns.insert(Conn {
             id,
             session: Session::AwaitHello { deadline_ms },
@@ -206,7 +183,7 @@ impl Edge {
             told_ms: now_ms,
         });
         self.wheel.put(id, deadline_ms);
-        if self.drain_deadline_ms.is_some() {
+        if self.ending.drain_deadline_ms.is_some() {
             self.shut_down(id);
         }
     }
@@ -258,7 +235,7 @@ impl Edge {
 
     /// Whether the connection may be read on; what it is paused for is undone by `ease`.
     fn flow(&mut self, conn: ConnId) -> Flow {
-        let limits = &self.limits;
+        let limits = &self.settings.limits;
         let Some(entry) = self.conns.get_mut(conn) else {
             return Flow::Pause;
         };
@@ -286,11 +263,11 @@ impl Edge {
 
     /// Something that a connection may be paused for became less.
     fn ease(&mut self, conn: ConnId) {
-        if self.drain_deadline_ms.is_some() {
+        if self.ending.drain_deadline_ms.is_some() {
             return self.leave_if_answered(conn);
         }
         let now_ms = self.now.mono_ms;
-        let limits = &self.limits;
+        let limits = &self.settings.limits;
         let Some(entry) = self.conns.get_mut(conn) else {
             return;
         };
@@ -455,7 +432,7 @@ impl Edge {
         while let Some(conn) = self.conns.next_flush() {
             self.out.push_back(Output::Flush(conn));
         }
-        for conn in core::mem::take(&mut self.closes) {
+        for conn in core::mem::take(&mut self.ending.closes) {
             self.out.push_back(Output::Close(conn));
         }
         has_more
@@ -463,24 +440,26 @@ impl Edge {
 
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         if self.conns.has_flushes()
-            || !self.batches.is_empty()
-            || !self.closes.is_empty()
+            || !self.publishing.batches.is_empty()
+            || !self.ending.closes.is_empty()
             || !self.fanouts.is_empty()
         {
             return Some(0);
         }
         let deadlines = [
             self.wheel.next_deadline(),
-            self.parked_deadline(),
+            self.publishing.parked.deadline(self.now.mono_ms),
             self.pull_deadline(),
             self.drain_deadline(),
+            self.publishing.channels.sweep_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
 
     /// When the drain stops waiting.
     fn drain_deadline(&self) -> Option<u64> {
-        self.drain_deadline_ms
+        self.ending
+            .drain_deadline_ms
             .filter(|_| self.conns.len() > 0)
             .filter(|&deadline| self.now.mono_ms < deadline)
     }
@@ -488,10 +467,7 @@ impl Edge {
     pub(crate) fn tick(&mut self) {
         self.check_connections();
         self.end_drain();
-        if self.now.mono_ms >= self.sweep_ms && self.batches.is_empty() {
-            self.sweep_ms = self.now.mono_ms + CHANNEL_SWEEP_MS;
-            self.channels.sweep(self.now.mono_ms);
-        }
+        self.publishing.channels.sweep(self.now.mono_ms);
     }
 
     pub(crate) fn poll(&mut self) -> Option<Output> {
@@ -503,7 +479,7 @@ impl Edge {
             connections: self.conns.len() as u64,
             subscriptions: self.rooms.subscriptions() as u64,
             rooms: self.rooms.rooms() as u64,
-            channels: self.channels.len() as u64,
+            channels: self.publishing.channels.len() as u64,
             pulls_in_flight: u64::from(self.pulls.in_flight()),
             outbox_bytes: self.conns.queued() as u64,
             ..self.stats

@@ -6,24 +6,35 @@
 //!
 //! The order of one connection's publishes to one room never changes: as long as a batch of a channel is parked, later ones park behind it.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
 use antiphon_protocol::{Class, Code, ErrorFrame, Namespace, Publish, RequestId, RoomRef, Slot};
 
 use super::Edge;
-use super::channels::ChannelState;
+use super::batches::Batches;
+use super::channels::{ChannelState, Channels};
+use super::parked::{Parked, Row};
 use crate::channel::{Offered, PublishBatch, RoomChannel};
-use crate::core::{ConnId, CoreId, Output};
+use crate::core::{ConnId, CoreConfig, CoreId, Output};
 use crate::lane::{ChannelOpened, Message, RoomKey, ToHome};
-use crate::limits::{CHANNEL_PLACES, CHANNEL_RETRY_MS, CHANNEL_WAIT_MS, CHANNELS_MAX};
+use crate::limits::{CHANNEL_PLACES, CHANNELS_MAX};
 
-/// A batch that waits for a place in a full channel.
+/// Publishes on their way to the channels of their rooms.
 #[derive(Debug)]
-pub(super) struct Parked {
-    channel: Arc<RoomChannel>,
-    batch: PublishBatch,
-    deadline_ms: u64,
+pub(super) struct Publishing {
+    pub(super) channels: Channels,
+    pub(super) batches: Batches,
+    pub(super) parked: Parked,
+}
+
+impl Publishing {
+    pub(super) fn new(config: &CoreConfig) -> Publishing {
+        Publishing {
+            channels: Channels::new(&config.hash),
+            batches: Batches::new(&config.hash, &config.limits.budgets),
+            parked: Parked::default(),
+        }
+    }
 }
 
 impl Edge {
@@ -37,7 +48,8 @@ impl Edge {
             return;
         };
         let namespace = open.namespace;
-        let channel = match self.channels.find(namespace, publish.room, now_ms) {
+        let channels = &mut self.publishing.channels;
+        let channel = match channels.find(namespace, publish.room, now_ms) {
             Some(channel) => channel,
             None => match self.open_channel(conn, publish.room) {
                 Some(channel) => channel,
@@ -50,7 +62,7 @@ impl Edge {
         open.in_flight += 1;
         open.unsent_bytes += (publish.headers.len() + publish.body.len()) as u32;
         let who = (&open.user, open.device);
-        self.batches.add(conn, channel, who, id, publish);
+        self.publishing.batches.add(conn, channel, who, id, publish);
         self.stats.publishes += 1;
     }
 
@@ -61,11 +73,11 @@ impl Edge {
             hint: u64::from(limit),
             ..ErrorFrame::new(Code::TOO_LARGE)
         };
-        if publish.body.len() > self.limits.body_bytes_max as usize {
-            return Some(too_large(self.limits.body_bytes_max));
+        if publish.body.len() > self.settings.limits.body_bytes_max as usize {
+            return Some(too_large(self.settings.limits.body_bytes_max));
         }
-        if publish.headers.len() > self.limits.headers_bytes_max as usize {
-            return Some(too_large(self.limits.headers_bytes_max));
+        if publish.headers.len() > self.settings.limits.headers_bytes_max as usize {
+            return Some(too_large(self.settings.limits.headers_bytes_max));
         }
         if publish.producer != open.producer {
             return Some(ErrorFrame {
@@ -82,6 +94,7 @@ impl Edge {
         let key = self.room_key(room)?;
         let home = self.home_of(namespace, &key);
         let channel = self
+            .publishing
             .channels
             .add(namespace, key.clone(), self.now.mono_ms)?;
         self.send(
@@ -97,14 +110,14 @@ impl Edge {
     /// Offers all that was gathered since the last turn, behind what is parked.
     pub(super) fn send_batches(&mut self) {
         self.retry_parked();
-        for (channel, batch) in self.batches.take(self.me) {
+        for (channel, batch) in self.publishing.batches.take(self.settings.me) {
             self.route(channel, batch);
         }
-        self.channels.drop_refused();
+        self.publishing.channels.drop_refused();
     }
 
     fn route(&mut self, channel: u32, batch: PublishBatch) {
-        match self.channels.state_mut(channel) {
+        match self.publishing.channels.state_mut(channel) {
             ChannelState::Opening(waiting) => waiting.push(batch),
             ChannelState::Open(open) => {
                 let open = Arc::clone(open);
@@ -119,7 +132,7 @@ impl Edge {
 
     /// Puts the batch into the channel or parks it.
     fn offer(&mut self, channel: Arc<RoomChannel>, batch: PublishBatch) {
-        let batch = if self.blocked.contains_key(&address_of(&channel)) {
+        let batch = if self.publishing.parked.has(&channel) {
             batch
         } else {
             match self.try_offer(&channel, batch) {
@@ -130,13 +143,8 @@ impl Edge {
         if let Some(open) = self.conns.open_mut(batch.conn) {
             open.parked += 1;
         }
-        let deadline_ms = self.now.mono_ms + CHANNEL_WAIT_MS;
-        *self.blocked.entry(address_of(&channel)).or_default() += 1;
-        self.parked.push_back(Parked {
-            channel,
-            batch,
-            deadline_ms,
-        });
+        let now_ms = self.now.mono_ms;
+        self.publishing.parked.add(channel, batch, now_ms);
         self.stats.batches_parked += 1;
     }
 
@@ -147,10 +155,10 @@ impl Edge {
         batch: PublishBatch,
     ) -> Option<PublishBatch> {
         let (conn, bytes) = (batch.conn, batch.payload.len() as u32);
-        match self.exchange.offer(channel, batch) {
+        match self.settings.exchange.offer(channel, batch) {
             Err(batch) => return Some(batch),
             // This core drains its own channels in the same turn.
-            Ok(Offered::Wake) if channel.home() != self.me => {
+            Ok(Offered::Wake) if channel.home() != self.settings.me => {
                 self.out.push_back(Output::Wake(channel.home()))
             }
             Ok(_) => {}
@@ -162,56 +170,34 @@ impl Edge {
 
     /// Offers parked batches again, and gives up those whose time is over.
     fn retry_parked(&mut self) {
-        let mut full = BTreeSet::new();
-        for _ in 0..self.parked.len() {
-            let Some(Parked {
-                channel,
-                batch,
-                deadline_ms,
-            }) = self.parked.pop_front()
-            else {
-                return;
-            };
-            let address = address_of(&channel);
+        if self.publishing.parked.is_empty() {
+            return;
+        }
+        for mut row in self.publishing.parked.take() {
+            self.retry_row(&mut row);
+            self.publishing.parked.keep(row);
+        }
+    }
+
+    /// Offers the batches of one channel, oldest first, until it is full again.
+    fn retry_row(&mut self, row: &mut Row) {
+        while let Some((batch, deadline_ms)) = row.next() {
             let conn = batch.conn;
-            let refused = if full.contains(&address) {
-                Some(batch)
-            } else {
-                self.try_offer(&channel, batch)
-            };
-            let Some(batch) = refused else {
-                self.unpark(conn, address);
+            let Some(batch) = self.try_offer(&row.channel, batch) else {
+                self.unpark(conn);
                 continue;
             };
-            full.insert(address);
-            if self.now.mono_ms >= deadline_ms {
-                self.stats.batches_refused += 1;
-                self.refuse_batch(&batch, &limit_error(CHANNEL_PLACES as u64));
-                self.unpark(conn, address);
-            } else {
-                self.parked.push_back(Parked {
-                    channel,
-                    batch,
-                    deadline_ms,
-                });
+            if self.now.mono_ms < deadline_ms {
+                return row.give_back(batch, deadline_ms);
             }
+            self.stats.batches_refused += 1;
+            self.refuse_batch(&batch, &limit_error(CHANNEL_PLACES as u64));
+            self.unpark(conn);
         }
     }
 
-    /// When parked batches want to be looked at again.
-    pub(super) fn parked_deadline(&self) -> Option<u64> {
-        let first = self.parked.front()?;
-        Some(first.deadline_ms.min(self.now.mono_ms + CHANNEL_RETRY_MS))
-    }
-
-    /// A batch of this connection is parked no more; `address`: of its channel.
-    fn unpark(&mut self, conn: ConnId, address: usize) {
-        if let Some(count) = self.blocked.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.blocked.remove(&address);
-            }
-        }
+    /// A batch of this connection is parked no more.
+    fn unpark(&mut self, conn: ConnId) {
         if let Some(open) = self.conns.open_mut(conn) {
             open.parked -= 1;
         }
@@ -243,7 +229,7 @@ impl Edge {
             channel,
         } = opened;
         let state = ChannelState::Open(Arc::clone(&channel));
-        let Some(waiting) = self.channels.settle(namespace, &room, state) else {
+        let Some(waiting) = self.publishing.channels.settle(namespace, &room, state) else {
             return;
         };
         for batch in waiting {
@@ -253,9 +239,10 @@ impl Edge {
 
     /// Home gave none. What is being gathered for it is refused with the next turn.
     pub(super) fn channel_refused(&mut self, namespace: Namespace, room: &RoomKey, code: Code) {
-        let Some(waiting) = self
-            .channels
-            .settle(namespace, room, ChannelState::Refused(code))
+        let Some(waiting) =
+            self.publishing
+                .channels
+                .settle(namespace, room, ChannelState::Refused(code))
         else {
             return;
         };
@@ -283,13 +270,8 @@ impl Edge {
             RoomKey::Id(id) => id.slot(),
             RoomKey::Name(name) => Slot::of(namespace, name),
         };
-        self.map.home_of(slot)
+        self.settings.map.home_of(slot)
     }
-}
-
-/// Tells channels apart while they are held.
-fn address_of(channel: &Arc<RoomChannel>) -> usize {
-    Arc::as_ptr(channel).addr()
 }
 
 fn limit_error(limit: u64) -> ErrorFrame<'static> {

@@ -27,7 +27,7 @@ impl Edge {
         id: RequestId,
         subscribe: &wire::Subscribe<'_>,
     ) {
-        let limit = self.limits.subscriptions_max;
+        let limit = self.settings.limits.subscriptions_max;
         let Some(open) = self.conns.open(conn) else {
             return;
         };

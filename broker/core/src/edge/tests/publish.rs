@@ -251,7 +251,7 @@ fn a_channel_that_stays_full_is_answered_with_limit() {
         CHANNEL_PLACES as u32
     );
     assert_eq!(bench.edge.conns.open(ann).unwrap().unsent_bytes, 0);
-    assert!(bench.edge.parked.is_empty());
+    assert!(bench.edge.publishing.parked.is_empty());
 }
 
 #[test]
