@@ -154,11 +154,12 @@ impl Home {
     /// A reader thread has answered a read of home itself.
     pub(crate) fn read_done(&mut self, answer: ReadAnswer, now: Now) {
         let ReadPurpose::Home(read) = answer.purpose else {
-            return;
+            panic!("INV-HOME-43: a reader answers what home asked, once");
         };
-        let Some(Reading { partition, purpose }) = self.desk.take_read(read) else {
-            return;
-        };
+        let Reading { partition, purpose } = self
+            .desk
+            .take_read(read)
+            .expect("INV-HOME-43: a reader answers what home asked, once");
         let ReadAnswer {
             room, from, result, ..
         } = answer;

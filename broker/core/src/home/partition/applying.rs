@@ -43,7 +43,7 @@ impl Partition {
     /// Notes where the entry's records are: in the log for ever, in memory for a while.
     fn index_parts(&mut self, entry: &Entry, effects: &Effects) {
         let Role::Running(replica) = &mut self.role else {
-            return;
+            panic!("INV-HOME-44: only a partition that runs applies");
         };
         let at = replica
             .hot()
@@ -60,9 +60,7 @@ impl Partition {
 
     /// Edges that wait for the room's name want the room from now on.
     fn tell_created(&mut self, turn: &mut Turn<'_>, room: RoomId) {
-        let Some(made) = self.state.room(room) else {
-            return;
-        };
+        let made = self.known_room(room);
         let named = (made.namespace, made.name.clone());
         for (edge, _) in self.interest.take_name(&named) {
             let grant = turn.desk.next_grant();

@@ -270,9 +270,10 @@ impl Partition {
         from: Seq,
         result: Result<ReadRecords, ReadFailure>,
     ) {
-        let Some(resolving) = self.duplicates.take_read(read) else {
-            return;
-        };
+        let resolving = self
+            .duplicates
+            .take_read(read)
+            .expect("INV-HOME-43: a reader answers what home asked, once");
         if result.as_ref().err() == Some(&ReadFailure::Busy) {
             for retry in &resolving.retries {
                 turn.desk

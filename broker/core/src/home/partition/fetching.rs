@@ -144,9 +144,9 @@ impl Partition {
         until: Seq,
         gap: Gap,
     ) {
-        let Some(room) = self.resolve_room(fetch.namespace, &fetch.room) else {
-            return;
-        };
+        let room = self
+            .resolve_room(fetch.namespace, &fetch.room)
+            .expect("INV-HOME-42: a room that was found stays");
         // The link before the gap is known only if the record there is in memory; 0 says that it is not.
         let link = self.hot_link(room, gap.from.previous()).unwrap_or(Link(0));
         let next = gap.to.next();

@@ -119,7 +119,7 @@ impl Partition {
             payload.shrink_to_fit();
         }
         let Role::Running(replica) = &mut self.role else {
-            return;
+            panic!("INV-HOME-41: only a partition that runs proposes");
         };
         if payload.is_empty() {
             self.overlay.roll_back();

@@ -10,7 +10,7 @@ use crate::home::partition::Partition;
 use crate::home::partition::slicing::Found;
 use crate::home::reads::{Purpose, Reading};
 use crate::home::records::link_at;
-use crate::home::state::Named;
+use crate::home::state::{Named, Room};
 use crate::lane::{
     ChannelOpened, Head, Refused, RoomKey, Start, Subscribe, Subscribed, ToEdge, Unsubscribe,
 };
@@ -27,6 +27,13 @@ impl Partition {
                 .map(|_| *id),
             RoomKey::Name(name) => self.state.named(&(namespace, name.clone())),
         }
+    }
+
+    /// A room that was resolved: rooms never go.
+    pub(super) fn known_room(&self, room: RoomId) -> &Room {
+        self.state
+            .room(room)
+            .expect("INV-HOME-42: a room that was found stays")
     }
 
     /// An edge asks for a room's channel.
@@ -80,9 +87,7 @@ impl Partition {
         let Some(room) = self.resolve_room(subscribe.namespace, &subscribe.room) else {
             return self.subscribe_unknown(turn, edge, &subscribe);
         };
-        let Some(head) = self.state.room(room).map(|room| room.head) else {
-            return;
-        };
+        let head = self.known_room(room).head;
         let apply_end = head.seq.next();
         let next = match subscribe.start {
             Start::Live => apply_end,
@@ -218,9 +223,7 @@ impl Partition {
         next: Seq,
         link: Link,
     ) {
-        let Some(known) = self.state.room(room) else {
-            return;
-        };
+        let known = self.known_room(room);
         let head = known.head;
         if matches!(subscribe.start, Start::After { seq, link: Some(asked) } if seq > Seq(0) && asked != link)
         {
