@@ -324,6 +324,12 @@ impl Core {
         self.edge.drain();
     }
 
+    /// The next turn is the last one: ends all connections, whatever they wait for.
+    pub fn end(&mut self, now: Now) {
+        self.edge.set_now(now);
+        self.edge.end();
+    }
+
     /// Whether all connections have gone since [`Core::drain`] and home has nothing under way.
     pub fn is_drained(&self) -> bool {
         self.edge.is_drained() && self.home.is_idle() && !self.lanes.has_work()

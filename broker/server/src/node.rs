@@ -114,6 +114,7 @@ impl Node {
         // The log first: whatever the cores still do in their last turn, nothing of it is kept or acked.
         let _ = self.log.jobs.send(LogJob::Abandon);
         join(&mut self.log.thread);
+        self.raise(Phase::Killed);
         // The rest is what a dropped node does: there is no log any more that could be closed.
     }
 

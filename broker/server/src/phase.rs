@@ -10,8 +10,10 @@ pub(crate) enum Phase {
     Running = 0,
     /// Answering what is under way, saying GOAWAY.
     Draining = 1,
-    /// Core threads end.
+    /// Core threads end; whoever is still there gets GOAWAY.
     Stopping = 2,
+    /// Core threads end without a word, as in a process that was killed.
+    Killed = 3,
 }
 
 /// The node's phase, shared. Who raises it wakes the threads that sleep.
@@ -23,7 +25,8 @@ impl PhaseCell {
         match self.0.load(Ordering::Acquire) {
             0 => Phase::Running,
             1 => Phase::Draining,
-            _ => Phase::Stopping,
+            2 => Phase::Stopping,
+            _ => Phase::Killed,
         }
     }
 

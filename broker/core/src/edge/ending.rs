@@ -103,14 +103,16 @@ impl Edge {
 
     /// The time for answers is over: the connections that still wait for some go without.
     pub(super) fn end_drain(&mut self) {
-        if self
-            .ending
-            .drain_deadline_ms
-            .is_some_and(|deadline| self.now.mono_ms >= deadline)
-        {
-            for conn in self.conns.ids() {
-                self.shut_down(conn);
-            }
+        let deadline_ms = self.ending.drain_deadline_ms;
+        if deadline_ms.is_some_and(|deadline_ms| self.now.mono_ms >= deadline_ms) {
+            self.end();
+        }
+    }
+
+    /// Says goodbye to all.
+    pub(crate) fn end(&mut self) {
+        for conn in self.conns.ids() {
+            self.shut_down(conn);
         }
     }
 

@@ -26,7 +26,9 @@ pub(crate) use ports::{Persistence, Ports};
 use crate::acceptor::Accepted;
 use crate::clock::Clock;
 use crate::connections::{Connection, Connections, Reading, Writing, id_of, token_of};
-use crate::limits::{EVENTS_MAX, HANDOVER_RETRY_MS, READ_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::{
+    EVENTS_MAX, FLUSH_TURN_SOCKETS_MAX, HANDOVER_RETRY_MS, READ_BUFFER_BYTES, SEND_BUFFER_BYTES,
+};
 use crate::node::Report;
 use crate::phase::Phase;
 use crate::wake::Sleeper;
@@ -117,22 +119,31 @@ impl CoreThread {
 
     /// Turns until the node stops. All sockets are closed when this returns.
     ///
-    /// One whole turn is made after the stop was seen: clients that were not drained are told at least.
+    /// One whole turn is made after the stop was seen: clients that were not drained are told at least, all of them.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut has_more = true;
         let mut is_last = false;
         while !is_last {
             self.wait(&mut events, has_more);
-            is_last = self.ports.phase.now() == Phase::Stopping;
-            has_more = self.turn(&events);
+            let phase = self.ports.phase.now();
+            if phase == Phase::Killed {
+                break;
+            }
+            is_last = phase == Phase::Stopping;
+            let flushes_max = if is_last {
+                usize::MAX
+            } else {
+                FLUSH_TURN_SOCKETS_MAX
+            };
+            has_more = self.turn(&events, flushes_max);
         }
         let connections = self.connections.len();
         tracing::debug!(core = self.me.0, connections, "core_stopped");
     }
 
-    /// One turn; true: there is more to do.
-    fn turn(&mut self, events: &Events) -> bool {
+    /// One turn, with so many sockets flushed at most; true: there is more to do.
+    fn turn(&mut self, events: &Events, flushes_max: usize) -> bool {
         let now = self.clock.now();
         events.iter().for_each(|event| self.on_event(event));
         self.take_messages(now);
@@ -142,7 +153,7 @@ impl CoreThread {
         let core_has_more = self.core.turn(now);
         self.put_out(now);
         self.ports.lanes.wake();
-        self.flush_sockets(now);
+        self.flush_sockets(flushes_max, now);
         self.report_drained();
         core_has_more || self.has_work()
     }
@@ -220,6 +231,9 @@ impl CoreThread {
             self.core.drain(now);
             self.drain = Drain::Asked;
         }
+        if self.ports.phase.now() == Phase::Stopping {
+            self.core.end(now);
+        }
     }
 
     /// Tells the node once that nobody is left. Asked at the end of a turn: nothing becomes so between turns.
@@ -269,6 +283,6 @@ fn has_new_phase(phase: Phase, drain: Drain) -> bool {
     match phase {
         Phase::Running => false,
         Phase::Draining => drain == Drain::No,
-        Phase::Stopping => true,
+        Phase::Stopping | Phase::Killed => true,
     }
 }

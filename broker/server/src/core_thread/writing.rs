@@ -10,9 +10,7 @@ use mio::Interest;
 
 use crate::connections::{Connection, Stage, Writing, token_of};
 use crate::core_thread::CoreThread;
-use crate::limits::{
-    FLUSH_TURN_SOCKETS_MAX, SEND_BUFFER_BYTES, SEND_DIRECT_BYTES_MIN, SEND_TURN_BYTES_MAX,
-};
+use crate::limits::{SEND_BUFFER_BYTES, SEND_DIRECT_BYTES_MIN, SEND_TURN_BYTES_MAX};
 
 /// How sending to a socket ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,9 +38,10 @@ impl CoreThread {
         }
     }
 
-    /// Flushes the sockets that are queued, at most so many that new input is not kept waiting for long.
-    pub(super) fn flush_sockets(&mut self, now: Now) {
-        for _ in 0..self.queues.flush.len().min(FLUSH_TURN_SOCKETS_MAX) {
+    /// Flushes sockets that are queued: [`FLUSH_TURN_SOCKETS_MAX`](crate::limits::FLUSH_TURN_SOCKETS_MAX) at most, so that new input
+    /// is not kept waiting for long, but all of them in the last turn.
+    pub(super) fn flush_sockets(&mut self, flushes_max: usize, now: Now) {
+        for _ in 0..self.queues.flush.len().min(flushes_max) {
             let Some(id) = self.queues.flush.pop_front() else {
                 break;
             };

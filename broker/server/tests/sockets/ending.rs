@@ -81,6 +81,21 @@ fn a_killed_node_says_nothing_leaves_no_end_mark_and_has_what_it_acked() {
 }
 
 #[test]
+fn a_node_that_ends_without_patience_still_says_goodbye_to_all() {
+    // More than one turn flushes, on one core.
+    const CLIENTS: usize = 600;
+    support::raise_descriptors();
+    let broker = Broker::start_with(&[("threads.cores", "1"), ("shutdown.drain", "0s")]);
+    let mut clients: Vec<Client> = (0..CLIENTS)
+        .map(|number| broker.client(&format!("user{number}")))
+        .collect();
+    broker.stop();
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert!(is_goaway(client, Code::SHUTTING_DOWN), "client {number}");
+    }
+}
+
+#[test]
 fn a_second_signal_ends_at_once_and_loses_nothing_that_was_acked() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let broker = BrokerProcess::start(directory.path());
