@@ -1,11 +1,11 @@
 //! The handle that an application holds.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use antiphon_protocol::{Device, Producer, ProducerSeq, RoomName};
 
-use crate::driver::{self, Handle};
+use crate::driver::{self, Closing, Feed, Flight, Handle};
 use crate::error::{ClientError, Misuse, PublishError};
 use crate::history::{History, HistoryRange};
 use crate::losses::Losses;
@@ -21,13 +21,17 @@ use crate::subscription::{Start, Subscription};
 /// not acked (the broker admits it once) and resumes every subscription behind its last record. Clones share the session;
 /// it ends with [`close`](Client::close), or when the last clone and the last [`Subscription`] and [`Pending`] are gone.
 ///
-/// ```no_run
+/// ```
+/// # use antiphon_testing::TestBroker;
+/// # let broker = TestBroker::start();
+/// # let address = broker.address().to_string();
 /// use antiphon_client::{Client, ClientOptions, Start};
 ///
-/// let client = Client::connect(ClientOptions::new("127.0.0.1:7411").user("ann"))?;
+/// // `address` is `127.0.0.1:7411` of a broker that was started with `antiphon serve`.
+/// let client = Client::connect(ClientOptions::new(address).user("ann"))?;
 /// let receipt = client.publish("lobby", "hello")?;
 /// println!("durable as {}", receipt.seq);
-/// for delivery in client.subscribe("lobby", Start::Last(10))?.take(10) {
+/// for delivery in client.subscribe("lobby", Start::Last(10))?.take(1) {
 ///     println!("{:?}", delivery?);
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -45,9 +49,9 @@ impl Client {
     /// [`connect_deadline`](ClientOptions::connect_deadline)). [`ClientError::Goaway`]: the broker does not take this
     /// session. [`ClientError::Misuse`]: the user name is none. [`ClientError::System`]: no thread, poll or randomness.
     pub fn connect(options: ClientOptions) -> Result<Client, ClientError> {
-        Ok(Client {
-            handle: driver::start(options)?,
-        })
+        let (handle, opening) = driver::start_thread(options)?;
+        opening.wait()?;
+        Ok(Client { handle })
     }
 
     /// Publishes and waits until the message is durable.
@@ -69,9 +73,10 @@ impl Client {
     ///
     /// The messages of a room keep their order whatever happens. Blocks while the outbox is full.
     ///
-    /// ```no_run
-    /// # use antiphon_client::{Client, ClientOptions};
-    /// # let client = Client::connect(ClientOptions::new("127.0.0.1:7411"))?;
+    /// ```
+    /// # use antiphon_testing::TestBroker;
+    /// # let broker = TestBroker::start();
+    /// # let client = broker.client("ann");
     /// let pending: Vec<_> =
     ///     (0..100).map(|n| client.publish_pipelined("lobby", format!("{n}"))).collect::<Result<_, _>>()?;
     /// for receipt in pending {
@@ -88,9 +93,8 @@ impl Client {
         room: &str,
         message: impl Into<Message>,
     ) -> Result<Pending, PublishError> {
-        let room = room_name(room)?;
-        let deadline = self.handle.publish_deadline();
-        driver::publish(&self.handle, room, message.into(), deadline)
+        let publish = driver::prepare(&self.handle, room_name(room)?, message.into())?;
+        Flight::begin(&self.handle, publish).map(Pending)
     }
 
     /// Follows a room: from now on, from a position, or with some of its past first, as one contiguous stream.
@@ -102,7 +106,8 @@ impl Client {
     /// [`ClientError::Diverged`] (the broker's history is not the one of the position), [`ClientError::Rejected`],
     /// [`ClientError::Misuse`] (subscribed already, no room name), [`ClientError::Timeout`], [`ClientError::Closed`].
     pub fn subscribe(&self, room: &str, start: Start) -> Result<Subscription, ClientError> {
-        driver::subscribe(&self.handle, room_name(room)?, start)
+        let opening = driver::open(&self.handle, room_name(room)?, start)?;
+        Feed::wait(&self.handle, opening).map(Subscription)
     }
 
     /// Reads at most `limit` records of a room's past.
@@ -119,10 +124,7 @@ impl Client {
         range: HistoryRange,
         limit: u32,
     ) -> Result<History, ClientError> {
-        if limit == 0 {
-            return Err(Misuse::EmptyHistory.into());
-        }
-        driver::history(&self.handle, room_name(room)?, range, limit)
+        driver::history(&self.handle, room_name(room)?, range, limit)?.wait()
     }
 
     /// The time until the broker answers; it has then taken everything sent before on this connection.
@@ -130,7 +132,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Disconnected`], [`ClientError::Timeout`], [`ClientError::Closed`].
     pub fn ping(&self) -> Result<Duration, ClientError> {
-        driver::ping(&self.handle)
+        let asked = Instant::now();
+        driver::ping(&self.handle)?.wait()?;
+        Ok(asked.elapsed())
     }
 
     /// The producer under which this client publishes now.
@@ -146,8 +150,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Misuse`] if `room` is no room name, [`ClientError::Timeout`], [`ClientError::Closed`].
     pub fn producer_seq(&self, room: &str) -> Result<ProducerSeq, ClientError> {
-        let room = room_name(room)?;
-        driver::producer_seq(&self.handle, room)
+        driver::producer_seq(&self.handle, room_name(room)?)?.wait()
     }
 
     /// How many connections this client has lost so far, and how much was unacked on them.
@@ -165,7 +168,7 @@ impl Client {
     /// The user, as the broker knows it.
     #[must_use]
     pub fn user(&self) -> String {
-        self.welcomed().user
+        self.welcomed().user.clone()
     }
 
     /// The largest body that the broker takes, in bytes.
@@ -186,15 +189,15 @@ impl Client {
     /// [`CloseError`] if messages were still unacked when `patience` was over; each of them ends as
     /// [`PublishError::Unknown`] or, if it was never sent, as [`PublishError::Closed`].
     pub fn close(self, patience: Duration) -> Result<(), CloseError> {
-        driver::close(&self.handle, patience)
+        Closing::new(&self.handle).wait(patience)
     }
 
-    fn welcomed(&self) -> Welcomed {
+    fn welcomed(&self) -> Arc<Welcomed> {
         self.handle.welcomed()
     }
 }
 
-fn room_name(room: &str) -> Result<RoomName, Misuse> {
+pub(crate) fn room_name(room: &str) -> Result<RoomName, Misuse> {
     RoomName::try_from(room).map_err(|_| Misuse::RoomName(room.into()))
 }
 

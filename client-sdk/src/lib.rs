@@ -1,9 +1,13 @@
 //! The client of the Antiphon broker: publish with a receipt that means durable, read rooms without missing anything.
 //!
-//! ```no_run
+//! ```
+//! # use antiphon_testing::TestBroker;
+//! # let broker = TestBroker::start();
+//! # let address = broker.address().to_string();
 //! use antiphon_client::{Client, ClientOptions, Delivery, HistoryRange, Start};
 //!
-//! let client = Client::connect(ClientOptions::new("127.0.0.1:7411").user("ann"))?;
+//! // `address` is `127.0.0.1:7411` of a broker that was started with `antiphon serve`.
+//! let client = Client::connect(ClientOptions::new(address).user("ann"))?;
 //!
 //! // Returns when the message is synced to disk; after a lost connection it is sent again and still stored once.
 //! let receipt = client.publish("lobby", "hello")?;
@@ -29,11 +33,24 @@
 //!   what was read before ends it with an error.
 //! - Every wait has a deadline ([`ClientOptions`]), every buffer a bound that pushes back.
 //!
+//! # Threads or tasks
+//! [`Client`] blocks and owns one thread. With the feature `tokio`, `AsyncClient` offers the same calls to tasks, and lives as
+//! one task on the runtime that it was connected in. Both drive the same session, so everything said here holds for both.
+//!
+//! # Tests of your own
+//! The crate `antiphon-testing` starts a real broker inside a test, and kills, pauses or cuts it.
+//!
 //! # How it is built
-//! `session` is a state machine without socket, thread, clock or randomness: everything is an argument. `driver` owns one
-//! thread per [`Client`] with the socket and the clock, and moves bytes and answers between it and the callers.
+//! `session` is a state machine without socket, thread, clock or randomness: everything is an argument. `driver` owns the
+//! socket and the clock, and moves bytes and answers between the session and the callers.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod async_client;
+#[cfg(feature = "tokio")]
+mod async_pending;
+#[cfg(feature = "tokio")]
+mod async_subscription;
 mod client;
 mod driver;
 mod error;
@@ -46,6 +63,7 @@ mod losses;
 mod message;
 mod options;
 mod pending;
+mod receipts;
 mod record;
 mod session;
 mod subscription;
@@ -58,6 +76,12 @@ pub use antiphon_protocol::{
     RecordKind, RoomId, Seq, Timestamp,
 };
 
+#[cfg(feature = "tokio")]
+pub use crate::async_client::AsyncClient;
+#[cfg(feature = "tokio")]
+pub use crate::async_pending::AsyncPending;
+#[cfg(feature = "tokio")]
+pub use crate::async_subscription::AsyncSubscription;
 pub use crate::client::{Client, CloseError};
 pub use crate::error::{
     ClientError, Doubt, Misuse, PublishError, Rejection, SubscribeError, Violation,
@@ -68,5 +92,6 @@ pub use crate::losses::Losses;
 pub use crate::message::{Message, Receipt};
 pub use crate::options::ClientOptions;
 pub use crate::pending::Pending;
+pub use crate::receipts::Receipts;
 pub use crate::record::{Delivery, Gap, Position, Record};
 pub use crate::subscription::{RoomHead, Start, Subscription};

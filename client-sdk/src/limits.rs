@@ -73,6 +73,9 @@ pub(crate) const VIOLATIONS: u32 = 2;
 /// Addresses taken from one GOAWAY.
 pub(crate) const REDIRECTS: usize = 16;
 
+/// Names being looked up at a time; one more is an attempt that failed. All that one GOAWAY names can be looked up at once.
+pub(crate) const LOOKUPS: usize = 2 * REDIRECTS;
+
 /// Keepalive if the broker tells none.
 pub(crate) const KEEPALIVE_MS: u64 = 5_000;
 
@@ -84,3 +87,7 @@ pub(crate) const THREAD_STACK_BYTES: usize = 512 * 1024;
 
 /// Brokers in a row that may send a client elsewhere without greeting it before it waits.
 pub(crate) const MOVES: u32 = 4;
+
+/// A task whose session has no deadline looks whether it has one by now after this long; a timer needs some end.
+#[cfg(feature = "tokio")]
+pub(crate) const IDLE_LOOK: Duration = Duration::from_secs(3_600);

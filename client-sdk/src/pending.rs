@@ -1,25 +1,29 @@
 //! A message on its way.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::driver::{Handle, Waiter};
-use crate::error::{Doubt, PublishError};
-use crate::limits::GIVE_UP_GRACE;
+use crate::driver::Flight;
+use crate::error::PublishError;
 use crate::message::Receipt;
-use crate::session::{Command, Ticket};
 
 /// A message that was taken over, and whose receipt is to come.
 ///
-/// Dropping it does not take the message back.
+/// Dropping it does not take the message back. To wait for whichever of many comes first, give them to a
+/// [`Receipts`](crate::Receipts).
+///
+/// ```
+/// # use antiphon_testing::TestBroker;
+/// # let broker = TestBroker::start();
+/// # let client = broker.client("ann");
+/// let first = client.publish_pipelined("lobby", "first")?;
+/// let second = client.publish_pipelined("lobby", "second")?; // does not wait for the first
+/// assert_eq!(first.wait()?.seq.0, 1);
+/// assert_eq!(second.wait()?.seq.0, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "without its receipt nobody knows whether the message was published"]
-pub struct Pending {
-    pub(crate) handle: Arc<Handle>,
-    pub(crate) ticket: Ticket,
-    pub(crate) waiter: Arc<Waiter<Result<Receipt, PublishError>>>,
-    pub(crate) deadline: Instant,
-}
+pub struct Pending(pub(crate) Flight);
 
 impl Pending {
     /// Waits for the receipt, until the publish deadline counted from the publish.
@@ -27,7 +31,7 @@ impl Pending {
     /// # Errors
     /// See [`PublishError`].
     pub fn wait(self) -> Result<Receipt, PublishError> {
-        let deadline = self.deadline;
+        let deadline = self.0.deadline();
         self.wait_deadline(deadline)
     }
 
@@ -37,22 +41,12 @@ impl Pending {
     /// See [`PublishError`]. At the deadline a message that was never sent is taken back ([`PublishError::Timeout`]); of
     /// one that was sent nothing is known ([`PublishError::Unknown`]), and the client goes on trying to deliver it.
     pub fn wait_deadline(self, deadline: Instant) -> Result<Receipt, PublishError> {
-        if let Some(result) = self.waiter.wait_until(deadline) {
-            return result;
-        }
-        // The session alone knows whether the message was sent; it answers at once unless its thread is stuck.
-        self.handle.post(Command::GiveUp {
-            ticket: self.ticket,
-        });
-        let grace = Instant::now() + GIVE_UP_GRACE;
-        self.waiter
-            .wait_until(grace)
-            .unwrap_or(Err(PublishError::Unknown(Doubt::Deadline)))
+        self.0.wait(deadline)
     }
 
     /// The receipt, if it has come; afterwards the `Pending` is spent and answers `None`.
     #[must_use]
     pub fn try_receipt(&mut self) -> Option<Result<Receipt, PublishError>> {
-        self.waiter.try_take()
+        self.0.try_receipt()
     }
 }

@@ -1,15 +1,12 @@
 //! A room, followed.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use antiphon_protocol::{Count, ProducerSeq, RoomId, Seq, Timestamp};
 
-use crate::driver::{Deliveries, Handle};
+use crate::driver::Feed;
 use crate::error::SubscribeError;
 use crate::record::{Delivery, Position};
-use crate::session::{Command, Ticket};
 
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,11 +50,15 @@ pub struct RoomHead {
 /// subscribes again behind its last record when half of them are read: the broker serves readers that are behind from its
 /// log, so nothing is lost, and acks and other rooms, which share the connection, are never held up.
 ///
-/// ```no_run
-/// # use antiphon_client::{Client, ClientOptions, Delivery, Start};
-/// # let client = Client::connect(ClientOptions::new("127.0.0.1:7411"))?;
+/// ```
+/// # use antiphon_testing::TestBroker;
+/// # let broker = TestBroker::start();
+/// # let client = broker.client("ann");
+/// use antiphon_client::{Delivery, Start};
+///
 /// let mut subscription = client.subscribe("lobby", Start::Live)?;
-/// for delivery in &mut subscription {
+/// # for n in 0..3 { client.publish("lobby", format!("{n}"))?; }
+/// for delivery in subscription.by_ref().take(3) {
 ///     match delivery? {
 ///         Delivery::Record(record) => println!("{}: {}", record.sender_text(), record.text()),
 ///         Delivery::Gap(gap) => println!("{} to {} are gone: {}", gap.from, gap.to, gap.reason),
@@ -67,27 +68,19 @@ pub struct RoomHead {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Subscription {
-    pub(crate) handle: Arc<Handle>,
-    pub(crate) ticket: Ticket,
-    pub(crate) deliveries: Arc<Deliveries>,
-    pub(crate) taken: VecDeque<Delivery>,
-    pub(crate) position: Position,
-    pub(crate) head: RoomHead,
-    pub(crate) is_over: bool,
-}
+pub struct Subscription(pub(crate) Feed);
 
 impl Subscription {
     /// The room as it was at the beginning.
     #[must_use]
     pub fn head(&self) -> &RoomHead {
-        &self.head
+        &self.0.head
     }
 
     /// The position behind the last record yielded; give it to [`Start::After`] to go on later.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.position
+        self.0.position
     }
 
     /// Waits at most `timeout` for the next delivery; `Ok(None)`: none came.
@@ -95,24 +88,7 @@ impl Subscription {
     /// # Errors
     /// Why the subscription is over; again at every further call.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Delivery>, SubscribeError> {
-        self.next_until(Some(Instant::now() + timeout))
-    }
-
-    fn next_until(
-        &mut self,
-        deadline: Option<Instant>,
-    ) -> Result<Option<Delivery>, SubscribeError> {
-        if self.taken.is_empty() && !self.deliveries.take_until(deadline, &mut self.taken)? {
-            return Ok(None);
-        }
-        let Some(delivery) = self.taken.pop_front() else {
-            return Ok(None);
-        };
-        self.position = delivery.position();
-        if let Some(command) = self.deliveries.consumed(self.ticket, &delivery) {
-            self.handle.post(command);
-        }
-        Ok(Some(delivery))
+        self.0.next_until(Some(Instant::now() + timeout))
     }
 }
 
@@ -121,19 +97,11 @@ impl Iterator for Subscription {
 
     /// Waits as long as it takes.
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
+        if self.0.is_over {
             return None;
         }
-        let next = self.next_until(None);
-        self.is_over = next.is_err();
+        let next = self.0.next_until(None);
+        self.0.is_over = next.is_err();
         next.transpose()
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.handle.post(Command::Unsubscribe {
-            ticket: self.ticket,
-        });
     }
 }

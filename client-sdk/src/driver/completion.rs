@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use antiphon_protocol::ProducerSeq;
 
+use crate::driver::answer::Answer;
 use crate::driver::deliveries::Deliveries;
-use crate::driver::waiter::Waiter;
 use crate::error::{ClientError, PublishError, SubscribeError};
 use crate::history::History;
 use crate::message::Receipt;
@@ -14,26 +14,26 @@ use crate::record::Position;
 use crate::session::{Event, Ticket};
 use crate::subscription::RoomHead;
 
-/// An answer that somebody waits for.
-pub(crate) type Answer<T> = Arc<Waiter<Result<T, ClientError>>>;
+/// What a request comes to.
+pub(crate) type Outcome<T> = Arc<Answer<Result<T, ClientError>>>;
 
 /// Where the end of an operation is to be told.
 #[derive(Debug)]
 pub(crate) enum Completion {
-    Publish(Arc<Waiter<Result<Receipt, PublishError>>>),
-    Subscribe(Answer<(RoomHead, Position)>, Arc<Deliveries>),
-    Fetch(Answer<History>),
-    Ping(Answer<()>),
-    ProducerSeq(Answer<ProducerSeq>),
-    Close(Arc<Waiter<u32>>),
+    Publish(Arc<Answer<Result<Receipt, PublishError>>>),
+    Subscribe(Outcome<(RoomHead, Position)>, Arc<Deliveries>),
+    Fetch(Outcome<History>),
+    Ping(Outcome<()>),
+    ProducerSeq(Outcome<ProducerSeq>),
+    Close(Arc<Answer<u32>>),
 }
 
 impl Completion {
     /// The client ended first.
     pub(crate) fn close(self, reason: &ClientError, unacked: u32) {
         match self {
-            Completion::Publish(waiter) => {
-                waiter.complete(Err(PublishError::Closed(Box::new(reason.clone()))))
+            Completion::Publish(answer) => {
+                answer.complete(Err(PublishError::Closed(Box::new(reason.clone()))))
             }
             Completion::Subscribe(answer, deliveries) => {
                 answer.complete(Err(reason.clone()));
@@ -42,7 +42,7 @@ impl Completion {
             Completion::Fetch(answer) => answer.complete(Err(reason.clone())),
             Completion::Ping(answer) => answer.complete(Err(reason.clone())),
             Completion::ProducerSeq(answer) => answer.complete(Err(reason.clone())),
-            Completion::Close(waiter) => waiter.complete(unacked),
+            Completion::Close(answer) => answer.complete(unacked),
         }
     }
 }
@@ -68,8 +68,8 @@ impl Completions {
     pub(crate) fn tell(&mut self, event: Event) {
         match event {
             Event::Published(ticket, result) => {
-                if let Some(Completion::Publish(waiter)) = self.by_ticket.remove(&ticket) {
-                    waiter.complete(result);
+                if let Some(Completion::Publish(answer)) = self.by_ticket.remove(&ticket) {
+                    answer.complete(result);
                 }
             }
             Event::Subscribed(ticket, head, position) => {

@@ -1,16 +1,19 @@
 //! What a subscription has received and its application has not yet taken.
 
 use std::collections::VecDeque;
+use std::task::Waker;
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::SubscribeError;
 use crate::options::Bounds;
 use crate::record::Delivery;
 use crate::session::{Command, Ticket};
 
-/// Between the driver, which fills it, and one [`Subscription`](crate::Subscription), which empties it.
+/// Between the driver, which fills it, and one subscription, which empties it.
 ///
 /// It has no bound of its own: the session counts what it delivered against what was reported as consumed, and stops.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Deliveries {
 struct Inner {
     queue: VecDeque<Delivery>,
     end: Option<SubscribeError>,
+    /// Who does not block, and is to be told.
+    waker: Option<Waker>,
     unreported_records: u32,
     unreported_bytes: u64,
 }
@@ -42,8 +47,9 @@ impl Deliveries {
 
     /// Appends one delivery.
     pub(crate) fn push(&self, delivery: Delivery) {
-        self.inner.lock().queue.push_back(delivery);
-        self.changed.notify_one();
+        let mut inner = self.inner.lock();
+        inner.queue.push_back(delivery);
+        self.tell(inner);
     }
 
     /// Nothing more will come; what is queued can still be taken.
@@ -52,7 +58,7 @@ impl Deliveries {
         if inner.end.is_none() {
             inner.end = Some(error);
         }
-        self.changed.notify_one();
+        self.tell(inner);
     }
 
     /// Moves all that is queued into `taken`, waiting for something at most until `deadline`; false: nothing came.
@@ -80,6 +86,34 @@ impl Deliveries {
                     }
                 }
             }
+        }
+    }
+
+    /// Moves all that is queued into `taken`, or has the context woken when there is something.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_take(
+        &self,
+        context: &Context<'_>,
+        taken: &mut VecDeque<Delivery>,
+    ) -> Poll<Result<(), SubscribeError>> {
+        let mut inner = self.inner.lock();
+        if !inner.queue.is_empty() {
+            std::mem::swap(&mut inner.queue, taken);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = &inner.end {
+            return Poll::Ready(Err(error.clone()));
+        }
+        inner.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn tell(&self, mut inner: MutexGuard<'_, Inner>) {
+        let waker = inner.waker.take();
+        drop(inner);
+        self.changed.notify_one();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 

@@ -1,25 +1,32 @@
-//! What the threads of the application and the driver share: one inbox behind one lock, and a waker.
+//! What the application and the driver share: one inbox behind one lock, and a bell.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+#[cfg(feature = "tokio")]
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Instant;
 
-use mio::Waker;
-use parking_lot::{Condvar, Mutex};
+use antiphon_protocol::RoomName;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::driver::answer::Answer;
 use crate::driver::completion::Completion;
 use crate::error::{ClientError, PublishError};
 use crate::losses::Losses;
+use crate::message::Receipt;
 use crate::options::{Bounds, ClientOptions};
-use crate::session::{Command, Ticket, Welcomed};
+use crate::session::{Command, Outgoing, Ticket, Welcomed};
 
 /// The application's side and the driver's side of one client.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) options: ClientOptions,
     inbox: Mutex<Inbox>,
-    /// Told when a place in the outbox is free again and when the client ends.
+    /// Threads, told when a place in the outbox is free again and when the client ends.
     freed: Condvar,
-    waker: Waker,
+    /// Wakes the driver.
+    bell: Waker,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +38,9 @@ struct Inbox {
     /// held_messages <= Bounds::outbox_messages
     held_messages: u32,
     held_bytes: u64,
-    welcomed: Option<Welcomed>,
+    /// Tasks that wait for a place, by a ticket of their own; told as `freed` is. Who waits no longer takes itself out.
+    tasks: BTreeMap<Ticket, Waker>,
+    welcomed: Arc<Welcomed>,
     losses: Losses,
     end: End,
 }
@@ -51,13 +60,23 @@ pub(crate) struct Post {
     pub(crate) completion: Option<(Ticket, Completion)>,
 }
 
+/// A message that is sound and has no place in the outbox yet.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    pub(crate) room: RoomName,
+    pub(crate) outgoing: Outgoing,
+    /// What it costs in the outbox.
+    pub(crate) bytes: u64,
+    pub(crate) answer: Arc<Answer<Result<Receipt, PublishError>>>,
+}
+
 impl Shared {
-    pub(crate) fn new(options: ClientOptions, waker: Waker) -> Shared {
+    pub(crate) fn new(options: ClientOptions, bell: Waker) -> Shared {
         Shared {
             options,
             inbox: Mutex::default(),
             freed: Condvar::new(),
-            waker,
+            bell,
         }
     }
 
@@ -94,26 +113,48 @@ impl Shared {
     /// Takes a place in the outbox, waiting for it until `deadline`, and hands the publish over.
     pub(crate) fn publish(
         &self,
-        bytes: u64,
+        publish: Publish,
         deadline: Instant,
-        completion: Completion,
-        command: impl FnOnce(Ticket) -> Command,
     ) -> Result<Ticket, PublishError> {
         let mut inbox = self.inbox.lock();
-        loop {
-            match &inbox.end {
-                End::Closed(reason) => return Err(PublishError::Closed(Box::new(reason.clone()))),
-                End::Closing => return Err(PublishError::Closed(Box::new(ClientError::Closed))),
-                End::Open if inbox.has_place(bytes, self.options.bounds) => break,
-                End::Open => {}
-            }
+        while !inbox.has_place(publish.bytes, self.options.bounds)? {
             if self.freed.wait_until(&mut inbox, deadline).timed_out() {
                 return Err(PublishError::Backpressure);
             }
         }
-        inbox.held_messages += 1;
-        inbox.held_bytes += bytes;
-        Ok(self.push_awaited(&mut inbox, completion, command))
+        Ok(self.push_publish(&mut inbox, publish))
+    }
+
+    /// Takes a place in the outbox and hands the publish over, or has `waker` woken when there may be a place.
+    ///
+    /// `task` is what it waits under: `None` at first, and to be taken out with [`Shared::leave`].
+    #[cfg(feature = "tokio")]
+    pub(crate) fn poll_publish(
+        &self,
+        publish: &mut Option<Publish>,
+        task: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<Result<Ticket, PublishError>> {
+        let mut inbox = self.inbox.lock();
+        let bytes = publish.as_ref().map_or(0, |publish| publish.bytes);
+        let has_place = match inbox.has_place(bytes, self.options.bounds) {
+            Ok(has_place) => has_place,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        match publish.take_if(|_| has_place) {
+            Some(publish) => Poll::Ready(Ok(self.push_publish(&mut inbox, publish))),
+            None => {
+                let id = *task.get_or_insert_with(|| inbox.next_ticket());
+                inbox.tasks.insert(id, waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// A task waits no longer for a place.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn leave(&self, task: Ticket) {
+        self.inbox.lock().tasks.remove(&task);
     }
 
     /// Gives places of the outbox back.
@@ -125,7 +166,7 @@ impl Shared {
         );
         inbox.held_messages -= messages;
         inbox.held_bytes -= bytes;
-        self.freed.notify_all();
+        self.tell_freed(inbox);
     }
 
     /// How many messages have no final answer yet.
@@ -139,20 +180,21 @@ impl Shared {
         if matches!(inbox.end, End::Open) {
             inbox.end = End::Closing;
         }
-        self.freed.notify_all();
+        self.tell_freed(inbox);
     }
 
     /// The client has ended; what was posted and not taken is given back to be answered.
     pub(crate) fn set_closed(&self, reason: ClientError) -> Vec<Post> {
         let mut inbox = self.inbox.lock();
         inbox.end = End::Closed(reason);
-        self.freed.notify_all();
-        std::mem::take(&mut inbox.posts)
+        let posts = std::mem::take(&mut inbox.posts);
+        self.tell_freed(inbox);
+        posts
     }
 
-    /// What the broker told in its last greeting; `None` before the first.
-    pub(crate) fn welcomed(&self) -> Option<Welcomed> {
-        self.inbox.lock().welcomed.clone()
+    /// What the broker told in its last greeting; nothing before the first.
+    pub(crate) fn welcomed(&self) -> Arc<Welcomed> {
+        Arc::clone(&self.inbox.lock().welcomed)
     }
 
     pub(crate) fn losses(&self) -> Losses {
@@ -164,7 +206,7 @@ impl Shared {
     }
 
     pub(crate) fn set_welcomed(&self, welcomed: Welcomed) {
-        self.inbox.lock().welcomed = Some(welcomed);
+        self.inbox.lock().welcomed = Arc::new(welcomed);
     }
 
     /// Swaps what was posted into `posts`; false: nothing was, and the next post will wake the driver.
@@ -190,11 +232,29 @@ impl Shared {
         ticket
     }
 
+    fn push_publish(&self, inbox: &mut Inbox, publish: Publish) -> Ticket {
+        inbox.held_messages += 1;
+        inbox.held_bytes += publish.bytes;
+        let (room, outgoing) = (publish.room, publish.outgoing);
+        let completion = Completion::Publish(publish.answer);
+        self.push_awaited(inbox, completion, |ticket| Command::Publish {
+            ticket,
+            room,
+            outgoing,
+        })
+    }
+
+    fn tell_freed(&self, mut inbox: MutexGuard<'_, Inbox>) {
+        let tasks = std::mem::take(&mut inbox.tasks);
+        drop(inbox);
+        self.freed.notify_all();
+        tasks.into_values().for_each(Waker::wake);
+    }
+
     fn push(&self, inbox: &mut Inbox, post: Post) {
         inbox.posts.push(post);
         if !std::mem::replace(&mut inbox.is_awake, true) {
-            // A waker fails only when its poll is gone, and then nobody is left to wake.
-            let _ = self.waker.wake();
+            self.bell.wake_by_ref();
         }
     }
 }
@@ -206,10 +266,17 @@ impl Inbox {
     }
 
     /// A single message above the byte bound is let through when nothing else is held, or it could never be sent.
-    fn has_place(&self, bytes: u64, bounds: Bounds) -> bool {
-        self.held_messages == 0
-            || (self.held_messages < bounds.outbox_messages
-                && self.held_bytes + bytes <= bounds.outbox_bytes)
+    ///
+    /// # Errors
+    /// The client takes no more messages.
+    fn has_place(&self, bytes: u64, bounds: Bounds) -> Result<bool, PublishError> {
+        match &self.end {
+            End::Open => Ok(self.held_messages == 0
+                || (self.held_messages < bounds.outbox_messages
+                    && self.held_bytes + bytes <= bounds.outbox_bytes)),
+            End::Closing => Err(PublishError::Closed(Box::new(ClientError::Closed))),
+            End::Closed(reason) => Err(PublishError::Closed(Box::new(reason.clone()))),
+        }
     }
 }
 
@@ -228,18 +295,9 @@ impl Handle {
         self.shared.post(command);
     }
 
-    pub(crate) fn request_deadline(&self) -> Instant {
-        Instant::now() + self.shared.options.request_deadline
-    }
-
-    pub(crate) fn publish_deadline(&self) -> Instant {
-        Instant::now() + self.shared.options.publish_deadline
-    }
-
-    /// What the broker told in its last greeting.
-    pub(crate) fn welcomed(&self) -> Welcomed {
-        // A handle exists only behind the first greeting.
-        self.shared.welcomed().unwrap_or_default()
+    /// What the broker told in its last greeting; a handle is given out only behind the first.
+    pub(crate) fn welcomed(&self) -> Arc<Welcomed> {
+        self.shared.welcomed()
     }
 }
 

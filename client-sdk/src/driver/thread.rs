@@ -1,74 +1,91 @@
 //! The loop of the background thread: commands in, bytes in, bytes out, answers out.
 
+use std::io;
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use crate::driver::completion::Completions;
-use crate::driver::shared::{Post, Shared};
+use crate::driver::engine::{Engine, Opening, Step, session};
+use crate::driver::resolver::{Resolver, on_a_thread};
+use crate::driver::shared::{Handle, Shared};
 use crate::driver::transport::{Attempt, Transport};
-use crate::driver::waiter::Waiter;
 use crate::error::ClientError;
-use crate::limits::READ_BUFFER_BYTES;
-use crate::losses::Losses;
-use crate::session::{Command, Event, Input, Mono, Output, Session};
+use crate::limits::{READ_BUFFER_BYTES, THREAD_STACK_BYTES};
+use crate::options::ClientOptions;
+use crate::session::Input;
 
-/// The waker's token; sockets count up from here, so that news of an older one is not mistaken.
-pub(crate) const WAKER: Token = Token(0);
+/// The bell's token; sockets count up from here, so that news of an older one is not mistaken.
+const BELL: Token = Token(0);
 
-/// Owns the socket, the clock and the session.
+/// Wakes the thread.
 #[derive(Debug)]
-pub(crate) struct Driver {
+struct Bell(mio::Waker);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Fails only when the poll is gone, and then nobody is left to wake.
+        let _ = self.0.wake();
+    }
+}
+
+/// Starts the thread. The opening says when the broker has greeted; the session bounds it: every address once, or until the
+/// connect deadline.
+pub(crate) fn start(options: ClientOptions) -> Result<(Arc<Handle>, Opening), ClientError> {
+    let (session, opening) = session(&options)?;
+    let poll = Poll::new().map_err(system)?;
+    let bell = Arc::new(Bell(
+        mio::Waker::new(poll.registry(), BELL).map_err(system)?,
+    ));
+    let bell = Waker::from(bell);
+    let shared = Arc::new(Shared::new(options, bell.clone()));
+    let driver = Driver {
+        poll,
+        engine: Engine::new(Arc::clone(&shared), session, Arc::clone(&opening)),
+        transport: Transport::Down,
+        socket: BELL,
+        resolver: Resolver::new(bell, on_a_thread),
+        buffer: vec![0; READ_BUFFER_BYTES],
+    };
+    let handle = Arc::new(Handle { shared });
+    std::thread::Builder::new()
+        .name("antiphon-client".into())
+        .stack_size(THREAD_STACK_BYTES)
+        .spawn(move || driver.run())
+        .map_err(system)?;
+    Ok((handle, opening))
+}
+
+fn system(error: io::Error) -> ClientError {
+    ClientError::System(error.kind())
+}
+
+/// Owns the socket, and the engine with the session.
+#[derive(Debug)]
+struct Driver {
     poll: Poll,
-    shared: Arc<Shared>,
-    session: Session,
+    engine: Engine,
     transport: Transport,
     socket: Token,
-    completions: Completions,
-    /// Told once: greeted, or why never.
-    opening: Arc<Waiter<Result<(), ClientError>>>,
-    started: Instant,
+    resolver: Resolver,
     buffer: Vec<u8>,
-    /// As told to the application.
-    losses: Losses,
-    is_over: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        poll: Poll,
-        shared: Arc<Shared>,
-        session: Session,
-        opening: Arc<Waiter<Result<(), ClientError>>>,
-    ) -> Driver {
-        Driver {
-            poll,
-            shared,
-            session,
-            transport: Transport::Down,
-            socket: WAKER,
-            completions: Completions::default(),
-            opening,
-            started: Instant::now(),
-            buffer: vec![0; READ_BUFFER_BYTES],
-            losses: Losses::default(),
-            is_over: false,
-        }
-    }
-
     /// Runs until the session is over.
-    pub(crate) fn run(mut self) {
+    fn run(mut self) {
         let mut events = Events::with_capacity(8);
-        let mut posts = Vec::new();
         self.input(Input::Tick);
-        while !self.is_over {
-            let is_posted = self.shared.take_posts(&mut posts);
-            for post in posts.drain(..) {
-                self.on_post(post);
-            }
+        while !self.engine.is_over() {
+            let is_posted = self.engine.take_posts();
+            self.take_steps();
             self.flush();
-            if self.is_over {
+            if self.engine.is_over() {
                 break;
             }
             let timeout = if is_posted || self.transport.is_readable() {
@@ -77,8 +94,8 @@ impl Driver {
                 self.timeout()
             };
             if let Err(error) = self.poll.poll(&mut events, timeout) {
-                if error.kind() != std::io::ErrorKind::Interrupted {
-                    self.close(&ClientError::System(error.kind()), 0);
+                if error.kind() != io::ErrorKind::Interrupted {
+                    self.engine.close(&system(error), 0);
                     break;
                 }
                 continue;
@@ -89,66 +106,31 @@ impl Driver {
         }
     }
 
-    fn now(&self) -> Mono {
-        Mono(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
     fn input(&mut self, input: Input<'_>) {
-        let now = self.now();
-        self.session.handle(input, now);
-        self.drain();
+        self.engine.input(input);
+        self.take_steps();
     }
 
-    fn on_post(&mut self, post: Post) {
-        if let Command::Cancel { ticket } | Command::Unsubscribe { ticket } = post.command {
-            self.completions.forget(ticket);
-        }
-        if let Some((ticket, completion)) = post.completion {
-            self.completions.insert(ticket, completion);
-        }
-        if !self.is_over {
-            self.input(Input::Command(post.command));
-        }
-    }
-
-    /// Does everything that the session wants done.
-    fn drain(&mut self) {
-        while let Some(output) = self.session.poll() {
-            match output {
-                Output::Connect(address) => self.connect(&address),
-                Output::Disconnect => self.transport = Transport::Down,
-                Output::Event(event) => self.on_session_event(event),
+    fn take_steps(&mut self) {
+        while let Some(step) = self.engine.next_step() {
+            match step {
+                Step::Connect(address) => self.connect(address),
+                Step::Disconnect => self.transport = Transport::Down,
             }
         }
-        let losses = self.session.losses();
-        if losses != self.losses {
-            self.losses = losses;
-            self.shared.set_losses(losses);
-        }
     }
 
-    fn on_session_event(&mut self, event: Event) {
-        match event {
-            Event::Welcomed(welcomed) => {
-                self.shared.set_welcomed(welcomed);
-                self.opening.complete(Ok(()));
-            }
-            Event::Released { messages, bytes } => self.shared.release(messages, bytes),
-            Event::Closed { reason, unacked } => self.close(&reason, unacked),
-            other => self.completions.tell(other),
-        }
-    }
-
-    fn connect(&mut self, address: &str) {
+    fn connect(&mut self, address: String) {
         self.socket = Token(self.socket.0 + 1);
-        let timeout = self.shared.options.connect_timeout;
+        self.transport = Transport::resolving(address, self.engine.connect_timeout());
+        self.check_attempt(false);
+    }
+
+    fn check_attempt(&mut self, is_told: bool) {
+        let (registry, resolver) = (self.poll.registry(), &mut self.resolver);
         let attempt = self
             .transport
-            .connect(address, timeout, self.poll.registry(), self.socket);
-        self.on_attempt(attempt);
-    }
-
-    fn on_attempt(&mut self, attempt: Attempt) {
+            .check_attempt(is_told, resolver, registry, self.socket);
         match attempt {
             Attempt::Pending => {}
             Attempt::Up => self.input(Input::Connected),
@@ -165,21 +147,17 @@ impl Driver {
             is_told = true;
             self.transport.on_event(event);
         }
-        let attempt = self
-            .transport
-            .check_attempt(is_told, self.poll.registry(), self.socket);
-        self.on_attempt(attempt);
+        self.check_attempt(is_told);
     }
 
     fn read(&mut self) {
-        let now = self.now();
         let socket = self.socket;
-        let session = &mut self.session;
+        let engine = &mut self.engine;
         let outcome = self.transport.read(&mut self.buffer, |bytes| {
-            session.handle(Input::Received(bytes), now)
+            engine.input(Input::Received(bytes))
         });
-        // Outputs first: what was received counts, also when the connection ended right behind it.
-        self.drain();
+        // Steps first: what was received counts, also when the connection ended right behind it.
+        self.take_steps();
         let is_same = socket == self.socket && matches!(self.transport, Transport::Up { .. });
         if is_same && !matches!(outcome, Ok(true)) {
             self.disconnected();
@@ -188,12 +166,11 @@ impl Driver {
 
     /// Sends what the session has queued: one flat write, again only while the socket takes it all.
     fn flush(&mut self) {
-        while !self.session.unsent().is_empty() && self.transport.is_writable() {
-            match self.transport.write(self.session.unsent()) {
+        while !self.engine.unsent().is_empty() && self.transport.is_writable() {
+            match self.transport.write(self.engine.unsent()) {
                 Ok(count) => {
-                    let now = self.now();
-                    self.session.advance(count, now);
-                    self.drain();
+                    self.engine.advance(count);
+                    self.take_steps();
                 }
                 Err(_) => self.disconnected(),
             }
@@ -207,40 +184,13 @@ impl Driver {
 
     /// How long the poll may sleep.
     fn timeout(&self) -> Option<Duration> {
-        let session = self
-            .session
-            .next_deadline()
-            .map(|at| Duration::from_millis(at.since(self.now())));
         let attempt = self
             .transport
             .deadline()
-            .map(|at| at.saturating_duration_since(Instant::now()));
-        // A millisecond more, so that a deadline is over when the poll returns and not looked at twice.
-        [session, attempt]
+            .map(|at| at.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        [self.engine.patience(), attempt]
             .into_iter()
             .flatten()
             .min()
-            .map(|wait| wait + Duration::from_millis(1))
-    }
-
-    fn close(&mut self, reason: &ClientError, unacked: u32) {
-        if std::mem::replace(&mut self.is_over, true) {
-            return;
-        }
-        self.transport = Transport::Down;
-        self.opening.complete(Err(reason.clone()));
-        self.completions.close(reason, unacked);
-        for post in self.shared.set_closed(reason.clone()) {
-            if let Some((_, completion)) = post.completion {
-                completion.close(reason, unacked);
-            }
-        }
-    }
-}
-
-impl Drop for Driver {
-    /// Also when the thread panics: nobody may wait for ever.
-    fn drop(&mut self) {
-        self.close(&ClientError::Closed, 0);
     }
 }

@@ -1,13 +1,14 @@
 //! One TCP connection, from the name of its address to its end.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use crate::driver::resolver::{Lookup, Resolver};
 use crate::limits::READ_BYTES_PER_TURN;
 
 /// The connection as the driver knows it.
@@ -15,6 +16,12 @@ use crate::limits::READ_BYTES_PER_TURN;
 pub(crate) enum Transport {
     /// There is none, and none is wanted.
     Down,
+    /// What the address stands for is not known yet.
+    Resolving {
+        address: String,
+        timeout: Duration,
+        deadline: Instant,
+    },
     /// An attempt is under way.
     Connecting {
         stream: TcpStream,
@@ -45,28 +52,12 @@ pub(crate) enum Attempt {
 }
 
 impl Transport {
-    /// Starts to connect to `host:port`; each of its addresses may take `timeout`.
-    ///
-    /// Resolving a name blocks; numbers do not.
-    pub(crate) fn connect(
-        &mut self,
-        address: &str,
-        timeout: Duration,
-        registry: &Registry,
-        token: Token,
-    ) -> Attempt {
-        match address.to_socket_addrs() {
-            Ok(addresses) => {
-                let addresses: Vec<SocketAddr> = addresses.collect();
-                self.try_next(
-                    addresses.into_iter(),
-                    timeout,
-                    registry,
-                    token,
-                    io::ErrorKind::NotFound,
-                )
-            }
-            Err(error) => Attempt::Failed(error.kind()),
+    /// The beginning of an attempt to connect to `host:port`; the name, and each of its addresses, may take `timeout`.
+    pub(crate) fn resolving(address: String, timeout: Duration) -> Transport {
+        Transport::Resolving {
+            address,
+            timeout,
+            deadline: Instant::now() + timeout,
         }
     }
 
@@ -96,13 +87,31 @@ impl Transport {
         Attempt::Failed(failure)
     }
 
-    /// The socket of an attempt has something to say, or the attempt's time may be over.
+    /// The name or the socket of an attempt has something to say, or the attempt's time may be over.
     pub(crate) fn check_attempt(
         &mut self,
         is_told: bool,
+        resolver: &mut Resolver,
         registry: &Registry,
         token: Token,
     ) -> Attempt {
+        if let Transport::Resolving {
+            address,
+            timeout,
+            deadline,
+        } = self
+        {
+            let timeout = *timeout;
+            return match resolver.poll(address) {
+                Lookup::Known(Ok(addresses)) => {
+                    let kind = io::ErrorKind::NotFound;
+                    self.try_next(addresses.into_iter(), timeout, registry, token, kind)
+                }
+                Lookup::Known(Err(error)) => Attempt::Failed(error.kind()),
+                Lookup::Pending if Instant::now() < *deadline => Attempt::Pending,
+                Lookup::Pending => Attempt::Failed(io::ErrorKind::TimedOut),
+            };
+        }
         let Transport::Connecting {
             stream, deadline, ..
         } = self
@@ -148,7 +157,9 @@ impl Transport {
     /// When the attempt under way has taken too long.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
-            Transport::Connecting { deadline, .. } => Some(*deadline),
+            Transport::Resolving { deadline, .. } | Transport::Connecting { deadline, .. } => {
+                Some(*deadline)
+            }
             Transport::Down | Transport::Up { .. } => None,
         }
     }

@@ -1,25 +1,16 @@
-//! The whole client over real sockets, against the model of a broker.
+//! The blocking client.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use antiphon_protocol::{Code, GoawayClass, ProducerSeq, Seq};
 
+use crate::driver::tests::{PATIENCE, options};
 use crate::fake_broker::Server;
 use crate::{
     Client, ClientError, ClientOptions, Delivery, Doubt, HistoryRange, Message, Misuse,
-    PublishError, Start, Subscription,
+    PublishError, Receipts, Start, Subscription,
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn options(server: &Server) -> ClientOptions {
-    ClientOptions::new(server.address())
-        .user("ann")
-        .request_deadline(PATIENCE)
-        .publish_deadline(PATIENCE)
-        .backoff(Duration::from_millis(1), Duration::from_millis(20))
-}
 
 fn next_text(subscription: &mut Subscription) -> (u64, String) {
     match subscription.next_timeout(PATIENCE) {
@@ -385,4 +376,62 @@ fn mistakes_of_the_caller_are_told_and_nothing_is_sent() {
     let nobody = Client::connect(options(&server).user("")).expect_err("no user");
     assert_eq!(nobody, Misuse::UserName(String::new()).into());
     assert!(server.with(|broker| broker.room("a").is_none()));
+}
+
+#[test]
+fn receipts_come_in_the_order_of_their_arrival_over_several_clients() {
+    let (slow, quick) = (Server::start(), Server::start());
+    let late = Client::connect(options(&slow)).expect("connects");
+    let soon = Client::connect(options(&quick)).expect("connects");
+    slow.hold(true);
+    let mut receipts = Receipts::new();
+    receipts.add("late", late.publish_pipelined("lobby", "x").expect("takes"));
+    for _ in 0..100 {
+        receipts.add("soon", soon.publish_pipelined("lobby", "x").expect("takes"));
+    }
+    for seq in 1..=100 {
+        let (key, receipt) = receipts.next_timeout(PATIENCE).expect("comes");
+        assert_eq!((key, receipt.expect("acked").seq), ("soon", Seq(seq)));
+    }
+    assert_eq!(receipts.next_timeout(Duration::ZERO), None);
+    assert_eq!(receipts.len(), 1);
+    slow.hold(false);
+    let (key, receipt) = receipts.next().expect("comes");
+    assert_eq!((key, receipt.expect("acked").seq), ("late", Seq(1)));
+    assert_eq!(receipts.next(), None);
+}
+
+#[test]
+fn receipts_yield_a_message_whose_deadline_has_passed_and_then_the_others() {
+    let server = Server::start();
+    let hasty = options(&server).publish_deadline(Duration::from_millis(30));
+    let hasty = Client::connect(hasty).expect("connects");
+    let patient = Client::connect(options(&server)).expect("connects");
+    server.hold(true);
+    let mut receipts = Receipts::new();
+    receipts.add(1, patient.publish_pipelined("a", "x").expect("takes"));
+    receipts.add(2, hasty.publish_pipelined("b", "x").expect("takes"));
+    hasty.ping().expect("so it was sent");
+    let unknown = Err(PublishError::Unknown(Doubt::Deadline));
+    assert_eq!(receipts.next(), Some((2, unknown)));
+    assert_eq!(receipts.try_next(), None);
+    server.hold(false);
+    let (key, receipt) = receipts.next().expect("comes");
+    assert_eq!((key, receipt.expect("acked").seq), (1, Seq(1)));
+    assert!(receipts.is_empty());
+}
+
+#[test]
+fn a_name_is_resolved_and_one_that_is_none_is_said() {
+    let server = Server::start();
+    let port = server
+        .address()
+        .rsplit(':')
+        .next()
+        .expect("a port")
+        .to_owned();
+    let named = ClientOptions::new(format!("localhost:{port}")).user("ann");
+    assert_eq!(Client::connect(named).expect("connects").user(), "ann");
+    let error = Client::connect(ClientOptions::new("no port")).expect_err("no address");
+    assert!(matches!(error, ClientError::Connect { .. }), "{error:?}");
 }
