@@ -1,6 +1,6 @@
 //! A message on its way.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::driver::Flight;
 use crate::error::PublishError;
@@ -42,6 +42,12 @@ impl Pending {
     /// one that was sent nothing is known ([`PublishError::Unknown`]), and the client goes on trying to deliver it.
     pub fn wait_deadline(self, deadline: Instant) -> Result<Receipt, PublishError> {
         self.0.wait(deadline)
+    }
+
+    /// Waits for the receipt at most `timeout`, and gives nothing up if it has not come: for a thread that has to look at
+    /// something else now and then. Afterwards the `Pending` is spent, as behind [`try_receipt`](Pending::try_receipt).
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<Receipt, PublishError>> {
+        self.0.look_until(Instant::now() + timeout)
     }
 
     /// The receipt, if it has come; afterwards the `Pending` is spent and answers `None`.

@@ -14,9 +14,9 @@ pub(crate) const REPLAY_CONNECTIONS: u32 = 256;
 /// How long `replay` goes on without one single ack before it gives up. Longer than a restart of the broker takes.
 pub(crate) const REPLAY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Pause of `replay` when nothing could be sent and nothing was acked. Acks are polled over all connections, so it bounds the
-/// time that an ack lies unseen; shorter would take a processor from a broker on the same machine.
-pub(crate) const REPLAY_LULL: Duration = Duration::from_micros(200);
+/// Pause of `replay` when nothing could be sent and nothing was acked. An ack ends it at once; it bounds how late a line goes that
+/// has become due at a given pace.
+pub(crate) const REPLAY_LULL: Duration = Duration::from_millis(2);
 
 /// Pause of `replay` between two attempts to reach a broker that is down.
 pub(crate) const REPLAY_RETRY: Duration = Duration::from_millis(50);
@@ -29,9 +29,6 @@ pub(crate) const PUBLISH_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long `pub` waits for the acks of what it has sent after Ctrl-C.
 pub(crate) const LAST_ACKS: Duration = Duration::from_secs(2);
-
-/// Pause of `pub` between two looks at the oldest receipt, so that it notices Ctrl-C meanwhile.
-pub(crate) const RECEIPT_LULL: Duration = Duration::from_micros(500);
 
 /// Lines of stdin that wait between the thread that reads them and the one that publishes.
 pub(crate) const STDIN_LINES: usize = 256;

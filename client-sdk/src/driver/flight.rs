@@ -74,6 +74,11 @@ impl Flight {
         answer.unwrap_or(Err(PublishError::Unknown(Doubt::Deadline)))
     }
 
+    /// Waits for the receipt until `deadline`, without giving up then.
+    pub(crate) fn look_until(&self, deadline: Instant) -> Option<Result<Receipt, PublishError>> {
+        self.answer.wait_until(deadline)
+    }
+
     /// The receipt, if it has come.
     pub(crate) fn try_receipt(&self) -> Option<Result<Receipt, PublishError>> {
         self.answer.try_take()

@@ -13,9 +13,7 @@ use serde::Serialize;
 use crate::connection::Target;
 use crate::failure::Failure;
 use crate::interrupt::{Interrupt, NOTICE};
-use crate::limits::{
-    LAST_ACKS, LINE_BYTES_MAX, PUBLISH_DEADLINE, PUBLISH_WINDOW, RECEIPT_LULL, STDIN_LINES,
-};
+use crate::limits::{LAST_ACKS, LINE_BYTES_MAX, PUBLISH_DEADLINE, PUBLISH_WINDOW, STDIN_LINES};
 use crate::output::{Output, note};
 
 #[derive(Args, Debug)]
@@ -127,7 +125,8 @@ impl Run<'_> {
         };
         let began = Instant::now();
         let receipt = loop {
-            if let Some(receipt) = pending.try_receipt() {
+            // As long as it takes, but looking for Ctrl-C now and then.
+            if let Some(receipt) = pending.wait_timeout(NOTICE) {
                 break receipt;
             }
             if self.interrupt.is_raised() && began.elapsed() > LAST_ACKS {
@@ -140,7 +139,6 @@ impl Run<'_> {
             if began.elapsed() > PUBLISH_DEADLINE {
                 break pending.wait();
             }
-            thread::sleep(RECEIPT_LULL);
         };
         let receipt = receipt.map_err(|error| self.target.publish_failure(&error))?;
         print(output, self.room, &receipt)

@@ -15,12 +15,11 @@ mod schedule;
 mod source;
 mod state;
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use antiphon_client::{Pending, Timestamp};
+use antiphon_client::{PublishError, Receipt, Receipts, Timestamp};
 use clap::Args;
 
 use crate::chat_line::ChatLine;
@@ -71,7 +70,7 @@ impl Replay {
             pace: Pace::new(self.speed, Instant::now()),
             schedule: Schedule::default(),
             pool: Pool::new(target, &mut state, self.connections),
-            flights: VecDeque::new(),
+            flights: Receipts::new(),
             report: Report::new(output.is_json(), survey.lines),
             last_ack: Instant::now(),
         };
@@ -89,16 +88,17 @@ struct Run<'a> {
     pace: Pace,
     schedule: Schedule,
     pool: Pool<'a>,
-    flights: VecDeque<Flight>,
+    /// Publishes without an ack.
+    flights: Receipts<Flight>,
     report: Report,
     last_ack: Instant,
 }
 
-/// A publish without an ack.
+/// Whose publish it is.
+#[derive(Clone, Copy)]
 struct Flight {
     user: UserKey,
     room: RoomKey,
-    pending: Pending,
 }
 
 impl Run<'_> {
@@ -107,7 +107,7 @@ impl Run<'_> {
             let moved = interrupt.check().and_then(|()| self.step());
             match moved {
                 Ok(true) => {}
-                Ok(false) => thread::sleep(REPLAY_LULL),
+                Ok(false) => self.rest()?,
                 Err(failure) => {
                     self.report.stopped();
                     return Err(failure);
@@ -208,32 +208,40 @@ impl Run<'_> {
         };
         let (user, room) = (due.user, due.room);
         let pending = self.pool.publish(due, self.schedule.room_name(room))?;
-        self.flights.push_back(Flight {
-            user,
-            room,
-            pending,
-        });
+        self.flights.add(Flight { user, room }, pending);
         Ok(())
     }
 
     /// Takes the acks that have come.
     fn settle(&mut self) -> Result<bool, Failure> {
         let flying = self.flights.len();
-        for _ in 0..flying {
-            let Some(mut flight) = self.flights.pop_front() else {
-                break;
-            };
-            match flight.pending.try_receipt() {
-                None => self.flights.push_back(flight),
-                Some(Ok(receipt)) => {
-                    self.report.acked(receipt.duplicate);
-                    self.pool.acked(flight.user);
-                    self.schedule.acked(flight.room);
-                }
-                Some(Err(error)) => return Err(self.pool.failure(&error)),
-            }
+        while let Some((flight, receipt)) = self.flights.try_next() {
+            self.settled(flight, receipt)?;
         }
         Ok(self.flights.len() < flying)
+    }
+
+    /// Waits for the next ack, or for a while.
+    fn rest(&mut self) -> Result<(), Failure> {
+        if self.flights.is_empty() {
+            thread::sleep(REPLAY_LULL);
+        } else if let Some((flight, receipt)) = self.flights.next_timeout(REPLAY_LULL) {
+            self.settled(flight, receipt)?;
+            self.last_ack = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn settled(
+        &mut self,
+        flight: Flight,
+        receipt: Result<Receipt, PublishError>,
+    ) -> Result<(), Failure> {
+        let receipt = receipt.map_err(|error| self.pool.failure(&error))?;
+        self.report.acked(receipt.duplicate);
+        self.pool.acked(flight.user);
+        self.schedule.acked(flight.room);
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::commands::replay::schedule::{Due, UserKey};
 use crate::commands::replay::state::ReplayState;
 use crate::connection::Target;
 use crate::failure::{Exit, Failure};
-use crate::limits::REPLAY_RETRY;
+use crate::limits::{REPLAY_PATIENCE, REPLAY_RETRY};
 
 /// An idle connection has nothing to wait for when it is closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -90,6 +90,8 @@ impl<'a> Pool<'a> {
         let options = self
             .target
             .options(name)
+            // How long nothing may be acked is the replay's to say, not each message's.
+            .publish_deadline(2 * REPLAY_PATIENCE)
             .backoff(REPLAY_RETRY, 4 * REPLAY_RETRY);
         let known = self.state.producer(name);
         let options = match known {
