@@ -93,5 +93,5 @@ pub use crate::message::{Message, Receipt};
 pub use crate::options::ClientOptions;
 pub use crate::pending::Pending;
 pub use crate::receipts::Receipts;
-pub use crate::record::{Delivery, Gap, Position, Record};
+pub use crate::record::{Delivery, Gap, Position, PositionError, Record};
 pub use crate::subscription::{RoomHead, Start, Subscription};

@@ -1,6 +1,7 @@
 //! What a reader receives: records, gaps, and the position from which reading can go on.
 
 use std::fmt;
+use std::str::FromStr;
 
 use antiphon_protocol::{
     Count, Device, GapReason, Link, Producer, ProducerSeq, RecordKind, RoomId, Seq, Timestamp,
@@ -12,6 +13,17 @@ use crate::headers::Headers;
 /// Where a reader stands in a room: the last record it has, and the rolling hash of the room up to there.
 ///
 /// Store it and give it to [`Start::After`](crate::Start::After): the broker refuses to go on if its history is another one.
+/// As a text it is `SEQ:LINK`.
+///
+/// ```
+/// use antiphon_client::{Link, Position, Seq};
+///
+/// let position = Position { seq: Seq(41), link: Link(0xfe) };
+/// assert_eq!(position.to_string(), "41:00000000000000fe");
+/// assert_eq!("41:00000000000000fe".parse(), Ok(position));
+/// assert!("41:fe".parse::<Position>().is_err());
+/// assert!("+1:00000000000000fe".parse::<Position>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Position {
     /// The last record seen; `Seq(0)` is the place before the first one.
@@ -33,6 +45,29 @@ impl fmt::Display for Position {
         write!(f, "{}:{:016x}", self.seq.0, self.link.0)
     }
 }
+
+impl FromStr for Position {
+    type Err = PositionError;
+
+    /// Reads what `Display` writes: `SEQ:LINK`, the link as 16 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Position, PositionError> {
+        let (seq, link) = text.split_once(':').ok_or(PositionError)?;
+        let is_link = link.len() == 16 && link.bytes().all(|digit| digit.is_ascii_hexdigit());
+        if !is_link || !seq.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(PositionError);
+        }
+        Ok(Position {
+            seq: Seq(seq.parse().map_err(|_| PositionError)?),
+            link: Link(u64::from_str_radix(link, 16).map_err(|_| PositionError)?),
+        })
+    }
+}
+
+/// A text is no position.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a position is SEQ:LINK, the link as 16 hexadecimal digits")]
+#[non_exhaustive]
+pub struct PositionError;
 
 /// One entry of a room, checked: its bytes match their checksum and its link follows from the record before it.
 ///
