@@ -276,10 +276,7 @@ impl Wire for AntiphonWire {
                 link: Link(0),
             },
         };
-        let subscribe = Subscribe {
-            room: RoomRef::Name(&room.name),
-            start,
-        };
+        let subscribe = Subscribe::new(RoomRef::Name(&room.name), start);
         let id = self.next_request();
         subscribe.encode(id, out);
         Ok(())
@@ -302,6 +299,7 @@ impl Wire for AntiphonWire {
             producer_seq: ProducerSeq(published.producer_seq),
             kind: RecordKind::MESSAGE,
             codec: 0,
+            expect_seq: Seq(0),
             // The ack of the first one is for us: it tells the room's id.
             ack: if is_first || ack == Ack::Wanted {
                 WireAck::Committed

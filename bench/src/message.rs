@@ -20,6 +20,7 @@ pub fn publishes(count: u64) -> Vec<u8> {
             kind: RecordKind::MESSAGE,
             codec: 0,
             ack: Ack::Committed,
+            expect_seq: antiphon_protocol::Seq(0),
             headers: &[],
             body: &body,
         };

@@ -3,7 +3,9 @@
 use crate::decode::RawFrame;
 use crate::error::DecodeError;
 use crate::frame::Kind;
-use crate::frames::{Fetch, Hello, Ping, Pong, Publish, Subscribe, Unsubscribe};
+use crate::frames::{
+    Cursor, Fetch, Hello, MetadataRequest, Ping, Pong, Publish, Signal, Subscribe, Unsubscribe,
+};
 
 /// A frame from a client, checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,6 +25,12 @@ pub enum ClientFrame<'a> {
     Unsubscribe(Unsubscribe<'a>),
     /// History.
     Fetch(Fetch<'a>),
+    /// A position.
+    Cursor(Cursor<'a>),
+    /// Something for those who are there.
+    Signal(Signal<'a>),
+    /// Which nodes there are.
+    Metadata(MetadataRequest),
 }
 
 impl<'a> ClientFrame<'a> {
@@ -39,6 +47,9 @@ impl<'a> ClientFrame<'a> {
             Kind::Subscribe => Subscribe::decode(frame).map(ClientFrame::Subscribe),
             Kind::Unsubscribe => Unsubscribe::decode_request(frame).map(ClientFrame::Unsubscribe),
             Kind::Fetch => Fetch::decode(frame).map(ClientFrame::Fetch),
+            Kind::Cursor => Cursor::decode(frame).map(ClientFrame::Cursor),
+            Kind::Signal => Signal::decode(frame).map(ClientFrame::Signal),
+            Kind::Metadata => MetadataRequest::decode(frame).map(ClientFrame::Metadata),
             Kind::Hello => Hello::decode(frame).map(ClientFrame::Hello),
             Kind::Welcome | Kind::Goaway | Kind::Ok | Kind::Error | Kind::Puback => {
                 Err(DecodeError::WrongDirection(number))
@@ -46,10 +57,9 @@ impl<'a> ClientFrame<'a> {
             Kind::Subscribed | Kind::Record | Kind::Gap | Kind::Page => {
                 Err(DecodeError::WrongDirection(number))
             }
-            Kind::Auth | Kind::Flow | Kind::Sync | Kind::Cursor | Kind::Consume | Kind::Settle => {
+            Kind::Auth | Kind::Flow | Kind::Sync | Kind::Consume | Kind::Settle | Kind::State => {
                 Err(DecodeError::KindNotServed(number))
             }
-            Kind::Signal | Kind::State | Kind::Metadata => Err(DecodeError::KindNotServed(number)),
         }
     }
 }

@@ -96,7 +96,7 @@ numbers!(
         TOO_LARGE = 3,
         /// Too many or too often. Hint: the limit.
         LIMIT = 4,
-        /// No such room or subscription.
+        /// No such room or subscription, or no such record. Hint: `ref`, if it is the target of a PUBLISH that is not there.
         NOT_FOUND = 5,
         /// Not permitted.
         FORBIDDEN = 6,
@@ -192,6 +192,16 @@ numbers!(
 );
 
 numbers!(
+    /// Who is told when a cursor moves.
+    CursorScope(u8) {
+        /// The user's own devices.
+        PRIVATE = 0,
+        /// Everybody in the room: a read receipt.
+        MEMBERS = 1,
+    }
+);
+
+numbers!(
     /// What a record is; 64..=255 belong to applications.
     RecordKind(u8) {
         /// A message: the only kind that counts as unread.
@@ -259,10 +269,16 @@ impl RecordKind {
         self.0 == RecordKind::MESSAGE.0
     }
 
+    /// Whether a record of this kind is about another one, which its header `ref` names.
+    #[must_use]
+    pub const fn refers(self) -> bool {
+        self.0 >= RecordKind::EDIT.0 && self.0 <= RecordKind::PIN.0
+    }
+
     /// Whether a PUBLISH of this kind is served by version 1.
     #[must_use]
     pub const fn is_served(self) -> bool {
-        self.counts() || self.0 >= Self::APPLICATION_MIN
+        self.counts() || self.refers() || self.0 >= Self::APPLICATION_MIN
     }
 }
 
@@ -307,12 +323,12 @@ mod tests {
     }
 
     #[test]
-    fn messages_and_application_kinds_are_served_and_only_messages_count() {
+    fn messages_references_and_application_kinds_are_served_and_only_messages_count() {
         let served: std::vec::Vec<u8> = (0..=u8::MAX)
             .filter(|kind| RecordKind::from_wire(*kind).is_served())
             .collect();
-        assert_eq!(served.len(), 1 + 192);
-        assert_eq!(served[..2], [0, 64]);
+        assert_eq!(served.len(), 1 + 4 + 192);
+        assert_eq!(served[..6], [0, 1, 2, 3, 4, 64]);
         assert_eq!(
             (0..=u8::MAX)
                 .filter(|kind| RecordKind::from_wire(*kind).counts())

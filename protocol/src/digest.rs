@@ -1,6 +1,17 @@
-//! The digest by which a retry is told from another message under the same number.
+//! Digests: that of a message, by which a retry is told from another one under the same number, and that of a position,
+//! by which a client knows that it missed nothing.
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::codes::RecordKind;
+use crate::ids::{RoomId, Seq};
+
+/// xxh3_64(room id le, seq le): what one room adds, by XOR, to the digest of a PONG.
+#[must_use]
+pub fn position_digest(room: RoomId, seq: Seq) -> u64 {
+    let both = (u128::from(seq.0) << 64) | u128::from(room.0);
+    xxh3_64(&both.to_le_bytes())
+}
 
 /// crc32c over record_kind, codec, headers_len (u16 le), headers, body (docs/protocol.md, section 5).
 #[must_use]

@@ -72,22 +72,20 @@ pub enum DecodeError {
 pub enum Feature {
     /// An `auth` other than none.
     Auth,
-    /// A record kind that is neither a message nor an application's.
+    /// A record kind that is none of a message, a reference to a record, and an application's.
     RecordKind,
     /// `record_flags`.
     RecordFlags,
-    /// `expect_seq`.
-    ExpectSeq,
-    /// The header `ttl_ms`.
+    /// The header `ttl_ms`, and that of a signal.
     Ttl,
     /// `interest`.
     Interest,
     /// `mode` coalesce.
     Mode,
-    /// A `start` by time or cursor.
-    Start,
-    /// A `range` around or by time.
-    Range,
+    /// To remove a cursor.
+    CursorRemove,
+    /// A signal to a user.
+    SignalScope,
 }
 
 impl core::fmt::Display for Feature {

@@ -119,7 +119,7 @@ kinds! {
     Fetch = 18,
     /// Client to server: what changed. Numbered.
     Sync = 19,
-    /// Both: a position. Numbered.
+    /// Both: a position.
     Cursor = 20,
     /// Client to server: work on a queue. Numbered.
     Consume = 21,
@@ -127,10 +127,10 @@ kinds! {
     Settle = 22,
     /// Server to client: a piece of history.
     Page = 23,
-    /// Both: ephemeral. Numbered.
+    /// Both: for those who are there.
     Signal = 30,
     /// Client to server: snapshot of signals. Numbered.
     State = 31,
-    /// Both: nodes and leaders. Numbered.
+    /// Both: nodes and leaders.
     Metadata = 40,
 }

@@ -41,6 +41,7 @@ mod decode;
 mod digest;
 mod error;
 mod extensions;
+mod features;
 mod frame;
 mod frames;
 mod headers;
@@ -55,16 +56,19 @@ mod wire;
 
 pub use crate::assembler::Assembler;
 pub use crate::client::ClientFrame;
-pub use crate::codes::{Class, Code, GapReason, GoawayClass, RecordKind};
+pub use crate::codes::{Class, Code, CursorScope, GapReason, GoawayClass, RecordKind};
 pub use crate::decode::{BrokenStream, RawFrame, needed, next_frame};
-pub use crate::digest::publish_digest;
+pub use crate::digest::{position_digest, publish_digest};
 pub use crate::error::{DecodeError, Feature};
 pub use crate::extensions::{Extension, Extensions};
+pub use crate::features::Features;
 pub use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, Kind};
 pub use crate::frames::{
-    Ack, ErrorFrame, Fetch, FetchRange, Gap, Goaway, Hello, Ok_, Page, PageDraft, PageHead,
-    PageItem, PageItems, Ping, Pong, PongDigest, Puback, PubackBuilder, PubackEntries, PubackEntry,
-    Publish, ReadLevel, Start, Subscribe, Subscribed, Unsubscribe, Welcome,
+    Ack, Cursor, CursorAnswer, CursorEntries, CursorEntry, CursorMoved, CursorPosition, ErrorFrame,
+    Fetch, FetchRange, Gap, Goaway, Hello, Metadata, MetadataNode, MetadataRequest, Ok_, Page,
+    PageDraft, PageHead, PageItem, PageItems, Ping, Pong, PongDigest, Puback, PubackBuilder,
+    PubackEntries, PubackEntry, Publish, ReadLevel, Signal, SignalContent, SignalPush, Start,
+    Subscribe, Subscribed, Unsubscribe, Wants, Welcome,
 };
 pub use crate::headers::{Header, HeaderTag, Headers, HeadersBuilder, HeadersError};
 pub use crate::ids::{
@@ -73,5 +77,5 @@ pub use crate::ids::{
 };
 pub use crate::names::{NameError, RoomName, RoomRef, UserName};
 pub use crate::record::{RECORD_HEADER_BYTES, Record, Records, record_bytes, records};
-pub use crate::record_write::{RecordFields, append_record};
+pub use crate::record_write::{RecordFields, append_erased, append_record};
 pub use crate::server::ServerFrame;

@@ -42,7 +42,7 @@ pub(crate) const CRC_FROM: usize = at::STATE;
 /// First byte that the link covers.
 pub(crate) const LINK_FROM: usize = at::ROOM_ID;
 /// Bit 0 of `state`.
-const ERASED: u8 = 1;
+pub(crate) const ERASED: u8 = 1;
 
 // The link before a record is put where its link will stand, right before the bytes that are hashed with it.
 const _: () = assert!(at::LINK + 8 == LINK_FROM);

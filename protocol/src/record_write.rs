@@ -8,8 +8,8 @@ use crate::codes::RecordKind;
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader, Kind};
 use crate::ids::{Count, Device, Link, Producer, ProducerSeq, RequestId, RoomId, Seq, Timestamp};
 use crate::limits::USER_NAME_BYTES_MAX;
-use crate::record::{CRC_FROM, RECORD_HEADER_BYTES, at, record_bytes};
-use crate::wire::{length_u8, length_u16, length_u32, patch};
+use crate::record::{CRC_FROM, ERASED, RECORD_HEADER_BYTES, Record, at, record_bytes};
+use crate::wire::{length_u8, length_u16, length_u32, patch, patch_length};
 
 /// What a record says, before link, crc and padding.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,6 +72,25 @@ pub fn append_record(out: &mut Vec<u8>, fields: &RecordFields<'_>, before: Link)
     patch(record, at::CRC, crc.to_le_bytes());
     out.resize(start.saturating_add(bytes), 0);
     link
+}
+
+/// Appends `record` as a redaction leaves it: no headers, no body, the mark ERASED; link and all else as they were.
+///
+/// Of a record that is erased already it is a copy.
+pub fn append_erased(out: &mut Vec<u8>, record: &Record<'_>) {
+    let start = out.len();
+    let bytes = record_bytes(record.sender().len(), 0, 0);
+    let head = record.whole().get(..RECORD_HEADER_BYTES);
+    out.extend_from_slice(head.unwrap_or_default());
+    out.extend_from_slice(record.sender().as_bytes());
+    let erased = out.get_mut(start..).unwrap_or_default();
+    patch(erased, at::STATE, [ERASED]);
+    patch(erased, at::BODY_LEN, [0; 4]);
+    patch(erased, at::HEADERS_LEN, [0; 2]);
+    let crc = crc32c::crc32c(erased.get(CRC_FROM..).unwrap_or_default());
+    patch(erased, at::CRC, crc.to_le_bytes());
+    out.resize(start.saturating_add(bytes), 0);
+    patch_length(out, start);
 }
 
 /// The fixed part of the frame with `before` in place of the link and no crc.

@@ -4,7 +4,8 @@ use crate::decode::RawFrame;
 use crate::error::DecodeError;
 use crate::frame::Kind;
 use crate::frames::{
-    ErrorFrame, Gap, Goaway, Ok_, Page, Ping, Pong, Puback, Subscribed, Unsubscribe, Welcome,
+    CursorMoved, ErrorFrame, Gap, Goaway, Metadata, Ok_, Page, Ping, Pong, Puback, SignalPush,
+    Subscribed, Unsubscribe, Welcome,
 };
 use crate::record::Record;
 
@@ -27,7 +28,7 @@ pub enum ServerFrame<'a> {
     /// Durable.
     Puback(Puback<'a>),
     /// From here on.
-    Subscribed(Subscribed),
+    Subscribed(Subscribed<'a>),
     /// No more of this room.
     Unsubscribe(Unsubscribe<'a>),
     /// A record.
@@ -36,6 +37,12 @@ pub enum ServerFrame<'a> {
     Gap(Gap),
     /// A piece of history.
     Page(Page<'a>),
+    /// A cursor has moved.
+    Cursor(CursorMoved<'a>),
+    /// From those who are there.
+    Signal(SignalPush<'a>),
+    /// Which nodes there are.
+    Metadata(Metadata<'a>),
 }
 
 impl<'a> ServerFrame<'a> {
@@ -59,13 +66,15 @@ impl<'a> ServerFrame<'a> {
             Kind::Unsubscribe => Unsubscribe::decode(frame).map(ServerFrame::Unsubscribe),
             Kind::Welcome => Welcome::decode(frame).map(ServerFrame::Welcome),
             Kind::Goaway => Goaway::decode(frame).map(ServerFrame::Goaway),
+            Kind::Cursor => CursorMoved::decode(frame).map(ServerFrame::Cursor),
+            Kind::Signal => SignalPush::decode(frame).map(ServerFrame::Signal),
+            Kind::Metadata => Metadata::decode(frame).map(ServerFrame::Metadata),
             Kind::Hello | Kind::Publish | Kind::Subscribe | Kind::Fetch => {
                 Err(DecodeError::WrongDirection(number))
             }
-            Kind::Auth | Kind::Flow | Kind::Sync | Kind::Cursor | Kind::Consume | Kind::Settle => {
+            Kind::Auth | Kind::Flow | Kind::Sync | Kind::Consume | Kind::Settle | Kind::State => {
                 Err(DecodeError::KindNotServed(number))
             }
-            Kind::Signal | Kind::State | Kind::Metadata => Err(DecodeError::KindNotServed(number)),
         }
     }
 }

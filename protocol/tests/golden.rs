@@ -181,6 +181,7 @@ fn every_sum_vector_is_computed_alike() {
         let again = match text(&vector, "of") {
             "slot" => sums::slot(number("namespace") as u32, text(&vector, "name")),
             "room_id" => sums::room_id(number("slot") as u16, word("counter")),
+            "position" => sums::position(word("room_id"), word("seq")),
             "producer" => sums::producer(word("birth"), number("random") as u32),
             "digest" => sums::digest(
                 number("record_kind") as u8,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use antiphon_protocol::{
-    Assembler, ClientFrame, Code, Count, Device, ErrorFrame, Fetch, FetchRange, Gap, GapReason,
-    Goaway, GoawayClass, Hello, NodeId, Ok_, Page, PageHead, Pong, Producer, RequestId, RoomId,
-    RoomRef, Seq, Start, Subscribe, Subscribed, Timestamp, Welcome,
+    Assembler, ClientFrame, Code, Count, CursorEntries, Device, ErrorFrame, Features, Fetch,
+    FetchRange, Gap, GapReason, Goaway, GoawayClass, Hello, NodeId, Ok_, Page, PageHead, Pong,
+    Producer, RequestId, RoomId, RoomRef, Seq, Start, Subscribe, Subscribed, Timestamp, Welcome,
 };
 
 use crate::fake_broker::{Broker, OwnedPublish, Room, Waiting};
@@ -93,7 +93,7 @@ impl Connection {
                             }
                         }
                     }
-                    Ok_.encode(id, &mut self.out);
+                    Ok_::DONE.encode(id, &mut self.out);
                 }
                 ClientFrame::Fetch(fetch) => self.fetch(id, &fetch, broker),
                 other => panic!("no client sends {other:?}"),
@@ -131,7 +131,7 @@ impl Connection {
             }
         }
         let welcome = Welcome {
-            features: 0,
+            features: Features::NONE,
             producer,
             server_time: broker.time,
             node: NodeId(1),
@@ -181,7 +181,7 @@ impl Connection {
         }
     }
 
-    fn place(&mut self, id: RequestId, start: Start, room: &Room) {
+    fn place(&mut self, id: RequestId, start: Start<'_>, room: &Room) {
         let head = room.head();
         let next = match start {
             Start::Live => head.next(),
@@ -196,6 +196,9 @@ impl Connection {
                 }
                 seq.next()
             }
+            Start::Time(_) | Start::Cursor(_) => {
+                return ErrorFrame::new(Code::NOT_SUPPORTED).encode(id, &mut self.out);
+            }
         };
         let (user, producer) = self.session.clone().expect("HELLO comes first");
         let subscribed = Subscribed {
@@ -209,6 +212,7 @@ impl Connection {
             link: room.link(next.previous()),
             producer_seq: room.last_number(&user, producer),
             role: 0,
+            cursors: CursorEntries::NONE,
         };
         subscribed.encode(id, &mut self.out);
         self.subscriptions.insert(room.id, next);
@@ -232,6 +236,9 @@ impl Connection {
                 seq.0.min(head + 1),
             ),
             FetchRange::After(seq) => (seq.0 + 1, (seq.0 + 1 + limit).min(head + 1)),
+            FetchRange::Around(_) | FetchRange::Time(_) => {
+                return ErrorFrame::new(Code::NOT_SUPPORTED).encode(id, &mut self.out);
+            }
         };
         // Pages of three, so that an answer has several.
         let mut from = first;

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use crate::decode::RawFrame;
-use crate::error::{DecodeError, Feature};
+use crate::error::DecodeError;
 use crate::extensions::Extensions;
 use crate::frame::Kind;
-use crate::ids::{RequestId, Seq};
+use crate::ids::{RequestId, Seq, Timestamp};
 use crate::names::RoomRef;
 use crate::wire::{Fields, FrameWriter};
 
@@ -21,6 +21,10 @@ pub enum FetchRange {
     Before(Seq),
     /// `limit` records right above this seq.
     After(Seq),
+    /// `limit` records: half of them, rounded down, right below this seq, the others from it on.
+    Around(Seq),
+    /// `limit` records from the first on whose time is at or above this one.
+    Time(Timestamp),
 }
 
 /// How fresh the answer must be. On one node all three are equal.
@@ -72,7 +76,8 @@ impl<'a> Fetch<'a> {
             (0, _) => return Err(DecodeError::BadValue("position")),
             (1, seq) => FetchRange::Before(Seq(seq)),
             (2, seq) => FetchRange::After(Seq(seq)),
-            (3 | 4, _) => return Err(DecodeError::NotSupported(Feature::Range)),
+            (3, seq) => FetchRange::Around(Seq(seq)),
+            (4, time) => FetchRange::Time(Timestamp(time)),
             _ => return Err(DecodeError::BadValue("range")),
         };
         let read = match read {
@@ -97,6 +102,8 @@ impl<'a> Fetch<'a> {
             FetchRange::Latest => (0, 0),
             FetchRange::Before(seq) => (1, seq.0),
             FetchRange::After(seq) => (2, seq.0),
+            FetchRange::Around(seq) => (3, seq.0),
+            FetchRange::Time(time) => (4, time.0),
         };
         let mut writer = FrameWriter::new(
             out,

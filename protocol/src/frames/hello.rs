@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::decode::RawFrame;
 use crate::error::{DecodeError, Feature};
 use crate::extensions::Extensions;
+use crate::features::Features;
 use crate::frame::Kind;
 use crate::ids::{Device, Namespace, Producer, RequestId};
 use crate::limits::{
@@ -28,8 +29,8 @@ pub struct Hello<'a> {
     pub version_min: u8,
     /// Highest protocol version the client speaks.
     pub version_max: u8,
-    /// Optional features the client knows, as bits.
-    pub features: u64,
+    /// Optional features the client knows.
+    pub features: Features,
     /// The session's own producer after a reconnect; `None`: a new session.
     pub producer: Option<Producer>,
     /// Tenant.
@@ -53,7 +54,7 @@ impl<'a> Hello<'a> {
         Hello {
             version_min: VERSION_MIN,
             version_max: VERSION_MAX,
-            features: 0,
+            features: Features::NONE,
             producer: None,
             namespace: Namespace(0),
             device: None,
@@ -84,7 +85,7 @@ impl<'a> Hello<'a> {
         let mut hello = Hello {
             version_min,
             version_max,
-            features: fixed.u64()?,
+            features: Features(fixed.u64()?),
             producer: Some(Producer(fixed.u64()?)).filter(|producer| producer.0 != 0),
             namespace: Namespace(fixed.u32()?),
             device: Some(Device(fixed.u32()?)).filter(|device| device.0 != 0),
@@ -126,7 +127,7 @@ impl<'a> Hello<'a> {
         writer.u32(MAGIC).u8(self.version_min).u8(self.version_max);
         writer.u8(AUTH_NONE).u8(length_u8(self.user.as_bytes()));
         writer
-            .u64(self.features)
+            .u64(self.features.0)
             .u64(self.producer.map_or(0, |producer| producer.0));
         writer
             .u32(self.namespace.0)

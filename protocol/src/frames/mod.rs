@@ -4,32 +4,38 @@
 //! Requests refuse non-zero reserved bytes (a newer client uses them only where the server granted the feature);
 //! what a server sends is read leniently, so that an old client lives with a newer server.
 
+mod cursor;
 mod error_frame;
 mod fetch;
 mod gap;
 mod goaway;
 mod hello;
+mod metadata;
 mod ok;
 mod page;
 mod ping;
 mod puback;
 mod publish;
+mod signal;
 mod subscribe;
 mod subscribed;
 mod unsubscribe;
 mod welcome;
 
+pub use cursor::{Cursor, CursorEntries, CursorEntry, CursorMoved, CursorPosition};
 pub use error_frame::ErrorFrame;
 pub use fetch::{Fetch, FetchRange, ReadLevel};
 pub use gap::Gap;
 pub use goaway::Goaway;
 pub use hello::Hello;
-pub use ok::Ok_;
+pub use metadata::{Metadata, MetadataNode, MetadataRequest};
+pub use ok::{CursorAnswer, Ok_};
 pub use page::{Page, PageDraft, PageHead, PageItem, PageItems};
 pub use ping::{Ping, Pong, PongDigest};
 pub use puback::{Puback, PubackBuilder, PubackEntries, PubackEntry};
 pub use publish::{Ack, Publish};
-pub use subscribe::{Start, Subscribe};
+pub use signal::{Signal, SignalContent, SignalPush};
+pub use subscribe::{Start, Subscribe, Wants};
 pub use subscribed::Subscribed;
 pub use unsubscribe::Unsubscribe;
 pub use welcome::Welcome;

@@ -45,14 +45,14 @@ impl Ping {
 pub struct Pong {
     /// That of the PING.
     pub nonce: u64,
-    /// What was queued before this PONG, if the server says so. Not served yet.
+    /// What was sent before this PONG, if the server says so.
     pub digest: Option<PongDigest>,
 }
 
-/// What a connection had been sent when the PONG was queued.
+/// What stands before a PONG in the stream of its connection: by it a client knows that it missed nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PongDigest {
-    /// XOR over the subscribed rooms of xxh3_64(room id le, seq le).
+    /// XOR over the subscribed rooms of [`position_digest`](crate::position_digest).
     pub digest: u64,
     /// How many rooms are subscribed.
     pub rooms: u32,

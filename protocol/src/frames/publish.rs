@@ -9,7 +9,7 @@ use crate::error::{DecodeError, Feature};
 use crate::extensions::Extensions;
 use crate::frame::Kind;
 use crate::headers::Headers;
-use crate::ids::{Producer, ProducerSeq, RequestId};
+use crate::ids::{Producer, ProducerSeq, RequestId, Seq};
 use crate::names::RoomRef;
 use crate::wire::{Fields, FrameWriter, length_u16, length_u32};
 
@@ -40,7 +40,9 @@ pub struct Publish<'a> {
     pub codec: u8,
     /// What is answered.
     pub ack: Ack,
-    /// Header list, checked when decoded.
+    /// The seq that it must get; 0: any.
+    pub expect_seq: Seq,
+    /// Header list, checked when decoded; with `ref` if the kind refers to another record.
     pub headers: &'a [u8],
     /// Anything; its limit is told in WELCOME and checked by the session.
     pub body: &'a [u8],
@@ -62,7 +64,7 @@ impl<'a> Publish<'a> {
         let (kind, codec) = (RecordKind::from_wire(fixed.u8()?), fixed.u8()?);
         let (ack, record_flags) = (fixed.u8()?, fixed.u8()?);
         fixed.zeros::<5>()?;
-        let expect_seq = fixed.u64()?;
+        let expect_seq = Seq(fixed.u64()?);
 
         let room = parts.bytes(usize::from(room_len))?;
         let headers = parts.bytes(usize::from(headers_len))?;
@@ -86,10 +88,10 @@ impl<'a> Publish<'a> {
         if record_flags != 0 {
             return Err(DecodeError::NotSupported(Feature::RecordFlags));
         }
-        if expect_seq != 0 {
-            return Err(DecodeError::NotSupported(Feature::ExpectSeq));
-        }
         Headers::check(headers)?;
+        if kind.refers() && Headers::new(headers).reference().is_none() {
+            return Err(DecodeError::BadValue("ref"));
+        }
         Ok(Publish {
             room,
             producer,
@@ -97,6 +99,7 @@ impl<'a> Publish<'a> {
             kind,
             codec,
             ack,
+            expect_seq,
             headers,
             body,
         })
@@ -124,7 +127,7 @@ impl<'a> Publish<'a> {
             .u8(self.codec)
             .u8(self.ack as u8)
             .zeros::<6>();
-        writer.u64(0); // expect_seq
+        writer.u64(self.expect_seq.0);
         writer
             .bytes(room)
             .bytes(self.headers)

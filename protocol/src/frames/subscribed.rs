@@ -6,14 +6,16 @@ use crate::decode::RawFrame;
 use crate::error::DecodeError;
 use crate::extensions::Extensions;
 use crate::frame::Kind;
+use crate::frames::CursorEntries;
 use crate::ids::{Count, Link, ProducerSeq, RequestId, RoomId, Seq, Timestamp};
 use crate::wire::{Fields, FrameWriter};
 
 const FIXED_BYTES: usize = 80;
+const EXTENSION_CURSORS: u16 = 2;
 
 /// Where the room stands and where this subscription goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Subscribed {
+pub struct Subscribed<'a> {
     /// The room; 0: it does not exist yet.
     pub room_id: RoomId,
     /// Newest record; 0: none.
@@ -34,11 +36,13 @@ pub struct Subscribed {
     pub producer_seq: ProducerSeq,
     /// 0 in version 1.
     pub role: u8,
+    /// My cursors in this room.
+    pub cursors: CursorEntries<'a>,
 }
 
-impl Subscribed {
+impl<'a> Subscribed<'a> {
     /// The answer for a room that does not exist yet.
-    pub const NO_ROOM: Subscribed = Subscribed {
+    pub const NO_ROOM: Subscribed<'static> = Subscribed {
         room_id: RoomId(0),
         head_seq: Seq(0),
         head_count: Count(0),
@@ -49,16 +53,24 @@ impl Subscribed {
         link: Link(0),
         producer_seq: ProducerSeq(0),
         role: 0,
+        cursors: CursorEntries::NONE,
     };
 
     /// Reads a SUBSCRIBED.
     ///
     /// # Errors
     /// [`DecodeError`] naming what is wrong.
-    pub fn decode(frame: RawFrame<'_>) -> Result<Self, DecodeError> {
+    pub fn decode(frame: RawFrame<'a>) -> Result<Self, DecodeError> {
         frame.expect(Kind::Subscribed)?;
         let (mut fixed, parts) = Fields::fixed::<FIXED_BYTES>(frame.body())?;
-        Extensions::check_unknown(parts.rest())?;
+        let mut cursors = CursorEntries::NONE;
+        Extensions::read(parts.rest(), |extension| {
+            if extension.tag != EXTENSION_CURSORS {
+                return Ok(false);
+            }
+            cursors = CursorEntries::new(extension.value)?;
+            Ok(true)
+        })?;
         Ok(Subscribed {
             room_id: RoomId(fixed.u64()?),
             head_seq: Seq(fixed.u64()?),
@@ -70,7 +82,26 @@ impl Subscribed {
             link: Link(fixed.u64()?),
             producer_seq: ProducerSeq(fixed.u64()?),
             role: fixed.u8()?,
+            cursors,
         })
+    }
+
+    /// The same without the cursors, which are a view over the frame.
+    #[must_use]
+    pub const fn without_cursors(self) -> Subscribed<'static> {
+        Subscribed {
+            room_id: self.room_id,
+            head_seq: self.head_seq,
+            head_count: self.head_count,
+            head_link: self.head_link,
+            head_time: self.head_time,
+            first_seq: self.first_seq,
+            next_seq: self.next_seq,
+            link: self.link,
+            producer_seq: self.producer_seq,
+            role: self.role,
+            cursors: CursorEntries::NONE,
+        }
     }
 
     /// Appends the frame; `id` is that of SUBSCRIBE.
@@ -87,6 +118,10 @@ impl Subscribed {
             .u64(self.next_seq.0)
             .u64(self.link.0)
             .u64(self.producer_seq.0);
-        writer.u8(self.role).zeros::<7>().finish();
+        writer.u8(self.role).zeros::<7>();
+        if !self.cursors.bytes().is_empty() {
+            writer.extension(EXTENSION_CURSORS, self.cursors.bytes());
+        }
+        writer.finish();
     }
 }

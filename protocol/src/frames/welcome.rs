@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::decode::RawFrame;
 use crate::error::DecodeError;
 use crate::extensions::Extensions;
+use crate::features::Features;
 use crate::frame::Kind;
 use crate::ids::{Device, NodeId, Producer, RequestId, Timestamp};
 use crate::limits::USER_NAME_BYTES_MAX;
@@ -17,7 +18,7 @@ const FIXED_BYTES: usize = 72;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Welcome<'a> {
     /// Those of HELLO that the server grants.
-    pub features: u64,
+    pub features: Features,
     /// The session's producer.
     pub producer: Producer,
     /// The server's clock.
@@ -38,7 +39,7 @@ pub struct Welcome<'a> {
     pub in_flight_max: u32,
     /// Subscriptions on this connection.
     pub subscriptions_max: u32,
-    /// Unanswered SUBSCRIBE and FETCH on this connection.
+    /// Unanswered SUBSCRIBE, FETCH, CURSOR and METADATA on this connection.
     pub requests_max: u32,
     /// Largest `limit` of FETCH.
     pub fetch_records_max: u32,
@@ -59,7 +60,7 @@ impl<'a> Welcome<'a> {
         frame.expect(Kind::Welcome)?;
         let (mut fixed, mut parts) = Fields::fixed::<FIXED_BYTES>(frame.body())?;
         let mut welcome = Welcome {
-            features: fixed.u64()?,
+            features: Features(fixed.u64()?),
             producer: Producer(fixed.u64()?),
             server_time: Timestamp(fixed.u64()?),
             node: NodeId(fixed.u32()?),
@@ -93,7 +94,7 @@ impl<'a> Welcome<'a> {
             FIXED_BYTES.saturating_add(self.user.len()),
         );
         writer
-            .u64(self.features)
+            .u64(self.features.0)
             .u64(self.producer.0)
             .u64(self.server_time.0);
         writer

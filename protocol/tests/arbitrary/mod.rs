@@ -1,11 +1,11 @@
 //! Any lawful frame, encoded: what the properties are tried on.
 
 use antiphon_protocol::{
-    Ack, Class, Code, Count, Device, ErrorFrame, Fetch, FetchRange, Gap, GapReason, Goaway,
-    GoawayClass, HeadersBuilder, Hello, Link, Namespace, NodeId, Ok_, Page, PageHead, Ping, Pong,
-    PongDigest, Producer, ProducerSeq, PubackBuilder, PubackEntry, Publish, ReadLevel,
-    RecordFields, RecordKind, RequestId, RoomId, RoomRef, Seq, Start, Subscribe, Subscribed,
-    Timestamp, Unsubscribe, Welcome, append_record,
+    Ack, Class, Code, Count, CursorEntries, Device, ErrorFrame, Features, Fetch, FetchRange, Gap,
+    GapReason, Goaway, GoawayClass, HeadersBuilder, Hello, Link, Namespace, NodeId, Ok_, Page,
+    PageHead, Ping, Pong, PongDigest, Producer, ProducerSeq, PubackBuilder, PubackEntry, Publish,
+    ReadLevel, RecordFields, RecordKind, RequestId, RoomId, RoomRef, Seq, Start, Subscribe,
+    Subscribed, Timestamp, Unsubscribe, Welcome, append_record,
 };
 use proptest::prelude::*;
 
@@ -152,7 +152,7 @@ fn hello() -> Frames {
                 let (version_max, frame_bytes_max, user) = rest;
                 let hello = Hello {
                     version_max,
-                    features,
+                    features: Features(features),
                     producer: (producer != 0).then_some(Producer(producer)),
                     namespace: Namespace(namespace),
                     device: (device != 0).then_some(Device(device)),
@@ -194,6 +194,7 @@ pub(crate) fn publish() -> Frames {
                     kind,
                     codec,
                     ack: if is_acked { Ack::Committed } else { Ack::None },
+                    expect_seq: antiphon_protocol::Seq(0),
                     headers: &headers,
                     body: &body,
                 };
@@ -214,13 +215,7 @@ fn subscribe() -> Frames {
     ];
     (room(), start, request())
         .prop_map(|(room, start, id)| {
-            encoded(|out| {
-                Subscribe {
-                    room: room.as_ref(),
-                    start,
-                }
-                .encode(id, out)
-            })
+            encoded(|out| Subscribe::new(room.as_ref(), start).encode(id, out))
         })
         .boxed()
 }
@@ -300,7 +295,7 @@ pub(crate) fn server_frame() -> Frames {
         any::<(u64, u64)>()
             .prop_map(|(nonce, id)| encoded(|out| Ping { nonce }.encode(RequestId(id), out))),
         pong(),
-        request().prop_map(|id| encoded(|out| Ok_.encode(id, out))),
+        request().prop_map(|id| encoded(|out| Ok_::DONE.encode(id, out))),
     ]
     .boxed()
 }
@@ -346,7 +341,7 @@ fn welcome() -> Frames {
                     fetch,
                 ] = numbers;
                 let welcome = Welcome {
-                    features,
+                    features: Features(features),
                     producer: Producer(producer),
                     server_time: Timestamp(server_time),
                     node: NodeId(node),
@@ -446,6 +441,7 @@ fn subscribed() -> Frames {
                 link: Link(link),
                 producer_seq: ProducerSeq(producer_seq),
                 role,
+                cursors: CursorEntries::NONE,
             };
             encoded(|out| subscribed.encode(id, out))
         })

@@ -1,11 +1,13 @@
 //! What the positive vectors are of: one small world, in which ann talks in the room `lobby`.
 
+use super::beside;
 use antiphon_protocol::{
-    Ack, Code, Count, Device, ErrorFrame, Fetch, FetchRange, Gap, GapReason, Goaway, GoawayClass,
-    HeadersBuilder, Hello, Link, Namespace, NodeId, Ok_, Page, PageHead, Ping, Pong, PongDigest,
-    Producer, ProducerSeq, PubackBuilder, PubackEntry, Publish, ReadLevel, RecordFields,
-    RecordKind, RequestId, RoomId, RoomName, RoomRef, Seq, Slot, Start, Subscribe, Subscribed,
-    Timestamp, Unsubscribe, Welcome, append_record, records,
+    Ack, Code, Count, CursorEntries, Device, ErrorFrame, Features, Fetch, FetchRange, Gap,
+    GapReason, Goaway, GoawayClass, HeadersBuilder, Hello, Link, Namespace, NodeId, Ok_, Page,
+    PageHead, Ping, Pong, PongDigest, Producer, ProducerSeq, PubackBuilder, PubackEntry, Publish,
+    ReadLevel, Record, RecordFields, RecordKind, RequestId, RoomId, RoomName, RoomRef, Seq, Slot,
+    Start, Subscribe, Subscribed, Timestamp, Unsubscribe, Welcome, append_erased, append_record,
+    records,
 };
 
 /// One frame with a name.
@@ -31,7 +33,7 @@ pub(crate) fn room() -> RoomId {
     RoomId::new(Slot::of(Namespace(0), &name), 1).unwrap()
 }
 
-fn case(name: &'static str, write: impl FnOnce(&mut Vec<u8>)) -> Case {
+pub(crate) fn case(name: &'static str, write: impl FnOnce(&mut Vec<u8>)) -> Case {
     let mut frame = Vec::new();
     write(&mut frame);
     Case { name, frame }
@@ -91,7 +93,7 @@ pub(crate) fn history(count: u64) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn link_of(seq: usize) -> Link {
+pub(crate) fn link_of(seq: usize) -> Link {
     let frame = &history(seq as u64)[seq - 1];
     records(frame).next().unwrap().unwrap().link()
 }
@@ -99,17 +101,7 @@ fn link_of(seq: usize) -> Link {
 /// Record 1 of the lobby as redaction leaves it: no headers, no body, the link of before.
 fn erased() -> Vec<u8> {
     let mut frame = Vec::new();
-    let fields = RecordFields {
-        headers: b"",
-        body: b"",
-        ..record_fields(1, b"")
-    };
-    append_record(&mut frame, &fields, Link::start(room()));
-    frame[20] = 1;
-    frame[24..32].copy_from_slice(&link_of(1).0.to_le_bytes());
-    let end = 100 + 3;
-    let crc = crc32c::crc32c(&frame[20..end]);
-    frame[16..20].copy_from_slice(&crc.to_le_bytes());
+    append_erased(&mut frame, &Record::parse(&history(1)[0]).unwrap());
     frame
 }
 
@@ -118,13 +110,14 @@ pub(crate) fn client() -> Vec<Case> {
     let mut cases = session_requests();
     cases.extend(publishes());
     cases.extend(room_requests());
+    cases.extend(beside::client());
     cases
 }
 
 fn session_requests() -> Vec<Case> {
     let resumed = Hello {
         version_max: 3,
-        features: 0x8000_0000_0000_0001,
+        features: Features(0x8000_0000_0000_0001),
         producer: Some(producer()),
         namespace: Namespace(7),
         device: Some(DEVICE),
@@ -164,6 +157,7 @@ fn publishes() -> Vec<Case> {
         kind: RecordKind::MESSAGE,
         codec: 0,
         ack: Ack::Committed,
+        expect_seq: antiphon_protocol::Seq(0),
         headers: b"",
         body: b"Hello!",
     };
@@ -179,6 +173,7 @@ fn publishes() -> Vec<Case> {
         kind: RecordKind::from_wire(64),
         codec: 7,
         ack: Ack::None,
+        expect_seq: antiphon_protocol::Seq(0),
         headers: b"",
         body: &[0, 255, 1],
         ..numbered
@@ -234,7 +229,7 @@ fn room_requests() -> Vec<Case> {
         ..before
     };
     let subscribe = |room, start, id: u64| {
-        move |out: &mut Vec<u8>| Subscribe { room, start }.encode(RequestId(id), out)
+        move |out: &mut Vec<u8>| Subscribe::new(room, start).encode(RequestId(id), out)
     };
     let unsubscribe = |room| {
         move |out: &mut Vec<u8>| {
@@ -267,12 +262,13 @@ pub(crate) fn server() -> Vec<Case> {
     cases.extend(pubacks());
     cases.extend(subscription_answers());
     cases.extend(pages());
+    cases.extend(beside::server());
     cases
 }
 
 fn session_answers() -> Vec<Case> {
     let welcome = Welcome {
-        features: 0,
+        features: Features::NONE,
         producer: producer(),
         server_time: TIME,
         node: NodeId(1),
@@ -331,7 +327,7 @@ fn session_answers() -> Vec<Case> {
         }),
         case("goaway-move", |out| restart.encode(NO_PUSH, out)),
         case("goaway-replaced", |out| replaced.encode(NO_PUSH, out)),
-        case("ok", |out| Ok_.encode(RequestId(10), out)),
+        case("ok", |out| Ok_::DONE.encode(RequestId(10), out)),
         case("error-out-of-order", |out| {
             disorder.encode(RequestId(4), out)
         }),
@@ -383,6 +379,7 @@ fn subscription_answers() -> Vec<Case> {
         link: link_of(2),
         producer_seq: ProducerSeq(4),
         role: 0,
+        cursors: CursorEntries::NONE,
     };
     let gap = Gap {
         room_id: room(),

@@ -1,7 +1,8 @@
 //! What a decoded frame says, as JSON with the field names of docs/protocol.md.
 
 use antiphon_protocol::{
-    ClientFrame, FetchRange, Gap, PageItem, Record, RoomRef, ServerFrame, Start, Welcome,
+    ClientFrame, CursorEntries, FetchRange, Gap, PageItem, Record, RoomRef, ServerFrame, Slot,
+    Start, Wants, Welcome,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ pub(crate) fn client(frame: &ClientFrame<'_>) -> Value {
         ClientFrame::Hello(hello) => json!({
             "version_min": hello.version_min,
             "version_max": hello.version_max,
-            "features": word(hello.features),
+            "features": word(hello.features.0),
             "producer": word(hello.producer.map_or(0, |producer| producer.0)),
             "namespace": hello.namespace.0,
             "device": hello.device.map_or(0, |device| device.0),
@@ -31,20 +32,27 @@ pub(crate) fn client(frame: &ClientFrame<'_>) -> Value {
             "record_kind": publish.kind.wire(),
             "codec": publish.codec,
             "ack": publish.ack as u8,
+            "expect_seq": word(publish.expect_seq.0),
             "headers": to_hex(publish.headers),
             "body": to_hex(publish.body),
         }),
         ClientFrame::Subscribe(subscribe) => {
-            let (start, position, link) = match subscribe.start {
-                Start::Live => (0, 0, 0),
-                Start::After { seq, link } => (1, seq.0, link.0),
-                Start::Last(count) => (2, count, 0),
+            let (start, position, link, cursor) = match subscribe.start {
+                Start::Live => (0, 0, 0, None),
+                Start::After { seq, link } => (1, seq.0, link.0, None),
+                Start::Last(count) => (2, count, 0, None),
+                Start::Time(time) => (3, time.0, 0, None),
+                Start::Cursor(name) => (4, 0, 0, Some(name)),
             };
+            let Wants { signals, cursors } = subscribe.wants;
+            let wants = u32::from(signals) | u32::from(cursors) << 1;
             json!({
                 "room": room(subscribe.room),
                 "start": start,
                 "position": word(position),
                 "link": word(link),
+                "extension_2_wants": (wants != 0).then_some(wants),
+                "extension_4_cursor": cursor,
             })
         }
         ClientFrame::Unsubscribe(unsubscribe) => {
@@ -55,6 +63,8 @@ pub(crate) fn client(frame: &ClientFrame<'_>) -> Value {
                 FetchRange::Latest => (0, 0),
                 FetchRange::Before(seq) => (1, seq.0),
                 FetchRange::After(seq) => (2, seq.0),
+                FetchRange::Around(seq) => (3, seq.0),
+                FetchRange::Time(time) => (4, time.0),
             };
             json!({
                 "room": room(fetch.room),
@@ -65,6 +75,21 @@ pub(crate) fn client(frame: &ClientFrame<'_>) -> Value {
                 "token": word(fetch.token),
             })
         }
+        ClientFrame::Cursor(cursor) => json!({
+            "room": room(cursor.room),
+            "name": cursor.name,
+            "seq": word(cursor.position.seq.0),
+            "count": word(cursor.position.count.0),
+            "scope": cursor.scope.wire(),
+            "sync": cursor.is_sync,
+        }),
+        ClientFrame::Signal(signal) => json!({
+            "room": room(signal.room),
+            "name": signal.name,
+            "key": to_hex(signal.key),
+            "value": to_hex(signal.value),
+        }),
+        ClientFrame::Metadata(request) => json!({ "version": word(request.version) }),
         _ => panic!("a kind without a description"),
     }
 }
@@ -88,7 +113,15 @@ pub(crate) fn server(frame: &ServerFrame<'_>) -> Value {
             "text": goaway.text,
             "extension_2_endpoints": goaway.endpoints,
         }),
-        ServerFrame::Ok(_) => json!({}),
+        ServerFrame::Ok(ok) => json!({
+            "extension_2_cursor": ok.cursor.map(|cursor| json!({
+                "seq": word(cursor.position.seq.0),
+                "count": word(cursor.position.count.0),
+                "head_seq": word(cursor.head.seq.0),
+                "head_count": word(cursor.head.count.0),
+                "unread": cursor.unread(),
+            })),
+        }),
         ServerFrame::Error(error) => json!({
             "code": error.code.wire(),
             "class": error.class.wire(),
@@ -118,6 +151,7 @@ pub(crate) fn server(frame: &ServerFrame<'_>) -> Value {
             "link": word(subscribed.link.0),
             "producer_seq": word(subscribed.producer_seq.0),
             "role": subscribed.role,
+            "extension_2_cursors": cursors(subscribed.cursors),
         }),
         ServerFrame::Unsubscribe(unsubscribe) => {
             json!({ "room": room(unsubscribe.room), "code": unsubscribe.code.wire() })
@@ -137,7 +171,54 @@ pub(crate) fn server(frame: &ServerFrame<'_>) -> Value {
                 PageItem::Gap(frame) => json!({ "gap": gap(&frame) }),
             }).collect::<Vec<_>>(),
         }),
+        ServerFrame::Cursor(moved) => json!({
+            "room_id": word(moved.room_id.0),
+            "user": moved.user,
+            "name": moved.name,
+            "seq": word(moved.position.seq.0),
+            "count": word(moved.position.count.0),
+            "scope": moved.scope.wire(),
+        }),
+        ServerFrame::Signal(push) => json!({
+            "room_id": word(push.room_id.0),
+            "dropped": push.dropped,
+            "name": push.signal.map_or("", |signal| signal.name),
+            "key": push.signal.map(|signal| to_hex(signal.key)),
+            "sender": push.signal.map(|signal| signal.sender),
+            "device": push.signal.map(|signal| signal.device.0),
+            "value": push.signal.map(|signal| to_hex(signal.value)),
+        }),
+        ServerFrame::Metadata(metadata) => json!({
+            "version": word(metadata.version),
+            "node": metadata.node.0,
+            "partitions": metadata.partitions,
+            "nodes": metadata.nodes().map(|node| json!({
+                "node": node.node.0,
+                "address": node.address,
+            })).collect::<Vec<_>>(),
+            "leaders": metadata.leaders().map(|leader| leader.map_or(0, |node| node.0)).collect::<Vec<_>>(),
+            "partition_of_slot_1201": metadata.partition_of(Slot(1_201)),
+        }),
         _ => panic!("a kind without a description"),
+    }
+}
+
+/// The list of cursors in a SUBSCRIBED; `null` if there is none.
+fn cursors(entries: CursorEntries<'_>) -> Value {
+    let list: Vec<Value> = entries
+        .map(|entry| {
+            json!({
+                "name": entry.name,
+                "seq": word(entry.position.seq.0),
+                "count": word(entry.position.count.0),
+                "scope": entry.scope.wire(),
+            })
+        })
+        .collect();
+    if list.is_empty() {
+        Value::Null
+    } else {
+        Value::Array(list)
     }
 }
 
@@ -166,7 +247,7 @@ pub(crate) fn record(record: &Record<'_>) -> Value {
 
 fn welcome(welcome: &Welcome<'_>) -> Value {
     json!({
-        "features": word(welcome.features),
+        "features": word(welcome.features.0),
         "producer": word(welcome.producer.0),
         "server_time": word(welcome.server_time.0),
         "node": welcome.node.0,

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "the example and the test use different halves")]
 
+pub(crate) mod beside;
 pub(crate) mod cases;
 pub(crate) mod describe;
 pub(crate) mod refused;

@@ -63,6 +63,7 @@ impl Bench {
     fn push(&mut self, base: &str, what: &str, code: Code, frame: Vec<u8>) {
         let hint = match code {
             Code::VERSION => 1,
+            Code::TOO_LARGE if base == "signal-empty" => 1_024,
             Code::TOO_LARGE => 4_096,
             Code::UNKNOWN_KIND => u64::from(frame[4]),
             Code::NOT_SUPPORTED if base == "kind" => u64::from(frame[4]),
@@ -109,6 +110,9 @@ pub(crate) fn client() -> Vec<Refused> {
     publishes(&mut bench);
     headers(&mut bench);
     requests(&mut bench);
+    references(&mut bench);
+    cursors(&mut bench);
+    signals(&mut bench);
     bench.refused
 }
 
@@ -116,7 +120,7 @@ fn kinds(bench: &mut Bench) {
     for kind in [0, 9, 24, 41, 255] {
         bench.kind(kind, "is unknown", Code::UNKNOWN_KIND);
     }
-    for kind in [6, 17, 19, 20, 21, 22, 30, 31, 40] {
+    for kind in [6, 17, 19, 21, 22, 31] {
         bench.kind(kind, "is numbered", Code::NOT_SUPPORTED);
     }
     for kind in [2, 5, 7, 8, 11, 13, 15, 16, 23] {
@@ -190,12 +194,11 @@ fn publishes(bench: &mut Bench) {
     bench.change(base, "ack without number", BAD, &[(49, &[2])]);
     bench.change(base, "reserved u8", BAD, &[(51, &[1])]);
     bench.change(base, "reserved u32", BAD, &[(55, &[1])]);
-    for kind in [1, 2, 3, 4, 5, 16, 17, 32, 33, 63] {
+    for kind in [5, 16, 17, 32, 33, 63] {
         let what = format!("record kind {kind}");
         bench.change(base, &what, Code::NOT_SUPPORTED, &[(47, &[kind])]);
     }
     bench.change(base, "record_flags", Code::NOT_SUPPORTED, &[(50, &[1])]);
-    bench.change(base, "expect_seq", Code::NOT_SUPPORTED, &[(56, &[1])]);
     bench.extend(base, "unknown odd extension", BAD, &[1, 0, 0, 0]);
 }
 
@@ -248,8 +251,6 @@ fn requests(bench: &mut Bench) {
     bench.change(base, "interest", NOT, &[(40, &[1])]);
     bench.change(base, "coalesce", NOT, &[(45, &[1])]);
     bench.change(base, "mode without number", BAD, &[(45, &[2])]);
-    bench.change(base, "start from time", NOT, &[(44, &[3])]);
-    bench.change(base, "start from cursor", NOT, &[(44, &[4])]);
     bench.change(base, "start without number", BAD, &[(44, &[5])]);
     bench.change(base, "live with a position", BAD, &[(24, &[1])]);
     bench.change("subscribe-last", "last n with a link", BAD, &[(32, &[1])]);
@@ -266,11 +267,148 @@ fn requests(bench: &mut Bench) {
     bench.change(base, "id 0", BAD, &[(8, &[0; 8])]);
     bench.change(base, "limit 0", BAD, &[(32, &[0; 4])]);
     bench.change(base, "latest with a position", BAD, &[(24, &[1])]);
-    bench.change(base, "range around", NOT, &[(36, &[3])]);
-    bench.change(base, "range by time", NOT, &[(36, &[4])]);
     bench.change(base, "range without number", BAD, &[(36, &[5])]);
     bench.change(base, "read without number", BAD, &[(37, &[3])]);
     bench.change(base, "reserved", BAD, &[(39, &[1])]);
+}
+
+/// Records that refer to another, and the starts and ranges that came with them.
+fn references(bench: &mut Bench) {
+    const BAD: Code = Code::BAD_FRAME;
+    for kind in 1..=4 {
+        let what = format!("record kind {kind} without ref");
+        bench.change("publish", &what, BAD, &[(47, &[kind])]);
+    }
+    let base = "subscribe-live";
+    bench.change(base, "from cursor without its name", BAD, &[(44, &[4])]);
+    bench.extend(
+        base,
+        "name of a cursor not asked for",
+        BAD,
+        &[4, 0, 1, 0, b'r'],
+    );
+    bench.extend(base, "wants of 3 bytes", BAD, &[2, 0, 3, 0, 1, 0, 0]);
+    bench.change("subscribe-from-time", "a link", BAD, &[(32, &[1])]);
+    let base = "subscribe-from-cursor";
+    bench.change(base, "a position", BAD, &[(24, &[1])]);
+    let keep = bench.good(base).len() - 8;
+    bench.cut(base, "name empty", BAD, keep, &[4, 0, 0, 0]);
+    let long = [&[4, 0, 33, 0][..], &[b'c'; 33]].concat();
+    bench.cut(base, "name of 33 bytes", BAD, keep, &long);
+    bench.cut(
+        base,
+        "name with a control character",
+        BAD,
+        keep,
+        &[4, 0, 1, 0, 7],
+    );
+}
+
+fn cursors(bench: &mut Bench) {
+    const BAD: Code = Code::BAD_FRAME;
+    let base = "cursor";
+    bench.cut(base, "fixed part cut by one byte", BAD, 47, b"");
+    bench.cut(base, "room cut", BAD, 56, b"");
+    bench.change(base, "id 0", BAD, &[(8, &[0; 8])]);
+    bench.change(base, "room by id and name", BAD, &[(16, &[1])]);
+    bench.change(base, "count above seq", BAD, &[(32, &[4])]);
+    bench.change(base, "name empty", BAD, &[(40, &[0, 9])]);
+    bench.change(base, "name with a control character", BAD, &[(48, &[0x1B])]);
+    bench.change(base, "name not UTF-8", BAD, &[(48, &[0xFF])]);
+    bench.change(base, "of another user", BAD, &[(41, &[4, 1])]);
+    bench.change(base, "scope without number", BAD, &[(43, &[2])]);
+    bench.change(base, "remove", Code::NOT_SUPPORTED, &[(44, &[2])]);
+    bench.change(base, "flag without meaning", BAD, &[(44, &[4])]);
+    bench.change(base, "reserved", BAD, &[(47, &[1])]);
+    bench.extend(base, "unknown odd extension", BAD, &[1, 0, 0, 0]);
+    let mut long = bench.good("cursor-asked");
+    long[40] = 33;
+    long.push(b'x');
+    set_length(&mut long);
+    bench.push("cursor-asked", "name of 33 bytes", BAD, long);
+}
+
+fn signals(bench: &mut Bench) {
+    const BAD: Code = Code::BAD_FRAME;
+    const NOT: Code = Code::NOT_SUPPORTED;
+    let base = "signal-keyed";
+    bench.cut(base, "fixed part cut by one byte", BAD, 47, b"");
+    bench.cut(base, "value cut", BAD, 69, b"");
+    bench.change(base, "id 0", BAD, &[(8, &[0; 8])]);
+    bench.change(base, "room by id and name", BAD, &[(16, &[1])]);
+    bench.change(base, "name empty", BAD, &[(24, &[10, 0, 0])]);
+    bench.change(base, "name with a control character", BAD, &[(53, &[0x9])]);
+    bench.change(base, "a sender", BAD, &[(24, &[3, 0]), (29, &[1])]);
+    bench.change(base, "to a user", NOT, &[(30, &[1])]);
+    bench.change(base, "scope without number", BAD, &[(30, &[2])]);
+    bench.change(base, "reserved", BAD, &[(31, &[1])]);
+    bench.change(base, "ttl_ms", NOT, &[(32, &[1])]);
+    bench.change(base, "a device", BAD, &[(36, &[1])]);
+    bench.change(base, "dropped", BAD, &[(40, &[1])]);
+    bench.change(base, "last reserved", BAD, &[(47, &[1])]);
+    bench.extend(base, "unknown odd extension", BAD, &[1, 0, 0, 0]);
+    let base = "signal-empty";
+    let long = |key: u8, value: u16, name: &[u8], frame: &mut Vec<u8>| {
+        frame[24..26].copy_from_slice(&value.to_le_bytes());
+        frame[26..28].copy_from_slice(&[name.len() as u8, key]);
+        frame.truncate(48);
+        frame.extend_from_slice(name);
+        frame.resize(frame.len() + usize::from(key) + usize::from(value), b'v');
+        set_length(frame);
+    };
+    let mut frame = bench.good(base);
+    long(0, 0, &[b'n'; 33], &mut frame);
+    bench.push(base, "name of 33 bytes", BAD, frame.clone());
+    long(65, 0, b"n", &mut frame);
+    bench.push(base, "key of 65 bytes", BAD, frame.clone());
+    long(64, 1_025, b"n", &mut frame);
+    bench.push(base, "value of 1,025 bytes", Code::TOO_LARGE, frame);
+    bench.cut("metadata", "cut", BAD, 31, b"");
+    bench.change("metadata", "id 0", BAD, &[(8, &[0; 8])]);
+    bench.change("metadata", "reserved", BAD, &[(24, &[1])]);
+}
+
+/// What a client cannot understand of what comes beside records.
+fn pushes(bench: &mut Bench) {
+    const BAD: Code = Code::BAD_FRAME;
+    bench.change("cursor-moved", "no room", BAD, &[(16, &[0; 8])]);
+    bench.change("cursor-moved", "no user", BAD, &[(42, &[0])]);
+    bench.change("cursor-moved", "name empty", BAD, &[(40, &[0])]);
+    bench.cut("cursor-moved", "user cut", BAD, 54, b"");
+    bench.change("signal", "no room", BAD, &[(16, &[0; 8])]);
+    bench.change("signal", "no sender", BAD, &[(29, &[0])]);
+    bench.change("signal", "name not UTF-8", BAD, &[(48, &[0xFF])]);
+    bench.change("signal", "value beyond the frame", BAD, &[(24, &[5])]);
+    let base = "ok-cursor";
+    bench.cut(
+        base,
+        "31 bytes",
+        BAD,
+        16,
+        &[&[2, 0, 31, 0][..], &[0; 31]].concat(),
+    );
+    bench.cut(
+        base,
+        "33 bytes",
+        BAD,
+        16,
+        &[&[2, 0, 33, 0][..], &[0; 33]].concat(),
+    );
+    let base = "subscribed-cursors";
+    bench.change(
+        base,
+        "a cursor's name beyond the list",
+        BAD,
+        &[(117, &[255])],
+    );
+    bench.change(base, "a cursor without a name", BAD, &[(117, &[0])]);
+    let base = "metadata-two-nodes";
+    bench.change(base, "more nodes than listed", BAD, &[(30, &[3])]);
+    bench.change(base, "fewer nodes than listed", BAD, &[(30, &[1])]);
+    bench.change(base, "more leaders than listed", BAD, &[(28, &[4])]);
+    bench.change(base, "nodes_len that overflows", BAD, &[(32, &[0xFF; 4])]);
+    bench.change(base, "slots of one byte", BAD, &[(36, &[11]), (40, &[1])]);
+    bench.change(base, "address not UTF-8", BAD, &[(56, &[0xFF])]);
 }
 
 /// What a client cannot understand.
@@ -284,7 +422,7 @@ pub(crate) fn server() -> Vec<Refused> {
     for kind in [0, 9, 200] {
         bench.kind(kind, "is unknown", Code::UNKNOWN_KIND);
     }
-    bench.kind(20, "is numbered", Code::NOT_SUPPORTED);
+    bench.kind(19, "is numbered", Code::NOT_SUPPORTED);
     for kind in [1, 10, 12, 18] {
         bench.kind(kind, "comes from clients", Code::BAD_STATE);
     }
@@ -316,6 +454,7 @@ pub(crate) fn server() -> Vec<Refused> {
     );
     bench.cut("page-empty", "fixed part cut by one byte", BAD, 63, b"");
     records(&mut bench);
+    pushes(&mut bench);
     bench.refused
 }
 
@@ -388,9 +527,18 @@ pub(crate) fn accepted(from_client: bool) -> Vec<Accepted> {
             change("ping", "unnamed flags", 5, &[0xFF]),
             extend("hello", "unknown even extensions", unknown),
             extend("publish", "unknown even extensions", unknown),
-            extend("subscribe-live", "unknown even extensions", unknown),
+            // Of SUBSCRIBE, extension 4 is known.
+            extend(
+                "subscribe-live",
+                "unknown even extensions",
+                &[6, 0, 1, 0, 9, 0xFE, 0xFF, 0, 0],
+            ),
             extend("unsubscribe", "unknown even extensions", unknown),
             extend("fetch-latest", "unknown even extensions", unknown),
+            extend("cursor", "unknown even extensions", unknown),
+            extend("signal-keyed", "unknown even extensions", unknown),
+            extend("metadata", "unknown even extensions", unknown),
+            change("subscribe-wants", "unknown wants", 57, &[0xFF; 1]),
         ];
     }
     vec![
@@ -416,5 +564,28 @@ pub(crate) fn accepted(from_client: bool) -> Vec<Accepted> {
         extend("puback", "unknown even extensions", unknown),
         extend("subscribed", "unknown even extensions", unknown),
         extend("page-first", "unknown even extensions", unknown),
+        change(
+            "cursor-moved",
+            "reserved bytes of a newer server",
+            44,
+            &[1; 4],
+        ),
+        change("signal", "reserved bytes of a newer server", 30, &[1; 6]),
+        change(
+            "signal",
+            "last reserved bytes of a newer server",
+            44,
+            &[1; 4],
+        ),
+        change(
+            "metadata-one-node",
+            "reserved bytes of a newer server",
+            44,
+            &[1; 4],
+        ),
+        change("metadata-one-node", "unnamed flags of a node", 52, &[0xFF]),
+        extend("cursor-moved", "unknown even extensions", unknown),
+        extend("signal", "unknown even extensions", unknown),
+        extend("metadata-one-node", "unknown even extensions", unknown),
     ]
 }

@@ -1,7 +1,8 @@
 //! Vectors of hashes and packed numbers: slot, link, digest, crc, room id, producer.
 
 use antiphon_protocol::{
-    Link, Namespace, Producer, RecordKind, RoomId, RoomName, Slot, Timestamp, publish_digest,
+    Link, Namespace, Producer, RecordKind, RoomId, RoomName, Seq, Slot, Timestamp, position_digest,
+    publish_digest,
 };
 use serde_json::{Value, json};
 
@@ -15,6 +16,9 @@ pub(crate) fn all() -> Vec<Value> {
         .chain(producers())
         .collect();
     vectors.extend(digests());
+    vectors.extend(
+        [(cases::room().0, 4), (7, 0), (u64::MAX, u64::MAX)].map(|(room, seq)| position(room, seq)),
+    );
     vectors
 }
 
@@ -94,6 +98,12 @@ fn digests() -> Vec<Value> {
         digest(64, 7, b"", &[0, 255, 1]),
         digest(0, 0, b"", b"123456789"),
     ]
+}
+
+/// What one room adds to the digest of a PONG.
+pub(crate) fn position(room: u64, seq: u64) -> Value {
+    let digest = position_digest(RoomId(room), Seq(seq));
+    json!({ "of": "position", "room_id": word(room), "seq": word(seq), "digest": word(digest) })
 }
 
 /// A digest vector, and beside it the plain crc32c of the body.

@@ -14,6 +14,9 @@ pub(crate) fn client(frame: &ClientFrame<'_>, raw: RawFrame<'_>) -> Vec<u8> {
         ClientFrame::Subscribe(frame) => frame.encode(id, &mut out),
         ClientFrame::Unsubscribe(frame) => frame.encode(id, &mut out),
         ClientFrame::Fetch(frame) => frame.encode(id, &mut out),
+        ClientFrame::Cursor(frame) => frame.encode(id, &mut out),
+        ClientFrame::Signal(frame) => frame.encode(id, &mut out),
+        ClientFrame::Metadata(frame) => frame.encode(id, &mut out),
         _ => panic!("a kind without a way back"),
     }
     out.split_off(6)
@@ -34,6 +37,9 @@ pub(crate) fn server(frame: &ServerFrame<'_>, raw: RawFrame<'_>) -> Vec<u8> {
         ServerFrame::Unsubscribe(frame) => frame.encode(id, &mut out),
         ServerFrame::Gap(frame) => frame.encode(id, &mut out),
         ServerFrame::Page(frame) => frame.encode(id, &mut out),
+        ServerFrame::Cursor(frame) => frame.encode(&mut out),
+        ServerFrame::Signal(frame) => frame.encode(&mut out),
+        ServerFrame::Metadata(frame) => frame.encode_again(id, &mut out),
         ServerFrame::Puback(frame) => {
             let mut builder = PubackBuilder::default();
             frame

@@ -235,6 +235,10 @@ impl World {
                         link: Link(link.0),
                     },
                     wire::Start::Last(count) => Start::Last(count),
+                    wire::Start::Time(_) | wire::Start::Cursor(_) => {
+                        self.fail(format!("client {client} starts where no history can tell"));
+                        return;
+                    }
                 };
                 let what = What::Subscribe {
                     op: next_op,
@@ -259,6 +263,10 @@ impl World {
                     wire::FetchRange::Latest => Range::Latest,
                     wire::FetchRange::Before(seq) => Range::Before(Seq(seq.0)),
                     wire::FetchRange::After(seq) => Range::After(Seq(seq.0)),
+                    wire::FetchRange::Around(_) | wire::FetchRange::Time(_) => {
+                        self.fail(format!("client {client} reads what no history can tell"));
+                        return;
+                    }
                 };
                 let what = What::Fetch {
                     op: next_op,

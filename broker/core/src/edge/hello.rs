@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use antiphon_protocol::limits::ROOM_NAME_BYTES_MAX;
 use antiphon_protocol::{
-    Code, Device, Hello, Kind, Namespace, Producer, RawFrame, UserName, Welcome,
+    Code, Device, Features, Hello, Kind, Namespace, Producer, RawFrame, UserName, Welcome,
 };
 
 use super::producers;
@@ -91,7 +91,7 @@ impl Edge {
     fn welcome(&mut self, conn: ConnId, frame: RawFrame<'_>, hello: &Hello<'_>, open: &Open) {
         let limits = &self.settings.limits;
         let welcome = Welcome {
-            features: 0,
+            features: Features::NONE,
             producer: open.producer,
             server_time: self.now.wall,
             node: self.settings.node,

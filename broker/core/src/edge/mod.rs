@@ -43,7 +43,8 @@ use alloc::sync::Arc;
 
 use antiphon_protocol::limits::HANDSHAKE_BYTES_MAX;
 use antiphon_protocol::{
-    ClientFrame, Code, ErrorFrame, FRAME_HEADER_BYTES, Pong, PubackEntry, RawFrame, RequestId,
+    ClientFrame, Code, DecodeError, ErrorFrame, FRAME_HEADER_BYTES, Pong, PubackEntry, RawFrame,
+    RequestId,
 };
 
 use self::conns::{Conn, Conns};
@@ -228,7 +229,10 @@ impl Edge {
             Ok(ClientFrame::Hello(_)) => {
                 self.answer_error(conn, id, &ErrorFrame::new(Code::BAD_STATE))
             }
-            Ok(_) => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_SUPPORTED)),
+            Ok(_) => {
+                let error = DecodeError::KindNotServed(frame.header.kind);
+                self.answer_error(conn, id, &ErrorFrame::refusing(&error));
+            }
             Err(error) => self.answer_error(conn, id, &ErrorFrame::refusing(&error)),
         }
     }

@@ -31,6 +31,9 @@ impl Edge {
         let Some(open) = self.conns.open(conn) else {
             return;
         };
+        let Some(start) = start_of(subscribe.start) else {
+            return self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_SUPPORTED));
+        };
         if open.subscriptions() >= limit as usize {
             let error = ErrorFrame {
                 hint: u64::from(limit),
@@ -58,7 +61,7 @@ impl Edge {
             request: id,
             namespace: open.namespace,
             room,
-            start: start_of(subscribe.start),
+            start,
             sender: copy_of(&open.user),
             producer: open.producer,
         };
@@ -115,7 +118,7 @@ impl Edge {
         {
             self.drop_subscription(sub);
         }
-        self.conns.write(conn, |out| Ok_.encode(id, out));
+        self.conns.write(conn, |out| Ok_::DONE.encode(id, out));
     }
 
     /// Enters what the answer says about the room.
@@ -253,7 +256,7 @@ impl Edge {
         match self.sub_of(conn, room) {
             Some(sub) => {
                 self.drop_subscription(sub);
-                self.conns.write(conn, |out| Ok_.encode(id, out));
+                self.conns.write(conn, |out| Ok_::DONE.encode(id, out));
             }
             None => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_FOUND)),
         }
@@ -280,7 +283,7 @@ impl Edge {
                 if self.rooms.sub(sub).ticket < ticket {
                     self.drop_subscription(sub);
                 }
-                self.conns.write(conn, |out| Ok_.encode(id, out));
+                self.conns.write(conn, |out| Ok_::DONE.encode(id, out));
                 self.leave_if_empty(room);
             }
             _ => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_FOUND)),
@@ -451,18 +454,20 @@ fn room_ref(room: &RoomKey) -> RoomRef<'_> {
     }
 }
 
-fn start_of(start: wire::Start) -> Start {
+/// `None`: not served.
+fn start_of(start: wire::Start<'_>) -> Option<Start> {
     match start {
-        wire::Start::Live => Start::Live,
-        wire::Start::After { seq, link } => Start::After {
+        wire::Start::Live => Some(Start::Live),
+        wire::Start::After { seq, link } => Some(Start::After {
             seq,
             link: Some(link).filter(|link| link.0 != 0 && seq.0 != 0),
-        },
-        wire::Start::Last(count) => Start::Last(count),
+        }),
+        wire::Start::Last(count) => Some(Start::Last(count)),
+        wire::Start::Time(_) | wire::Start::Cursor(_) => None,
     }
 }
 
-fn frame_of(subscribed: &Subscribed) -> wire::Subscribed {
+fn frame_of(subscribed: &Subscribed) -> wire::Subscribed<'_> {
     let Some(room_id) = subscribed.room else {
         return wire::Subscribed::NO_ROOM;
     };
@@ -477,5 +482,6 @@ fn frame_of(subscribed: &Subscribed) -> wire::Subscribed {
         link: subscribed.link,
         producer_seq: subscribed.producer_seq,
         role: 0,
+        cursors: wire::CursorEntries::NONE,
     }
 }

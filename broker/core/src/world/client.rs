@@ -162,6 +162,7 @@ impl Client {
             kind: RecordKind::MESSAGE,
             codec: 0,
             ack: Ack::Committed,
+            expect_seq: antiphon_protocol::Seq(0),
             headers: &[],
             body: &voice.unacked[&seq],
         };
@@ -198,11 +199,7 @@ impl Client {
     fn ask_subscribe(&mut self, room: &str, start: Start) {
         let id = self.request(Asked::Subscribe(room.to_string()));
         let mut out = Vec::new();
-        Subscribe {
-            room: RoomRef::Name(room),
-            start,
-        }
-        .encode(id, &mut out);
+        Subscribe::new(RoomRef::Name(room), start).encode(id, &mut out);
         self.to_send.push_back(out);
     }
 

@@ -38,7 +38,7 @@ fn subscribe(world: &mut World, conn: ConnId, room: &str) -> Flow {
     let mut frame = Vec::new();
     let room = RoomRef::Name(room);
     let start = Start::Live;
-    Subscribe { room, start }.encode(RequestId(2), &mut frame);
+    Subscribe::new(room, start).encode(RequestId(2), &mut frame);
     say(world, conn, &frame)
 }
 

@@ -117,9 +117,9 @@ fn from_users() -> Vec<(&'static str, Vec<u8>, Code, u64)> {
         ),
         (
             "a numbered kind",
-            whole(Kind::Signal.wire(), 77, &[0; 64]),
+            whole(Kind::Consume.wire(), 77, &[0; 64]),
             Code::NOT_SUPPORTED,
-            30,
+            21,
         ),
         (
             "a frame that only a server sends",

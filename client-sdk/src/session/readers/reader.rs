@@ -77,26 +77,13 @@ impl Reader {
     pub(crate) fn subscribe(&self) -> Subscribe<'_> {
         let name = (&self.room).into();
         match self.place {
-            Place::Start(Start::Last(n)) => Subscribe {
-                room: name,
-                start: protocol::Start::Last(n),
-            },
-            Place::Start(_) => Subscribe {
-                room: name,
-                start: protocol::Start::Live,
-            },
-            Place::NoRoom => Subscribe {
-                room: name,
-                start: after(Position::BEGINNING),
-            },
-            Place::Behind(position) => Subscribe {
-                room: name,
-                start: after(position),
-            },
-            Place::Checked(chain) => Subscribe {
-                room: chain.room_id().into(),
-                start: after(chain.position()),
-            },
+            Place::Start(Start::Last(n)) => Subscribe::new(name, protocol::Start::Last(n)),
+            Place::Start(_) => Subscribe::new(name, protocol::Start::Live),
+            Place::NoRoom => Subscribe::new(name, after(Position::BEGINNING)),
+            Place::Behind(position) => Subscribe::new(name, after(position)),
+            Place::Checked(chain) => {
+                Subscribe::new(chain.room_id().into(), after(chain.position()))
+            }
         }
     }
 
@@ -170,7 +157,7 @@ impl Reader {
     }
 }
 
-fn after(position: Position) -> protocol::Start {
+fn after(position: Position) -> protocol::Start<'static> {
     protocol::Start::After {
         seq: position.seq,
         link: position.link,

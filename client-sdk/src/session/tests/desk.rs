@@ -32,7 +32,7 @@ pub(crate) struct Desk {
 /// The greeting of every test, but for the producer.
 pub(crate) fn welcome(producer: u64) -> Welcome<'static> {
     Welcome {
-        features: 0,
+        features: antiphon_protocol::Features::NONE,
         producer: Producer(producer),
         server_time: Timestamp(SERVER_TIME),
         node: NodeId(1),
@@ -236,6 +236,7 @@ impl Desk {
             link: link(next - 1),
             producer_seq: ProducerSeq(0),
             role: 0,
+            cursors: antiphon_protocol::CursorEntries::NONE,
         };
         self.receive(|out| subscribed.encode(RequestId(id), out));
     }
@@ -311,6 +312,8 @@ fn read_aloud(id: u64, frame: &ClientFrame<'_>) -> String {
             let start = match subscribe.start {
                 WireStart::Live => "live".to_owned(),
                 WireStart::Last(n) => format!("last {n}"),
+                WireStart::Time(time) => format!("from time {}", time.0),
+                WireStart::Cursor(name) => format!("from cursor {name}"),
                 WireStart::After { seq, link } => {
                     format!("after {seq} {}", if link.0 == 0 { "?" } else { "checked" })
                 }
@@ -325,6 +328,8 @@ fn read_aloud(id: u64, frame: &ClientFrame<'_>) -> String {
                 FetchRange::Latest => "latest".to_owned(),
                 FetchRange::Before(seq) => format!("before {seq}"),
                 FetchRange::After(seq) => format!("after {seq}"),
+                FetchRange::Around(seq) => format!("around {seq}"),
+                FetchRange::Time(time) => format!("from time {}", time.0),
             };
             format!(
                 "{id} FETCH {} {range} limit {}",

@@ -271,8 +271,8 @@ fn a_frame_above_the_greetings_limit_is_refused_before_it_is_held() {
 fn kinds_of_a_newer_broker_are_passed_over() {
     let mut desk = Desk::open(&options(), 5);
     desk.input(Input::Received(&frame(99, 7)));
-    desk.input(Input::Received(&frame(30, 9)));
-    desk.receive(|out| Ok_.encode(RequestId(1_000), out));
+    desk.input(Input::Received(&frame(31, 9)));
+    desk.receive(|out| Ok_::DONE.encode(RequestId(1_000), out));
     assert_eq!((desk.disconnects, desk.events()), (0, vec![]));
 }
 
@@ -280,7 +280,7 @@ fn kinds_of_a_newer_broker_are_passed_over() {
 fn anything_before_the_greeting_but_a_greeting_is_refused() {
     let mut desk = Desk::new(&options());
     desk.input(Input::Connected);
-    desk.receive(|out| Ok_.encode(RequestId(1), out));
+    desk.receive(|out| Ok_::DONE.encode(RequestId(1), out));
     assert_eq!(failure(&mut desk), protocol(Violation::Unexpected(7)));
     let mut desk = Desk::open(&options(), 5);
     desk.receive(|out| welcome(5).encode(RequestId(9), out));

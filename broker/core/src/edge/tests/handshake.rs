@@ -35,7 +35,7 @@ fn welcome_tells_every_limit_and_draws_producer_and_device() {
     assert_ne!(welcome.device.0, 0);
     assert_eq!(welcome.server_time, Timestamp(WALL));
     assert_eq!(
-        (welcome.node.0, welcome.version, welcome.features),
+        (welcome.node.0, welcome.version, welcome.features.0),
         (7, 1, 0)
     );
     assert_eq!(

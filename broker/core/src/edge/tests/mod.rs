@@ -302,6 +302,7 @@ impl Bench {
             kind: RecordKind::MESSAGE,
             codec: 0,
             ack: antiphon_protocol::Ack::Committed,
+            expect_seq: antiphon_protocol::Seq(0),
             headers: &[],
             body,
         };
@@ -349,7 +350,7 @@ pub(super) fn subscribe_frame(
     start: antiphon_protocol::Start,
 ) -> Vec<u8> {
     let mut out = Vec::new();
-    Subscribe { room, start }.encode(RequestId(id), &mut out);
+    Subscribe::new(room, start).encode(RequestId(id), &mut out);
     out
 }
 

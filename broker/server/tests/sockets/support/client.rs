@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use antiphon_protocol::{
-    Ack, Fetch, FetchRange, Gap, Hello, Kind, Link, Namespace, PageItem, Ping, Pong, Producer,
-    ProducerSeq, Publish, RawFrame, ReadLevel, RecordKind, RequestId, RoomRef, Seq, ServerFrame,
-    Start, Subscribe, Subscribed, next_frame,
+    Ack, Features, Fetch, FetchRange, Gap, Hello, Kind, Link, Namespace, PageItem, Ping, Pong,
+    Producer, ProducerSeq, Publish, RawFrame, ReadLevel, RecordKind, RequestId, RoomRef, Seq,
+    ServerFrame, Start, Subscribe, Subscribed, next_frame,
 };
 
 /// Longer than anything takes that works.
@@ -74,7 +74,7 @@ impl Client {
         let hello = Hello {
             version_min: 1,
             version_max: 1,
-            features: 0,
+            features: Features::NONE,
             producer,
             namespace: Namespace(0),
             device: None,
@@ -128,6 +128,7 @@ impl Client {
             kind: RecordKind::MESSAGE,
             codec: 0,
             ack: Ack::Committed,
+            expect_seq: Seq(0),
             headers: &[],
             body,
         };
@@ -176,17 +177,14 @@ impl Client {
     }
 
     /// Subscribes and waits for SUBSCRIBED.
-    pub(crate) fn subscribe(&mut self, room: &str, start: Start) -> Subscribed {
-        let subscribe = Subscribe {
-            room: RoomRef::Name(room),
-            start,
-        };
+    pub(crate) fn subscribe(&mut self, room: &str, start: Start<'_>) -> Subscribed<'static> {
+        let subscribe = Subscribe::new(RoomRef::Name(room), start);
         self.request(|id, out| subscribe.encode(id, out));
         let frame = self.expect("SUBSCRIBED");
         let ServerFrame::Subscribed(subscribed) = frame.decode() else {
             panic!("{:?} is no SUBSCRIBED", frame.decode())
         };
-        subscribed
+        subscribed.without_cursors()
     }
 
     /// The next `count` records as (seq, body); each is checked against the link of the one before.
