@@ -23,6 +23,7 @@ use crossbeam_queue::SegQueue;
 
 use crate::core::{ConnId, CoreId};
 use crate::identity::Identities;
+use crate::leading::Leading;
 use crate::limits::CHANNEL_PLACES;
 
 /// One publish of a batch. Its headers and body lie in [`PublishBatch::payload`].
@@ -171,6 +172,8 @@ pub struct Exchange {
     ready: Vec<SegQueue<Arc<RoomChannel>>>,
     /// What must never repeat on the node.
     identities: Identities,
+    /// What takes publishes.
+    leading: Leading,
 }
 
 impl Exchange {
@@ -179,12 +182,18 @@ impl Exchange {
         Arc::new(Exchange {
             ready: (0..cores).map(|_| SegQueue::new()).collect(),
             identities: Identities::default(),
+            leading: Leading::default(),
         })
     }
 
     /// What must never repeat on the node.
     pub(crate) fn identities(&self) -> &Identities {
         &self.identities
+    }
+
+    /// Which partitions of the node take publishes.
+    pub(crate) fn leading(&self) -> &Leading {
+        &self.leading
     }
 
     /// Puts a batch into its room's channel.

@@ -26,8 +26,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_protocol::{
-    Class, Code, Count, GapReason, Link, Namespace, Producer, ProducerSeq, RequestId, RoomId,
-    RoomName, Seq, Timestamp, UserName,
+    Class, Code, Count, Device, GapReason, Link, Namespace, Producer, ProducerSeq, RequestId,
+    RoomId, RoomName, Seq, Timestamp, UserName, Wants,
 };
 use bytes::Bytes;
 
@@ -81,6 +81,42 @@ pub enum ToHome {
     Tail(Tail),
     /// A client reads history. Answered by [`ToEdge::Page`] or [`ToEdge::Reject`]; the edge asks for each further page when its client has room for it.
     Fetch(Fetch),
+    /// A client signals. Only a refusal is answered, by [`ToEdge::Reject`].
+    Signal(Box<SignalIn>),
+    /// A client asks whether it missed anything. Answered by [`ToEdge::BarrierPassed`], behind all that this home sent the edge before.
+    Barrier(Barrier),
+}
+
+/// Passes through the lane of every home that may have something under way for a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Barrier {
+    /// The connection.
+    pub conn: ConnId,
+    /// Of the question.
+    pub ticket: Ticket,
+}
+
+/// Something for those who are in a room now.
+#[derive(Clone, Debug)]
+pub struct SignalIn {
+    /// The sender's connection.
+    pub conn: ConnId,
+    /// The client's request id.
+    pub request: RequestId,
+    /// Where the room is looked up.
+    pub namespace: Namespace,
+    /// The room.
+    pub room: RoomKey,
+    /// Who says it.
+    pub sender: UserName,
+    /// From which device.
+    pub device: Device,
+    /// Name, key and value, back to back.
+    pub content: Bytes,
+    /// Length of the name.
+    pub name_len: u8,
+    /// Length of the key; 0: none.
+    pub key_len: u8,
 }
 
 /// A client subscribes to a room.
@@ -98,6 +134,8 @@ pub struct Subscribe {
     pub room: RoomKey,
     /// From where on.
     pub start: Start,
+    /// What else; echoed by the answer.
+    pub wants: Wants,
     /// Whose last producer_seq the answer carries.
     pub sender: UserName,
     /// With `sender`: whose last producer_seq the answer carries.
@@ -223,6 +261,11 @@ pub enum ToEdge {
         /// All records below are applied.
         apply_end: Seq,
     },
+    /// A signal for all live subscribers of the room here that want it. A full lane drops it and tells how many it dropped.
+    Signal(SignalOut),
+    /// Everything that this home had for the edge when it got the [`Barrier`] stands before this: deliveries that a full lane dropped, as the
+    /// [`ToEdge::Dirty`] that tells of them.
+    BarrierPassed(Barrier),
     /// All subscriptions of the room end; home has forgotten this edge.
     Ended {
         /// The room.
@@ -280,6 +323,8 @@ pub struct Ack {
 pub enum Refused {
     /// A publish, identified by its request id.
     Publish,
+    /// A signal, identified by its request id.
+    Signal,
     /// A subscribe.
     Subscribe(Ticket),
     /// A fetch, maybe after some pages of it.
@@ -330,6 +375,8 @@ pub struct Subscribed {
     pub next: Seq,
     /// Link of `next - 1`.
     pub link: Link,
+    /// As asked.
+    pub wants: Wants,
     /// The last producer_seq of (sender, producer) in this room; 0: none.
     pub producer_seq: ProducerSeq,
     /// `next` is `apply_end` as of this message in the lane: live at once.
@@ -424,6 +471,19 @@ pub struct Deliver {
     pub next: Seq,
     /// Whole RECORD frames, ascending.
     pub records: Bytes,
+}
+
+/// A signal on its way to subscribers.
+#[derive(Clone, Debug)]
+pub struct SignalOut {
+    /// The room.
+    pub room: RoomId,
+    /// The whole SIGNAL frame, with `dropped` 0; empty: there is none, only the number of those lost.
+    pub frame: Bytes,
+    /// Of several with the same sender, name and key only the newest matters.
+    pub is_keyed: bool,
+    /// How many signals of the room were lost on the way since the last one.
+    pub lost: u32,
 }
 
 /// A room that subscribers of an edge wait for now exists. Home has moved the edge's interest from the name to the room.

@@ -2,15 +2,16 @@
 //!
 //! See `lane` for the rule that this keeps. A destination is *blocked* from the first refusal until its lane opens; while it is blocked nothing is
 //! handed out for it, deliveries become dirty entries, and everything else queues up. More than LANE_WAITING_MAX of it makes the lanes *overfull*: the
-//! core takes no new requests then, so what still comes is bounded by the requests under way.
+//! core takes no new requests then, so what still comes is bounded by the requests under way. Barriers go behind the dirty entries, signals become numbers.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use antiphon_protocol::{RoomId, Seq};
+use bytes::Bytes;
 
 use crate::core::CoreId;
-use crate::lane::{Deliver, Message, ToEdge};
+use crate::lane::{Deliver, Message, SignalOut, ToEdge};
 use crate::limits::LANE_WAITING_MAX;
 
 /// The outgoing side of all lanes of one core.
@@ -32,6 +33,10 @@ struct Lane {
     queue: VecDeque<Message>,
     /// Rooms whose deliveries were dropped, and up to where. Not empty only while `blocked`.
     dirty: BTreeMap<RoomId, Seq>,
+    /// Signals dropped per room. Not empty only while `blocked`.
+    lost: BTreeMap<RoomId, u32>,
+    /// What must stand behind the dirty entries. Not empty only while `blocked`.
+    barriers: Vec<Message>,
     blocked: bool,
 }
 
@@ -126,11 +131,18 @@ impl Lanes {
         let lane = &mut self.lanes[usize::from(to.0)];
         lane.blocked = false;
         let dirty = core::mem::take(&mut lane.dirty);
+        let lost = core::mem::take(&mut lane.lost);
+        let barriers = core::mem::take(&mut lane.barriers);
         lane.queue.extend(
             dirty
                 .into_iter()
                 .map(|(room, apply_end)| Message::ToEdge(ToEdge::Dirty { room, apply_end })),
         );
+        lane.queue.extend(
+            lost.into_iter()
+                .map(|(room, lost)| Message::ToEdge(ToEdge::Signal(lost_signals(room, lost)))),
+        );
+        lane.queue.extend(barriers);
     }
 
     /// Whether any message could be handed out now.
@@ -151,7 +163,7 @@ impl Lanes {
     pub(crate) fn waiting(&self) -> usize {
         self.lanes
             .iter()
-            .map(|lane| lane.queue.len() + lane.dirty.len())
+            .map(|lane| lane.queue.len() + lane.dirty.len() + lane.lost.len() + lane.barriers.len())
             .sum()
     }
 }
@@ -172,11 +184,33 @@ impl Lane {
                 *entry = apply_end.max(*entry);
                 true
             }
+            Message::ToEdge(ToEdge::BarrierPassed(_)) => {
+                self.barriers.push(message);
+                false
+            }
+            Message::ToEdge(ToEdge::Signal(signal)) => {
+                let more = signal
+                    .lost
+                    .saturating_add(u32::from(!signal.frame.is_empty()));
+                let lost = self.lost.entry(signal.room).or_default();
+                *lost = lost.saturating_add(more);
+                false
+            }
             message => {
                 self.queue.push_back(message);
                 false
             }
         }
+    }
+}
+
+/// That so many signals of a room were lost.
+fn lost_signals(room: RoomId, lost: u32) -> SignalOut {
+    SignalOut {
+        room,
+        frame: Bytes::new(),
+        is_keyed: false,
+        lost,
     }
 }
 
@@ -187,7 +221,6 @@ fn core_at(index: usize) -> CoreId {
 #[cfg(test)]
 mod tests {
     use antiphon_protocol::{Code, Namespace};
-    use bytes::Bytes;
     use std::format;
     use std::string::String;
 
@@ -325,5 +358,46 @@ mod tests {
         lanes.send(OTHER, deliver(7, 3));
         lanes.opened(OTHER);
         assert_eq!(all(&mut lanes), ["1: dirty 7 ..3"]);
+    }
+
+    #[test]
+    fn a_full_lane_counts_signals_and_keeps_barriers_behind_dirty_entries() {
+        let signal = |lost, bytes: &'static [u8]| {
+            Message::ToEdge(ToEdge::Signal(SignalOut {
+                room: RoomId(7),
+                frame: Bytes::from_static(bytes),
+                is_keyed: false,
+                lost,
+            }))
+        };
+        let barrier = crate::lane::Barrier {
+            conn: crate::core::ConnId {
+                slot: 1,
+                generation: 1,
+            },
+            ticket: crate::lane::Ticket(3),
+        };
+        let mut lanes = Lanes::new(ME, 2);
+        for message in [
+            ask(1),
+            Message::ToEdge(ToEdge::BarrierPassed(barrier)),
+            deliver(7, 2),
+            signal(2, b"x"),
+            signal(0, b"x"),
+            ask(2),
+        ] {
+            lanes.send(OTHER, message);
+        }
+        let (_, message) = lanes.poll().unwrap();
+        lanes.refused(OTHER, message);
+        lanes.opened(OTHER);
+        let told: Vec<String> = core::iter::from_fn(|| lanes.poll())
+            .map(|(_, message)| match &message {
+                Message::ToEdge(ToEdge::BarrierPassed(_)) => "barrier".into(),
+                Message::ToEdge(ToEdge::Signal(signal)) => format!("lost {}", signal.lost),
+                other => tell(other),
+            })
+            .collect();
+        assert_eq!(told, ["ask 1", "ask 2", "dirty 7 ..2", "lost 4", "barrier"]);
     }
 }

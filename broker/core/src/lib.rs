@@ -23,6 +23,7 @@ mod edge;
 mod home;
 mod identity;
 mod lanes;
+mod leading;
 mod map;
 mod read;
 #[cfg(test)]

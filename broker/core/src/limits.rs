@@ -97,6 +97,15 @@ pub const FANOUT_OWN_COUNT_MIN: usize = 16;
 /// Deliveries of one room that wait behind a sliced fan-out. More: they are dropped and the room's subscribers fall behind.
 pub const FANOUT_BACKLOG_MAX: usize = 64;
 
+/// A signal is queued only if the outbox holds less than this with it, in bytes: a slow reader loses signals long before its records wait.
+pub const SIGNAL_OUTBOX_BYTES_MAX: usize = OUTBOX_SCARCE_BYTES as usize;
+
+/// How often subscriptions that lost signals, or wait for keyed ones, are looked at, in ms.
+pub const SIGNAL_RETRY_MS: u64 = 250;
+
+/// Subscriptions that are looked at each time.
+pub const SIGNALS_OWED_PER_TURN: usize = 1_024;
+
 /// Room channels an edge keeps open. Above: a publish to one more room looks for idle ones to let go, and is ERROR(LIMIT) if it finds none.
 pub const CHANNELS_MAX: usize = 65_536;
 

@@ -13,6 +13,9 @@ use super::{DECODER_FAILED, Edge, decoding};
 use crate::core::{ConnId, CoreEvent, CoreId, Output};
 use crate::lane::{Message, Replace};
 
+/// What this server does beyond the first version's requests.
+const SERVED: Features = Features(Features::SIGNALS.0 | Features::DIGESTS.0 | Features::METADATA.0);
+
 impl Edge {
     /// The first frame of a connection. Whatever is wrong with it ends the connection.
     pub(super) fn hello(&mut self, conn: ConnId, frame: RawFrame<'_>) {
@@ -59,6 +62,7 @@ impl Edge {
             claim: self.settings.exchange.identities().claim(),
             keepalive_ms: self.keepalive_for(hello.keepalive_ms),
             frame_bytes_max: self.frame_bytes_for(hello.frame_bytes_max),
+            features: hello.features & SERVED,
         })
     }
 
@@ -91,7 +95,7 @@ impl Edge {
     fn welcome(&mut self, conn: ConnId, frame: RawFrame<'_>, hello: &Hello<'_>, open: &Open) {
         let limits = &self.settings.limits;
         let welcome = Welcome {
-            features: Features::NONE,
+            features: hello.features & SERVED,
             producer: open.producer,
             server_time: self.now.wall,
             node: self.settings.node,
@@ -163,6 +167,7 @@ impl Edge {
     /// Frees what a session holds outside its connection.
     pub(super) fn leave_session(&mut self, conn: ConnId, open: &Open) {
         self.producers.remove(open, conn.slot);
+        self.digests.forget(conn);
         self.drop_subscriptions(open.subs.as_slice());
     }
 }

@@ -10,16 +10,19 @@
 //! | `publish`, `batches`, `channels`, `parked` | from PUBLISH to the room's channel |
 //! | `rooms`, `subscribe`, `fanout` | subscriptions and live delivery |
 //! | `pull`, `history`, `records` | readers behind and FETCH |
+//! | `signals`, `metadata`, `digests` | SIGNAL; METADATA; the digest in PONG |
 
 mod batches;
 mod channels;
 mod conns;
 mod decoding;
+mod digests;
 mod ending;
 mod fanout;
 mod hello;
 mod history;
 mod liveness;
+mod metadata;
 mod names;
 pub(crate) mod outbox;
 mod parked;
@@ -31,6 +34,7 @@ mod records;
 mod rooms;
 mod session;
 mod settings;
+mod signals;
 mod subs;
 mod subscribe;
 mod wheel;
@@ -43,11 +47,12 @@ use alloc::sync::Arc;
 
 use antiphon_protocol::limits::HANDSHAKE_BYTES_MAX;
 use antiphon_protocol::{
-    ClientFrame, Code, DecodeError, ErrorFrame, FRAME_HEADER_BYTES, Pong, PubackEntry, RawFrame,
+    ClientFrame, Code, DecodeError, ErrorFrame, FRAME_HEADER_BYTES, PubackEntry, RawFrame,
     RequestId,
 };
 
 use self::conns::{Conn, Conns};
+use self::digests::Digests;
 use self::ending::Ending;
 use self::fanout::Fanouts;
 use self::outbox::Outbox;
@@ -58,6 +63,7 @@ use self::random::Random;
 use self::rooms::Rooms;
 use self::session::Session;
 use self::settings::Settings;
+use self::signals::Signals;
 use self::wheel::Wheel;
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreConfig, CoreId, Flow, Now, Output};
@@ -103,6 +109,10 @@ pub struct EdgeStats {
     pub turned_behind: u64,
     /// How often all sessions were held because too much waited for a full lane.
     pub holds: u64,
+    /// Signals queued, one per subscriber.
+    pub signals: u64,
+    /// Signals that a subscription lost, and will be told of by number.
+    pub signals_dropped: u64,
     /// Bytes in all outboxes, now.
     pub outbox_bytes: u64,
     /// Turns that ended with more bytes in all outboxes than OUTBOXES_BYTES_MAX.
@@ -126,6 +136,8 @@ pub(crate) struct Edge {
     publishing: Publishing,
     rooms: Rooms,
     fanouts: Fanouts,
+    signals: Signals,
+    digests: Digests,
     pulls: Pulls,
     wheel: Wheel,
     random: Random,
@@ -148,6 +160,8 @@ impl Edge {
             publishing: Publishing::new(config),
             rooms: Rooms::new(&config.hash),
             fanouts: Fanouts::new(),
+            signals: Signals::default(),
+            digests: Digests::default(),
             pulls: Pulls::default(),
             wheel: Wheel::new(now.mono_ms),
             random: Random::new(config.seed),
@@ -215,17 +229,13 @@ impl Edge {
         };
         match decoded {
             Ok(ClientFrame::Publish(publish)) => self.publish(conn, id, &publish),
-            Ok(ClientFrame::Ping(ping)) => {
-                let pong = Pong {
-                    nonce: ping.nonce,
-                    digest: None,
-                };
-                self.conns.write(conn, |out| pong.encode(id, out));
-            }
+            Ok(ClientFrame::Ping(ping)) => self.pinged(conn, id, ping.nonce),
             Ok(ClientFrame::Pong(_)) => {}
             Ok(ClientFrame::Subscribe(subscribe)) => self.subscribe(conn, id, &subscribe),
             Ok(ClientFrame::Unsubscribe(unsubscribe)) => self.unsubscribe(conn, id, &unsubscribe),
             Ok(ClientFrame::Fetch(fetch)) => self.fetch(conn, id, &fetch),
+            Ok(ClientFrame::Signal(signal)) => self.signal(conn, id, &signal),
+            Ok(ClientFrame::Metadata(request)) => self.metadata(conn, id, request),
             Ok(ClientFrame::Hello(_)) => {
                 self.answer_error(conn, id, &ErrorFrame::new(Code::BAD_STATE))
             }
@@ -324,6 +334,8 @@ impl Edge {
             ToEdge::Page(page) => self.page(&page),
             ToEdge::Created(created) => self.created(&created),
             ToEdge::Dirty { room, apply_end } => self.dirty(room, apply_end),
+            ToEdge::Signal(signal) => self.signalled(&signal),
+            ToEdge::BarrierPassed(barrier) => self.barrier_passed(barrier),
             ToEdge::Ended { room, code } => self.ended(room, code),
             ToEdge::NameEnded {
                 namespace,
@@ -385,6 +397,7 @@ impl Edge {
                 self.answer_error(conn, reject.request, &error);
                 self.publish_answered(conn);
             }
+            Refused::Signal => self.answer_error(conn, reject.request, &error),
             Refused::Subscribe(ticket) => {
                 let Some(pending) = self
                     .conns
@@ -432,6 +445,7 @@ impl Edge {
     pub(crate) fn end_turn(&mut self) -> bool {
         let has_more = self.fan_out_queued();
         self.pull();
+        self.settle_signals();
         self.stats.turns_scarce += u64::from(self.conns.is_scarce());
         while let Some(conn) = self.conns.next_flush() {
             self.out.push_back(Output::Flush(conn));
@@ -456,6 +470,7 @@ impl Edge {
             self.pull_deadline(),
             self.drain_deadline(),
             self.publishing.channels.sweep_deadline(),
+            self.signals.deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

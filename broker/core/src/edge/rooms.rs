@@ -11,7 +11,7 @@
 
 use alloc::vec::Vec;
 
-use antiphon_protocol::{Namespace, RequestId, RoomId, RoomName, RoomRef, Seq};
+use antiphon_protocol::{Namespace, RequestId, RoomId, RoomName, RoomRef, Seq, Wants};
 use hashbrown::HashMap;
 use slab::Slab;
 
@@ -38,6 +38,8 @@ pub(super) struct Room {
     behind: Vec<u32>,
     /// Deliveries of the room that wait in the fan-out queue.
     pub(super) backlog: u32,
+    /// How many of its subscribers want signals.
+    pub(super) listeners: u32,
 }
 
 /// A subscriber that gets each record as it is applied.
@@ -61,6 +63,12 @@ pub(super) struct Sub {
     pub(super) ticket: Ticket,
     /// Place in the list of its connection.
     pub(super) at_in_conn: u32,
+    /// What it wants besides records.
+    pub(super) wants: Wants,
+    /// It stands in the list of those that have to be told what they lost.
+    pub(super) is_owed: bool,
+    /// Signals lost since the last one that was sent.
+    pub(super) dropped: u32,
     pub(super) state: SubState,
 }
 
@@ -171,6 +179,7 @@ impl Rooms {
             waiting: Vec::new(),
             behind: Vec::new(),
             backlog: 0,
+            listeners: 0,
         }));
         self.by_name.insert(key, room);
         room
@@ -228,6 +237,7 @@ impl Rooms {
         room: u32,
         ticket: Ticket,
         at_in_conn: u32,
+        wants: Wants,
         next: Seq,
     ) -> u32 {
         let state = SubState::Behind { next, at: 0 };
@@ -236,8 +246,12 @@ impl Rooms {
             room,
             ticket,
             at_in_conn,
+            wants,
+            is_owed: false,
+            dropped: 0,
             state,
         }));
+        self.rooms[room as usize].listeners += u32::from(wants.signals);
         self.enter_behind(sub, next);
         sub
     }
@@ -246,6 +260,7 @@ impl Rooms {
     pub(super) fn remove(&mut self, sub: u32) -> Sub {
         self.leave_state(sub);
         let gone = self.subs.remove(sub as usize);
+        self.rooms[gone.room as usize].listeners -= u32::from(gone.wants.signals);
         self.by_conn.remove(&(gone.conn.slot, gone.room));
         self.by_ticket.remove(&gone.ticket);
         gone
@@ -308,6 +323,11 @@ impl Rooms {
             .chain(room.behind.iter().copied())
             .chain(room.waiting.iter().copied())
             .collect()
+    }
+
+    /// Those that are behind.
+    pub(super) fn behind(&self, room: u32) -> &[u32] {
+        &self.room(room).behind
     }
 
     /// Takes the room out if it has no subscriber.

@@ -5,8 +5,9 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use antiphon_protocol::limits::HANDSHAKE_BYTES_MAX;
-use antiphon_protocol::{Device, Namespace, Producer, RequestId, Seq, UserName};
+use antiphon_protocol::{Device, Features, Namespace, Producer, RequestId, Seq, UserName};
 
+use super::signals::SignalPace;
 use super::subs::Subs;
 use crate::lane::{Claim, FetchRange, RoomKey, Ticket};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
@@ -34,6 +35,10 @@ pub(super) struct Open {
     pub(super) keepalive_ms: u32,
     /// Largest `len` either side may send.
     pub(super) frame_bytes_max: u32,
+    /// DIGESTS was granted.
+    pub(super) has_digests: bool,
+    /// How fast it may send signals.
+    pub(super) signals: SignalPace,
     /// Publishes taken and not answered. <= in_flight_max
     pub(super) in_flight: u32,
     /// Bytes of publishes that have not reached their channel.
@@ -70,6 +75,7 @@ pub(super) struct Granted {
     pub(super) claim: Claim,
     pub(super) keepalive_ms: u32,
     pub(super) frame_bytes_max: u32,
+    pub(super) features: Features,
 }
 
 /// A request under way.
@@ -131,6 +137,7 @@ impl Open {
             claim,
             keepalive_ms,
             frame_bytes_max,
+            features,
         } = granted;
         Open {
             user,
@@ -140,6 +147,8 @@ impl Open {
             claim,
             keepalive_ms,
             frame_bytes_max,
+            has_digests: features.has(Features::DIGESTS),
+            signals: SignalPace::default(),
             in_flight: 0,
             unsent_bytes: 0,
             parked: 0,

@@ -62,6 +62,7 @@ impl Edge {
             namespace: open.namespace,
             room,
             start,
+            wants: subscribe.wants,
             sender: copy_of(&open.user),
             producer: open.producer,
         };
@@ -152,7 +153,8 @@ impl Edge {
         };
         let at = u32::try_from(open.subs.as_slice().len()).expect("subscriptions_max is a u32");
         let (ticket, next) = (subscribed.ticket, subscribed.next);
-        let sub = self.rooms.add(conn, room, ticket, at, next);
+        let wants = subscribed.wants;
+        let sub = self.rooms.add(conn, room, ticket, at, wants, next);
         open.subs.push(sub);
         match open.subs.as_slice() {
             subs if subs.len() <= SUBSCRIPTIONS_SCANNED_MAX => {}

@@ -49,7 +49,7 @@ use crate::home::limits::{CHANNELS_PER_TURN_MAX, EXPIRE_EVERY_MS, TICK_MS};
 use crate::home::partition::Partition;
 use crate::home::reads::{Purpose, Reading};
 use crate::home::settings::HomeSettings;
-use crate::lane::{Gap, RoomKey, ToHome};
+use crate::lane::{Gap, RoomKey, ToEdge, ToHome};
 use crate::read::{ReadAnswer, ReadFailure, ReadPurpose};
 
 pub use recovering::Recovering;
@@ -100,6 +100,7 @@ impl Home {
             desk.sync_end = desk.sync_end.max(seed.read_end);
             let partition = Partition::start(seed, &settings);
             if let Some(code) = partition.impairment() {
+                exchange.leading().stopped(partition.number());
                 desk.put(Output::Event(CoreEvent::GroupQuarantined {
                     group: partition.group(),
                     code,
@@ -120,7 +121,12 @@ impl Home {
 
     /// Handles one message of an edge; answers are `Output::Lane`.
     pub(crate) fn handle(&mut self, from: CoreId, message: ToHome, now: Now) {
-        let slot = slot_of(&message);
+        if let ToHome::Barrier(barrier) = message {
+            return self.desk.send(from, ToEdge::BarrierPassed(barrier));
+        }
+        let Some(slot) = slot_of(&message) else {
+            return;
+        };
         let number = self.settings.map.partition_of(slot);
         self.with(number, now, |partition, turn| {
             partition.handle(turn, from, message)
@@ -239,7 +245,11 @@ impl Home {
             .iter()
             .any(|partition| partition.state().producer_count() > 0)
             .then_some(self.sweep_at_ms);
-        ticks.into_iter().chain(sweep).min()
+        let signals = self
+            .partitions
+            .iter()
+            .filter_map(Partition::signals_deadline);
+        ticks.into_iter().chain(sweep).chain(signals).min()
     }
 
     /// Time has passed. A long pause is one tick, never caught up.
@@ -323,17 +333,19 @@ impl Home {
     }
 }
 
-/// The slot of the room that a message is about.
-fn slot_of(message: &ToHome) -> Slot {
+/// The slot of the room that a message is about, if it is about one.
+fn slot_of(message: &ToHome) -> Option<Slot> {
     let (namespace, room) = match message {
         ToHome::OpenChannel { namespace, room } => (*namespace, room),
         ToHome::Subscribe(subscribe) => (subscribe.namespace, &subscribe.room),
         ToHome::Unsubscribe(unsubscribe) => (unsubscribe.namespace, &unsubscribe.room),
         ToHome::Fetch(fetch) => (fetch.namespace, &fetch.room),
-        ToHome::Tail(tail) => return tail.room.slot(),
+        ToHome::Signal(signal) => (signal.namespace, &signal.room),
+        ToHome::Tail(tail) => return Some(tail.room.slot()),
+        ToHome::Barrier(_) => return None,
     };
-    match room {
+    Some(match room {
         RoomKey::Id(id) => id.slot(),
         RoomKey::Name(name) => Slot::of(namespace, name),
-    }
+    })
 }

@@ -19,6 +19,10 @@ pub struct HomeStats {
     pub refusals: u64,
     /// Room batches sent to edges.
     pub deliveries: u64,
+    /// Signals sent to edges, one per edge.
+    pub signals: u64,
+    /// Signals that a room did not take, because it had too many.
+    pub signals_lost: u64,
     /// Slices and pages served from memory.
     pub reads_hot: u64,
     /// Slices, pages and look-ups asked of reader threads.

@@ -394,6 +394,6 @@ fn an_idle_connection_is_small() {
     // With the name's 16 bytes and the entries in the table of producers and in the wheel: below 300.
     assert_eq!(size_of::<Option<Conn>>(), 72);
     assert_eq!(size_of::<Open>(), 112);
-    assert_eq!(size_of::<Sub>(), 40);
+    assert_eq!(size_of::<Sub>(), 48);
     assert_eq!(size_of::<Live>(), 16);
 }

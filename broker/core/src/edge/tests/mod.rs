@@ -1,14 +1,17 @@
 //! Transcripts: frames in, frames and outputs out, one rule at a time.
 
+mod digests;
 mod fanout;
 mod handshake;
 mod history;
 mod hostile;
 mod liveness;
+mod metadata;
 mod pipelined;
 mod publish;
 mod replacing;
 mod scarce;
+mod signals;
 mod subscribe;
 
 use alloc::sync::Arc;
@@ -323,6 +326,7 @@ pub(super) fn subscribed(
     next: u64,
 ) -> ToEdge {
     ToEdge::Subscribed(Box::new(Subscribed {
+        wants: antiphon_protocol::Wants::RECORDS,
         conn,
         ticket,
         request: RequestId(id),

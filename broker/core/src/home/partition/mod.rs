@@ -13,6 +13,7 @@ mod expiring;
 mod fetching;
 mod gathering;
 mod proposals;
+mod signalling;
 mod slicing;
 mod stamping;
 mod subscribing;
@@ -44,6 +45,7 @@ use duplicates::Duplicates;
 use expiring::Sweep;
 use gathering::Gathered;
 use proposals::Proposals;
+use signalling::SignalGate;
 
 /// Whether a partition runs.
 #[derive(Debug)]
@@ -68,6 +70,7 @@ pub(crate) struct Partition {
     channels: Channels,
     duplicates: Duplicates,
     sweep: Sweep,
+    signals: SignalGate,
     /// Channels that are ready and not drained, in the order of their turns.
     ready: VecDeque<Arc<RoomChannel>>,
     /// Batches that were taken out of their channel and not stamped: the entry was full, or an answer had to wait. They go first.
@@ -132,6 +135,7 @@ impl Partition {
             channels: Channels::default(),
             duplicates: Duplicates::default(),
             sweep: Sweep::default(),
+            signals: SignalGate::new(settings.seed),
             ready: VecDeque::new(),
             held: VecDeque::new(),
             gathered: Gathered::default(),
@@ -140,6 +144,11 @@ impl Partition {
             uncovered_from,
             checkpoint_bytes,
         }
+    }
+
+    /// Its number, from 0.
+    pub(crate) fn number(&self) -> u16 {
+        self.number
     }
 
     /// Its state.
@@ -220,6 +229,7 @@ impl Partition {
             }
         }
         self.look_up_more(turn);
+        self.tell_lost_signals(turn);
         self.admit(turn);
         self.pump(turn);
         self.quarantine_if_broken(turn);
@@ -247,6 +257,8 @@ impl Partition {
             ToHome::Unsubscribe(unsubscribe) => self.unsubscribe(edge, &unsubscribe),
             ToHome::Tail(tail) => self.tail(turn, edge, tail),
             ToHome::Fetch(fetch) => self.fetch(turn, edge, fetch),
+            ToHome::Signal(signal) => self.signal(turn, edge, &signal),
+            ToHome::Barrier(_) => unreachable!("INV-HOME-46: a barrier is about no partition"),
         }
     }
 
@@ -297,6 +309,7 @@ impl Partition {
         }
         let code = Code::INTERNAL;
         self.role = Role::Impaired(code);
+        turn.exchange.leading().stopped(self.number);
         self.overlay.clear(&self.state);
         self.proposals.refuse_all(turn, code);
         for (room, edge) in self.interest.take_rooms() {

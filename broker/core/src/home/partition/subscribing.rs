@@ -145,6 +145,7 @@ impl Partition {
             next: Seq(1),
             link: Link(0),
             producer_seq: ProducerSeq(0),
+            wants: subscribe.wants,
             live: true,
         };
         turn.desk
@@ -248,6 +249,7 @@ impl Partition {
             next,
             link,
             producer_seq,
+            wants: subscribe.wants,
             // A damaged group never delivers: its subscribers ask, and are told where it ends.
             live: next == head.seq.next() && self.impairment().is_none(),
         };

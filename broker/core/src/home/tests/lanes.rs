@@ -139,6 +139,7 @@ impl Stage {
             seen: 0,
         });
         let subscribe = Subscribe {
+            wants: antiphon_protocol::Wants::RECORDS,
             conn: conn(7),
             ticket,
             request: RequestId(1),

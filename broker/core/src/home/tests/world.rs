@@ -318,6 +318,7 @@ impl<L: TestLog> World<L> {
 
     pub(super) fn subscribe(&mut self, room: RoomKey, start: Start, ticket: u64) {
         let subscribe = Subscribe {
+            wants: antiphon_protocol::Wants::RECORDS,
             conn: conn(2),
             ticket: Ticket(ticket),
             request: RequestId(ticket),
