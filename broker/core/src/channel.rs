@@ -17,7 +17,9 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use antiphon_protocol::{Device, Namespace, Producer, ProducerSeq, RequestId, RoomName, UserName};
+use antiphon_protocol::{
+    Device, Namespace, Producer, ProducerSeq, RequestId, RoomName, Seq, UserName,
+};
 use bytes::Bytes;
 use crossbeam_queue::SegQueue;
 
@@ -39,6 +41,8 @@ pub struct PublishRequest {
     pub kind: u8,
     /// Codec of the body.
     pub codec: u8,
+    /// The seq that the record must get; 0: any.
+    pub expect_seq: Seq,
     /// The publisher wants no ack: answer it with a quiet one.
     pub quiet: bool,
     /// Where the headers start in the payload; the body follows them.

@@ -26,8 +26,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_protocol::{
-    Class, Code, Count, Device, GapReason, Link, Namespace, Producer, ProducerSeq, RequestId,
-    RoomId, RoomName, Seq, Timestamp, UserName, Wants,
+    Class, Code, Count, CursorPosition, CursorScope, Device, GapReason, Link, Namespace, Producer,
+    ProducerSeq, RequestId, RoomId, RoomName, Seq, Timestamp, UserName, Wants,
 };
 use bytes::Bytes;
 
@@ -83,8 +83,35 @@ pub enum ToHome {
     Fetch(Fetch),
     /// A client signals. Only a refusal is answered, by [`ToEdge::Reject`].
     Signal(Box<SignalIn>),
+    /// A client moves a cursor. Answered by [`ToEdge::CursorTold`] or [`ToEdge::Reject`].
+    Cursor(Box<CursorIn>),
     /// A client asks whether it missed anything. Answered by [`ToEdge::BarrierPassed`], behind all that this home sent the edge before.
     Barrier(Barrier),
+}
+
+/// A client moves a cursor, or asks where it stands.
+#[derive(Clone, Debug)]
+pub struct CursorIn {
+    /// The client's connection.
+    pub conn: ConnId,
+    /// Echoed by the answer.
+    pub ticket: Ticket,
+    /// The client's request id.
+    pub request: RequestId,
+    /// Where the room is looked up.
+    pub namespace: Namespace,
+    /// The room.
+    pub room: RoomKey,
+    /// Whose cursor.
+    pub user: UserName,
+    /// Its name.
+    pub name: Box<str>,
+    /// Where it shall stand; seq 0: as it does.
+    pub position: CursorPosition,
+    /// Who is told.
+    pub scope: CursorScope,
+    /// Answer when it is committed.
+    pub is_sync: bool,
 }
 
 /// Passes through the lane of every home that may have something under way for a connection.
@@ -134,6 +161,8 @@ pub struct Subscribe {
     pub room: RoomKey,
     /// From where on.
     pub start: Start,
+    /// Name of the cursor to start from; empty: none.
+    pub cursor: Box<str>,
     /// What else; echoed by the answer.
     pub wants: Wants,
     /// Whose last producer_seq the answer carries.
@@ -156,6 +185,8 @@ pub enum Start {
     },
     /// With the last `n` records.
     Last(u64),
+    /// Behind the subscriber's cursor of [`Subscribe::cursor`]; with the first record if there is none.
+    Cursor,
 }
 
 /// An edge has no subscriber of a room left.
@@ -263,6 +294,10 @@ pub enum ToEdge {
     },
     /// A signal for all live subscribers of the room here that want it. A full lane drops it and tells how many it dropped.
     Signal(SignalOut),
+    /// Where a cursor stands, or will.
+    CursorTold(CursorTold),
+    /// Cursors of a room that moved, for the subscribers here that want to know.
+    CursorsMoved(CursorMoves),
     /// Everything that this home had for the edge when it got the [`Barrier`] stands before this: deliveries that a full lane dropped, as the
     /// [`ToEdge::Dirty`] that tells of them.
     BarrierPassed(Barrier),
@@ -325,6 +360,8 @@ pub enum Refused {
     Publish,
     /// A signal, identified by its request id.
     Signal,
+    /// A cursor.
+    Cursor(Ticket),
     /// A subscribe.
     Subscribe(Ticket),
     /// A fetch, maybe after some pages of it.
@@ -377,6 +414,8 @@ pub struct Subscribed {
     pub link: Link,
     /// As asked.
     pub wants: Wants,
+    /// The subscriber's cursors in the room, as the frame has them, if they were asked for.
+    pub cursors: Vec<u8>,
     /// The last producer_seq of (sender, producer) in this room; 0: none.
     pub producer_seq: ProducerSeq,
     /// `next` is `apply_end` as of this message in the lane: live at once.
@@ -484,6 +523,43 @@ pub struct SignalOut {
     pub is_keyed: bool,
     /// How many signals of the room were lost on the way since the last one.
     pub lost: u32,
+}
+
+/// The answer to a [`CursorIn`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CursorTold {
+    /// The client's connection.
+    pub conn: ConnId,
+    /// As asked.
+    pub ticket: Ticket,
+    /// Where the cursor stands; not committed yet, unless sync was asked for.
+    pub position: CursorPosition,
+    /// The room's newest applied record.
+    pub head: CursorPosition,
+}
+
+/// Cursors of one room that moved, committed; shared by all edges.
+#[derive(Clone, Debug)]
+pub struct CursorMoves {
+    /// The room.
+    pub room: RoomId,
+    /// Which.
+    pub moves: Arc<[MovedCursor]>,
+}
+
+/// A cursor that moved.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MovedCursor {
+    /// The room.
+    pub room: RoomId,
+    /// Whose it is.
+    pub user: UserName,
+    /// Its name.
+    pub name: Box<str>,
+    /// Where it stands.
+    pub position: CursorPosition,
+    /// Who is told.
+    pub scope: CursorScope,
 }
 
 /// A room that subscribers of an edge wait for now exists. Home has moved the edge's interest from the name to the room.

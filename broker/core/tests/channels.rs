@@ -20,6 +20,7 @@ fn batch(edge: u16, number: u64) -> PublishBatch {
         producer_seq: ProducerSeq(number),
         kind: 0,
         codec: 0,
+        expect_seq: antiphon_protocol::Seq(0),
         quiet: false,
         at: 0,
         headers_len: 0,

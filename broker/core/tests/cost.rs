@@ -19,6 +19,7 @@ fn batch() -> PublishBatch {
         producer_seq: ProducerSeq(1),
         kind: 0,
         codec: 0,
+        expect_seq: antiphon_protocol::Seq(0),
         quiet: false,
         at: 0,
         headers_len: 0,

@@ -25,7 +25,9 @@ use std::path::{Path, PathBuf};
 use antiphon_log::DirectoryFile;
 use serde::Serialize;
 
-pub use dump::{BlockDump, Dump, DumpOptions, Dumped, ExpiredDump, ItemDump, RecordDump};
+pub use dump::{
+    BlockDump, CursorDump, Dump, DumpOptions, Dumped, ExpiredDump, ItemDump, RecordDump,
+};
 pub use ls::{SegmentInfo, SegmentState};
 pub use place::Place;
 pub use verify::{Finding, GroupReport, LogOutcome, RoomLoss, Verification};

@@ -14,9 +14,11 @@
 //! without any file but its segments. An unknown kind is an error, never skipped: a replica that does not understand
 //! an entry would apply something else than its peers. docs/log-format.md has the tables.
 
+mod cursors;
 mod reader;
 mod writer;
 
+pub use cursors::{CursorMove, CursorMoves, CursorsItem};
 pub use reader::{Expired, Items};
 pub use writer::{ItemWriter, RecordsWritten};
 
@@ -30,6 +32,9 @@ pub(crate) const RECORDS_FIXED_BYTES: usize = 40;
 pub(crate) const ROOM_FIXED_BYTES: usize = 13;
 /// Fixed fields of an EXPIRE item, in bytes; the list follows.
 pub(crate) const EXPIRE_FIXED_BYTES: usize = 16;
+
+/// Fixed fields of a CURSORS item, in bytes; the list follows.
+pub(crate) const CURSORS_FIXED_BYTES: usize = 8;
 
 /// Items and the records inside them start at multiples of this, counted from the start of the payload.
 pub(crate) const ITEM_ALIGN: usize = 8;
@@ -48,7 +53,7 @@ pub mod item_kind {
     pub const EXPIRE: u8 = 3;
     /// Numbered, not written yet.
     pub const TRIM: u8 = 4;
-    /// Numbered, not written yet.
+    /// Cursors of readers moved.
     pub const CURSORS: u8 = 5;
 }
 
@@ -61,6 +66,8 @@ pub enum Item<'a> {
     Records(RecordsItem<'a>),
     /// Producers of one room have been idle for too long and are forgotten.
     Expire(ExpireItem<'a>),
+    /// Cursors of readers stand elsewhere from here on.
+    Cursors(CursorsItem<'a>),
 }
 
 /// ROOM: `room id u64 | namespace u32 | name_len u8 | name`.

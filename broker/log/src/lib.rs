@@ -63,8 +63,8 @@ pub use error::LogError;
 pub use ids::{GroupId, Index, LogPosition, SegmentId, Term};
 pub use index::{Locate, Located, RoomIndex};
 pub use item::{
-    ExpireItem, Expired, Item, ItemError, ItemWriter, Items, RecordsItem, RecordsWritten, RoomItem,
-    item_kind,
+    CursorMove, CursorMoves, CursorsItem, ExpireItem, Expired, Item, ItemError, ItemWriter, Items,
+    RecordsItem, RecordsWritten, RoomItem, item_kind,
 };
 pub use log::Log;
 pub use maker::{PreparedSegment, SegmentMaker};

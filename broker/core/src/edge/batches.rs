@@ -66,6 +66,7 @@ impl Batches {
             producer_seq: publish.producer_seq,
             kind: publish.kind.wire(),
             codec: publish.codec,
+            expect_seq: publish.expect_seq,
             quiet: publish.ack == Ack::None,
             at: length(draft.payload.len()),
             headers_len: u16::try_from(publish.headers.len())

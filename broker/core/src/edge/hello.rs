@@ -14,7 +14,9 @@ use crate::core::{ConnId, CoreEvent, CoreId, Output};
 use crate::lane::{Message, Replace};
 
 /// What this server does beyond the first version's requests.
-const SERVED: Features = Features(Features::SIGNALS.0 | Features::DIGESTS.0 | Features::METADATA.0);
+const SERVED: Features = Features(
+    Features::SIGNALS.0 | Features::CURSORS.0 | Features::DIGESTS.0 | Features::METADATA.0,
+);
 
 impl Edge {
     /// The first frame of a connection. Whatever is wrong with it ends the connection.

@@ -10,11 +10,12 @@
 //! | `publish`, `batches`, `channels`, `parked` | from PUBLISH to the room's channel |
 //! | `rooms`, `subscribe`, `fanout` | subscriptions and live delivery |
 //! | `pull`, `history`, `records` | readers behind and FETCH |
-//! | `signals`, `metadata`, `digests` | SIGNAL; METADATA; the digest in PONG |
+//! | `cursors`, `signals`, `metadata`, `digests` | CURSOR; SIGNAL; METADATA; the digest in PONG |
 
 mod batches;
 mod channels;
 mod conns;
+mod cursors;
 mod decoding;
 mod digests;
 mod ending;
@@ -234,6 +235,7 @@ impl Edge {
             Ok(ClientFrame::Subscribe(subscribe)) => self.subscribe(conn, id, &subscribe),
             Ok(ClientFrame::Unsubscribe(unsubscribe)) => self.unsubscribe(conn, id, &unsubscribe),
             Ok(ClientFrame::Fetch(fetch)) => self.fetch(conn, id, &fetch),
+            Ok(ClientFrame::Cursor(cursor)) => self.cursor(conn, id, &cursor),
             Ok(ClientFrame::Signal(signal)) => self.signal(conn, id, &signal),
             Ok(ClientFrame::Metadata(request)) => self.metadata(conn, id, request),
             Ok(ClientFrame::Hello(_)) => {
@@ -335,6 +337,8 @@ impl Edge {
             ToEdge::Created(created) => self.created(&created),
             ToEdge::Dirty { room, apply_end } => self.dirty(room, apply_end),
             ToEdge::Signal(signal) => self.signalled(&signal),
+            ToEdge::CursorTold(told) => self.cursor_told(&told),
+            ToEdge::CursorsMoved(moved) => self.cursors_moved(&moved),
             ToEdge::BarrierPassed(barrier) => self.barrier_passed(barrier),
             ToEdge::Ended { room, code } => self.ended(room, code),
             ToEdge::NameEnded {
@@ -398,6 +402,12 @@ impl Edge {
                 self.publish_answered(conn);
             }
             Refused::Signal => self.answer_error(conn, reject.request, &error),
+            Refused::Cursor(ticket) => {
+                if self.take_cursor(conn, ticket).is_some() {
+                    self.answer_error(conn, reject.request, &error);
+                    self.ease(conn);
+                }
+            }
             Refused::Subscribe(ticket) => {
                 let Some(pending) = self
                     .conns

@@ -8,9 +8,7 @@
 
 use alloc::sync::Arc;
 
-use antiphon_protocol::{
-    Class, Code, ErrorFrame, Namespace, Publish, RequestId, RoomRef, Seq, Slot,
-};
+use antiphon_protocol::{Class, Code, ErrorFrame, Namespace, Publish, RequestId, RoomRef, Slot};
 
 use super::Edge;
 use super::batches::Batches;
@@ -81,7 +79,7 @@ impl Edge {
         if publish.headers.len() > self.settings.limits.headers_bytes_max as usize {
             return Some(too_large(self.settings.limits.headers_bytes_max));
         }
-        if publish.kind.refers() || publish.expect_seq != Seq(0) {
+        if publish.kind.refers() {
             return Some(ErrorFrame::new(Code::NOT_SUPPORTED));
         }
         if publish.producer != open.producer {

@@ -40,6 +40,8 @@ pub(super) struct Room {
     pub(super) backlog: u32,
     /// How many of its subscribers want signals.
     pub(super) listeners: u32,
+    /// How many of them want to know when cursors move.
+    pub(super) followers: u32,
 }
 
 /// A subscriber that gets each record as it is applied.
@@ -180,6 +182,7 @@ impl Rooms {
             behind: Vec::new(),
             backlog: 0,
             listeners: 0,
+            followers: 0,
         }));
         self.by_name.insert(key, room);
         room
@@ -252,6 +255,7 @@ impl Rooms {
             state,
         }));
         self.rooms[room as usize].listeners += u32::from(wants.signals);
+        self.rooms[room as usize].followers += u32::from(wants.cursors);
         self.enter_behind(sub, next);
         sub
     }
@@ -261,6 +265,7 @@ impl Rooms {
         self.leave_state(sub);
         let gone = self.subs.remove(sub as usize);
         self.rooms[gone.room as usize].listeners -= u32::from(gone.wants.signals);
+        self.rooms[gone.room as usize].followers -= u32::from(gone.wants.cursors);
         self.by_conn.remove(&(gone.conn.slot, gone.room));
         self.by_ticket.remove(&gone.ticket);
         gone

@@ -98,12 +98,18 @@ pub(super) enum Pending {
         range: FetchRange,
         limit: u32,
     },
+    Cursor {
+        ticket: Ticket,
+        request: RequestId,
+    },
 }
 
 impl Pending {
     pub(super) fn ticket(&self) -> Ticket {
         match self {
-            Pending::Subscribe { ticket, .. } | Pending::Fetch { ticket, .. } => *ticket,
+            Pending::Subscribe { ticket, .. }
+            | Pending::Fetch { ticket, .. }
+            | Pending::Cursor { ticket, .. } => *ticket,
         }
     }
 }

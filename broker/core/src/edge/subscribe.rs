@@ -62,6 +62,7 @@ impl Edge {
             namespace: open.namespace,
             room,
             start,
+            cursor: cursor_of(subscribe.start).into(),
             wants: subscribe.wants,
             sender: copy_of(&open.user),
             producer: open.producer,
@@ -465,7 +466,8 @@ fn start_of(start: wire::Start<'_>) -> Option<Start> {
             link: Some(link).filter(|link| link.0 != 0 && seq.0 != 0),
         }),
         wire::Start::Last(count) => Some(Start::Last(count)),
-        wire::Start::Time(_) | wire::Start::Cursor(_) => None,
+        wire::Start::Cursor(_) => Some(Start::Cursor),
+        wire::Start::Time(_) => None,
     }
 }
 
@@ -484,6 +486,14 @@ fn frame_of(subscribed: &Subscribed) -> wire::Subscribed<'_> {
         link: subscribed.link,
         producer_seq: subscribed.producer_seq,
         role: 0,
-        cursors: wire::CursorEntries::NONE,
+        cursors: wire::CursorEntries::new(&subscribed.cursors)
+            .expect("INV-EDGE-21: home sends cursors as frames have them"),
+    }
+}
+
+fn cursor_of(start: wire::Start<'_>) -> &str {
+    match start {
+        wire::Start::Cursor(name) => name,
+        _ => "",
     }
 }

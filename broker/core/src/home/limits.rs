@@ -1,7 +1,10 @@
 //! Bounds of a home core. Each has a reason, a relation to its neighbours and a named outcome.
 
 use antiphon_log::limits::{BLOCK_PAYLOAD_BYTES_MAX, CHECKPOINT_BYTES_MAX};
-use antiphon_protocol::limits::{PARTITION_PRODUCERS_MAX, PARTITION_ROOMS_MAX};
+use antiphon_protocol::limits::{
+    CURSOR_NAME_BYTES_MAX, PARTITION_CURSORS_MAX, PARTITION_PRODUCERS_MAX, PARTITION_ROOMS_MAX,
+    USER_NAME_BYTES_MAX,
+};
 use antiphon_protocol::record_bytes;
 
 /// Most bytes of one entry's payload, unless a single publish is larger: one proposal per partition and turn.
@@ -53,6 +56,13 @@ pub(crate) const EXPIRE_PER_ENTRY_MAX: usize = 512;
 /// What one of them takes in an entry, at most: producer, length, name, and an item of its own with its padding.
 pub(crate) const EXPIRED_BYTES_MAX: usize = 8 + 1 + 64 + 8 + 16 + 7;
 
+/// A partition writes cursors down at most so often, in ms, but for those that somebody waits for.
+pub(crate) const CURSORS_EVERY_MS: u64 = 100;
+/// How many cursors one entry moves at most; more wait for the next one.
+pub(crate) const CURSORS_PER_ENTRY_MAX: usize = 512;
+/// What one of them takes in an entry, at most: fixed fields and two names.
+pub(crate) const CURSOR_BYTES_MAX: usize = 35 + CURSOR_NAME_BYTES_MAX + USER_NAME_BYTES_MAX;
+
 /// Heads and padding of a room's items in an entry, without the room's name.
 pub(crate) const VISIT_HEADS_BYTES: usize = 8 + 13 + 7 + 8 + 40;
 
@@ -63,7 +73,10 @@ const RECORD_BYTES_CEILING: usize =
     record_bytes(64, 4_096, BODY_BYTES_CEILING) + VISIT_HEADS_BYTES + 255;
 const _: () = assert!(ENTRY_BYTES_MAX <= RECORD_BYTES_CEILING);
 const _: () = assert!(
-    RECORD_BYTES_CEILING + EXPIRE_PER_ENTRY_MAX * EXPIRED_BYTES_MAX
+    RECORD_BYTES_CEILING
+        + EXPIRE_PER_ENTRY_MAX * EXPIRED_BYTES_MAX
+        + CURSORS_PER_ENTRY_MAX * CURSOR_BYTES_MAX
+        + 24
         <= BLOCK_PAYLOAD_BYTES_MAX as usize,
     "every entry fits into a block"
 );
@@ -87,8 +100,10 @@ const ROOM_BYTES_CEILING: usize = 5 * 8 + 4 + 1 + 255 + 16;
 /// What a producer takes in a checkpoint, at most: five fields, and a name of 64 bytes.
 const PRODUCER_BYTES_CEILING: usize = 5 * 8 + 1 + 64;
 const _: () = assert!(
-    ROOMS_MAX * ROOM_BYTES_CEILING + PRODUCERS_MAX * PRODUCER_BYTES_CEILING
-        <= CHECKPOINT_BYTES_MAX / 2,
+    ROOMS_MAX * ROOM_BYTES_CEILING
+        + PRODUCERS_MAX * PRODUCER_BYTES_CEILING
+        + PARTITION_CURSORS_MAX as usize * CURSOR_BYTES_MAX
+        <= CHECKPOINT_BYTES_MAX,
     "whatever clients do, the state fits into a checkpoint"
 );
 

@@ -16,6 +16,7 @@
 
 mod admission;
 mod channels;
+mod cursors;
 mod desk;
 mod hot_tail;
 mod interest;
@@ -249,7 +250,16 @@ impl Home {
             .partitions
             .iter()
             .filter_map(Partition::signals_deadline);
-        ticks.into_iter().chain(sweep).chain(signals).min()
+        let cursors = self
+            .partitions
+            .iter()
+            .filter_map(Partition::cursors_deadline);
+        ticks
+            .into_iter()
+            .chain(sweep)
+            .chain(signals)
+            .chain(cursors)
+            .min()
     }
 
     /// Time has passed. A long pause is one tick, never caught up.
@@ -341,6 +351,7 @@ fn slot_of(message: &ToHome) -> Option<Slot> {
         ToHome::Unsubscribe(unsubscribe) => (unsubscribe.namespace, &unsubscribe.room),
         ToHome::Fetch(fetch) => (fetch.namespace, &fetch.room),
         ToHome::Signal(signal) => (signal.namespace, &signal.room),
+        ToHome::Cursor(cursor) => (cursor.namespace, &cursor.room),
         ToHome::Tail(tail) => return Some(tail.room.slot()),
         ToHome::Barrier(_) => return None,
     };

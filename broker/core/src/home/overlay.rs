@@ -185,6 +185,11 @@ impl Overlay {
             .or_else(|| state.room(room).map(|room| room.head))
     }
 
+    /// The proposal that staged the head of a room, if one did.
+    pub(crate) fn head_by(&self, room: RoomId) -> Option<Proposal> {
+        self.heads.get(&room).map(|staged| staged.by)
+    }
+
     /// The newest counter of `slot`.
     pub(crate) fn counter(&self, state: &State, slot: Slot) -> u64 {
         self.counters

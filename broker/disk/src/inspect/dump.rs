@@ -9,7 +9,7 @@ use antiphon_log::{
 };
 use antiphon_protocol::{Record, records};
 
-pub use found::{BlockDump, Dumped, ExpiredDump, ItemDump, RecordDump};
+pub use found::{BlockDump, CursorDump, Dumped, ExpiredDump, ItemDump, RecordDump};
 
 use crate::inspect::records::check_records;
 use crate::inspect::scan::{Piece, Scan};
@@ -188,6 +188,17 @@ fn item_dump(item: &Item<'_>, options: DumpOptions) -> ItemDump {
             ItemDump::Expire {
                 room: item.room.0,
                 expired: expired.collect(),
+            }
+        }
+        Item::Cursors(item) => {
+            let moved = item.moves().map(|cursor| CursorDump {
+                room: cursor.room.0,
+                user: String::from_utf8_lossy(cursor.user).into_owned(),
+                name: String::from_utf8_lossy(cursor.name).into_owned(),
+                seq: cursor.seq.0,
+            });
+            ItemDump::Cursors {
+                moved: moved.collect(),
             }
         }
     }

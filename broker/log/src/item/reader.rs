@@ -3,7 +3,7 @@
 use antiphon_protocol::{Count, Link, Namespace, Producer, RoomId, Seq};
 
 use crate::item::{
-    EXPIRE_FIXED_BYTES, ExpireItem, ITEM_ALIGN, ITEM_HEAD_BYTES, Item, ItemError,
+    CursorsItem, EXPIRE_FIXED_BYTES, ExpireItem, ITEM_ALIGN, ITEM_HEAD_BYTES, Item, ItemError,
     RECORDS_FIXED_BYTES, ROOM_FIXED_BYTES, RecordsItem, RoomItem, item_kind,
 };
 use crate::little_endian::{u32_at, u64_at};
@@ -48,6 +48,7 @@ impl<'a> Items<'a> {
             item_kind::ROOM => room(fields).map(Item::Room),
             item_kind::RECORDS => records(fields, fields_at).map(Item::Records),
             item_kind::EXPIRE => expire(fields).map(Item::Expire),
+            item_kind::CURSORS => CursorsItem::read(fields).map(Item::Cursors),
             _ => return Err(ItemError::UnknownKind { at, kind }),
         };
         self.at = padded_end;

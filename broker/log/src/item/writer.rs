@@ -17,7 +17,7 @@ use crate::item::{
 /// [`end_records`](ItemWriter::end_records) only records of that room may be appended.
 #[derive(Debug, Default)]
 pub struct ItemWriter {
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     open: Option<OpenRecords>,
 }
 
@@ -192,7 +192,7 @@ impl ItemWriter {
         self.out
     }
 
-    fn head(&mut self, kind: u8, len: usize) {
+    pub(super) fn head(&mut self, kind: u8, len: usize) {
         assert!(self.open.is_none(), "INV-ITEM-4: items do not nest");
         let len = u32::try_from(len).expect("INV-ITEM-6: a payload is far below 4 GiB");
         self.out.extend_from_slice(&len.to_le_bytes());
@@ -200,7 +200,7 @@ impl ItemWriter {
     }
 
     /// Sets the length of the item at `at`, which ends here, and pads it.
-    fn close_at(&mut self, at: usize) {
+    pub(super) fn close_at(&mut self, at: usize) {
         let len = u32::try_from(self.out.len() - at - ITEM_HEAD_BYTES)
             .expect("INV-ITEM-6: a payload is far below 4 GiB");
         self.patch(at, len);
@@ -212,7 +212,7 @@ impl ItemWriter {
             .resize(self.out.len().next_multiple_of(ITEM_ALIGN), 0);
     }
 
-    fn patch(&mut self, at: usize, value: u32) {
+    pub(super) fn patch(&mut self, at: usize, value: u32) {
         self.out[at..at + 4].copy_from_slice(&value.to_le_bytes());
     }
 }

@@ -1,6 +1,6 @@
 //! `log dump`: each segment, block, item and record, one line each.
 
-use antiphon_disk::inspect::{BlockDump, Dumped, ItemDump};
+use antiphon_disk::inspect::{BlockDump, CursorDump, Dumped, ItemDump};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -130,5 +130,21 @@ fn print_item(output: &mut Output, item: &ItemDump) -> Result<(), Failure> {
             "{MARGIN}{} producers of room {room} forgotten",
             expired.len()
         )),
+        ItemDump::Cursors { moved } => {
+            output.line(format_args!("{MARGIN}{} cursors moved", moved.len()))?;
+            for CursorDump {
+                room,
+                user,
+                name,
+                seq,
+            } in moved
+            {
+                let (user, name) = (output.shown(user.as_bytes()), output.shown(name.as_bytes()));
+                output.line(format_args!(
+                    "{MARGIN}  {name} of {user} in room {room} to {seq}"
+                ))?;
+            }
+            Ok(())
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Transcripts: frames in, frames and outputs out, one rule at a time.
 
+mod cursors;
 mod digests;
 mod fanout;
 mod handshake;
@@ -327,6 +328,7 @@ pub(super) fn subscribed(
 ) -> ToEdge {
     ToEdge::Subscribed(Box::new(Subscribed {
         wants: antiphon_protocol::Wants::RECORDS,
+        cursors: Vec::new(),
         conn,
         ticket,
         request: RequestId(id),

@@ -36,6 +36,7 @@ impl Partition {
         for part in &effects.parts {
             self.deliver(turn, entry, part);
         }
+        self.tell_cursors(turn, &effects.cursors);
         turn.desk.effects = effects;
         self.settle(turn, entry);
     }
@@ -106,6 +107,7 @@ impl Partition {
             Applied::Overridden => {
                 // Whatever was proposed behind the overridden entry is gone with it; nothing of it was ever told.
                 self.overlay.clear(&self.state);
+                self.unpropose_cursors(None, turn.now.mono_ms);
                 for pending in self.proposals.take_all() {
                     refuse_acks(turn, &pending.acks, Code::UNAVAILABLE);
                     self.held.extend(pending.parked);
@@ -120,6 +122,7 @@ impl Partition {
             turn.desk.ack(*edge, *ack);
         }
         self.proposals.recycle(pending.acks);
+        self.cursors_settled(turn, pending.by);
         self.held.extend(pending.parked);
     }
 }

@@ -8,6 +8,7 @@
 //! This file has the partition and its turn; each step has a file of its own.
 
 mod applying;
+mod cursoring;
 mod duplicates;
 mod expiring;
 mod fetching;
@@ -41,6 +42,7 @@ use crate::home::settings::HomeSettings;
 use crate::home::state::State;
 use crate::lane::{ToEdge, ToHome};
 use crate::read::CheckpointJob;
+use cursoring::CursorDesk;
 use duplicates::Duplicates;
 use expiring::Sweep;
 use gathering::Gathered;
@@ -71,6 +73,7 @@ pub(crate) struct Partition {
     duplicates: Duplicates,
     sweep: Sweep,
     signals: SignalGate,
+    cursors: CursorDesk,
     /// Channels that are ready and not drained, in the order of their turns.
     ready: VecDeque<Arc<RoomChannel>>,
     /// Batches that were taken out of their channel and not stamped: the entry was full, or an answer had to wait. They go first.
@@ -136,6 +139,7 @@ impl Partition {
             duplicates: Duplicates::default(),
             sweep: Sweep::default(),
             signals: SignalGate::new(settings.seed),
+            cursors: CursorDesk::default(),
             ready: VecDeque::new(),
             held: VecDeque::new(),
             gathered: Gathered::default(),
@@ -186,6 +190,7 @@ impl Partition {
             && self.ready.is_empty()
             && self.waiting.is_empty()
             && self.duplicates.is_idle()
+            && self.cursors.is_idle()
     }
 
     /// A channel of a room of this partition is ready.
@@ -258,6 +263,7 @@ impl Partition {
             ToHome::Tail(tail) => self.tail(turn, edge, tail),
             ToHome::Fetch(fetch) => self.fetch(turn, edge, fetch),
             ToHome::Signal(signal) => self.signal(turn, edge, &signal),
+            ToHome::Cursor(cursor) => self.cursor(turn, edge, *cursor),
             ToHome::Barrier(_) => unreachable!("INV-HOME-46: a barrier is about no partition"),
         }
     }
@@ -312,6 +318,7 @@ impl Partition {
         turn.exchange.leading().stopped(self.number);
         self.overlay.clear(&self.state);
         self.proposals.refuse_all(turn, code);
+        self.refuse_cursors(turn, code);
         for (room, edge) in self.interest.take_rooms() {
             turn.desk.send(edge, ToEdge::Ended { room, code });
         }

@@ -68,12 +68,14 @@ impl Partition {
             return;
         }
         self.gather(turn);
-        if self.gathered.is_empty() && self.sweep.is_empty() {
+        let now_ms = turn.now.mono_ms;
+        let has_cursors = self.cursors.is_due(now_ms);
+        if self.gathered.is_empty() && self.sweep.is_empty() && !has_cursors {
             return;
         }
         let by = self.overlay.begin();
         let time = self.overlay.stamp(&self.state, turn.now.wall);
-        let bytes = self.gathered.bytes + self.sweep.bytes();
+        let bytes = self.gathered.bytes + self.sweep.bytes() + self.cursors.bytes(now_ms);
         let writer = ItemWriter::new(Vec::with_capacity(bytes));
         let mut draft = Draft {
             by,
@@ -83,6 +85,7 @@ impl Partition {
             parked: Vec::new(),
         };
         self.stamp_expired(&mut draft);
+        self.stamp_cursors(turn, &mut draft);
         let visits = core::mem::take(&mut self.gathered.visits);
         for visit in &visits {
             self.stamp_visit(turn, &mut draft, visit);
@@ -145,6 +148,7 @@ impl Partition {
             }
             Err(why) => {
                 self.overlay.roll_back();
+                self.unpropose_cursors(Some(by), turn.now.mono_ms);
                 turn.desk.stats.proposals_dropped += 1;
                 let code = if why == NotProposed::Dropped {
                     Code::UNAVAILABLE
@@ -231,6 +235,16 @@ impl Partition {
                 publish.producer_seq,
                 age,
             ) {
+                Verdict::Admit { .. } if !self.is_expected(run, publish) => {
+                    match self.unsettled_head(draft, run) {
+                        Some(by) => self.park(draft, by, channel, batch, publish),
+                        None => {
+                            let head = run.at.map_or(0, |(_, head)| head.seq.0);
+                            turn.desk
+                                .refuse(asker, Refused::Publish, Code::CONFLICT, head)
+                        }
+                    }
+                }
                 Verdict::Admit { previous } => match self.full(turn.settings, run, previous) {
                     None => self.stamp(draft, run, publisher, previous, batch, publish),
                     Some(limit) => {
@@ -290,6 +304,20 @@ impl Partition {
                 self.overlay.stage_start();
             }
         }
+    }
+
+    /// Whether the record would get the seq that its publisher expects.
+    fn is_expected(&self, run: &Run, publish: &PublishRequest) -> bool {
+        let next = run.at.map_or(Seq::FIRST, |(_, head)| head.seq.next());
+        publish.expect_seq == Seq(0) || publish.expect_seq == next
+    }
+
+    /// The proposal that the room's head rests on, if it is not committed: whoever is refused for that head waits.
+    fn unsettled_head(&self, draft: &Draft, run: &Run) -> Option<Proposal> {
+        if run.is_open {
+            return Some(draft.by);
+        }
+        self.overlay.head_by(run.at?.0)
     }
 
     /// The limit that the partition has reached, if the publish would make it remember one more room or producer. Told before anything is

@@ -1,8 +1,11 @@
 //! Subscriptions and channels: what an edge asks of a room before records flow.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
-use antiphon_protocol::{Code, Link, Namespace, ProducerSeq, RoomId, Seq};
+use antiphon_protocol::{
+    Code, CursorEntry, CursorScope, Link, Namespace, ProducerSeq, RoomId, Seq,
+};
 
 use crate::core::CoreId;
 use crate::home::desk::{Asker, Turn};
@@ -107,6 +110,11 @@ impl Partition {
                 );
             }
             Start::After { seq, .. } => seq.next(),
+            Start::Cursor => {
+                let cursors = self.state.cursors();
+                let cursor = cursors.find(room, &subscribe.sender, &subscribe.cursor);
+                cursor.map_or(Seq::FIRST, |cursor| cursor.seq.next())
+            }
             Start::Last(count) => Seq(apply_end.0.saturating_sub(count))
                 .max(self.first_kept(room))
                 .max(Seq(1))
@@ -146,6 +154,7 @@ impl Partition {
             link: Link(0),
             producer_seq: ProducerSeq(0),
             wants: subscribe.wants,
+            cursors: Vec::new(),
             live: true,
         };
         turn.desk
@@ -250,12 +259,29 @@ impl Partition {
             link,
             producer_seq,
             wants: subscribe.wants,
+            cursors: self.cursors_of(room, subscribe),
             // A damaged group never delivers: its subscribers ask, and are told where it ends.
             live: next == head.seq.next() && self.impairment().is_none(),
         };
         self.interest.want_room(room, edge, grant);
         turn.desk
             .send(edge, ToEdge::Subscribed(Box::new(subscribed)));
+    }
+
+    /// The subscriber's cursors in the room, as the frame has them, if it asked for them.
+    fn cursors_of(&self, room: RoomId, subscribe: &Subscribe) -> Vec<u8> {
+        let mut list = Vec::new();
+        if subscribe.wants.cursors || subscribe.start == Start::Cursor {
+            for cursor in self.state.cursors().of(room, &subscribe.sender) {
+                let entry = CursorEntry {
+                    name: &cursor.name,
+                    position: cursor.position(),
+                    scope: CursorScope::from_wire(cursor.scope),
+                };
+                entry.append(&mut list);
+            }
+        }
+        list
     }
 
     /// An edge has no subscriber of a room left.

@@ -3,17 +3,22 @@
 //! Checks what admission stamped: whatever does not continue the state exactly is a bug, never repaired. A live core panics on it; recovery stops
 //! the partition.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use antiphon_log::{ExpireItem, Index, Item, ItemError, Items, RecordsItem, RoomItem, Term};
+use antiphon_log::{
+    CursorsItem, ExpireItem, Index, Item, ItemError, Items, RecordsItem, RoomItem, Term,
+};
 use antiphon_protocol::{
-    Link, NameError, Producer, ProducerSeq, Record, RoomId, RoomName, Seq, Slot, Timestamp,
-    UserName,
+    CursorScope, Link, NameError, Producer, ProducerSeq, Record, RoomId, RoomName, Seq, Slot,
+    Timestamp, UserName,
 };
 
+use crate::home::cursors::Cursor;
 use crate::home::records::{RecordFault, records};
 use crate::home::state::{ProducerState, Room, State, head_at_start};
+use crate::lane::MovedCursor;
 
 /// Records of one room inside one entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,6 +42,8 @@ pub(crate) struct Effects {
     pub(crate) created: Vec<RoomId>,
     /// Records, one part per room, ascending by room.
     pub(crate) parts: Vec<Part>,
+    /// Cursors that moved, ascending by room.
+    pub(crate) cursors: Vec<MovedCursor>,
 }
 
 /// Why an entry cannot be applied. None of these is repaired.
@@ -75,6 +82,9 @@ pub(crate) enum ApplyFault {
     /// A producer leaves that is not there.
     #[error("INV-HOME-7: only a known producer expires")]
     Expire,
+    /// A cursor above its room's head, below where it stood, or moved twice at once.
+    #[error("INV-HOME-48: cursors only move forward, and not above the head")]
+    Cursor,
     /// Two RECORDS items of one room in one entry.
     #[error("INV-HOME-8: an entry holds at most one run of records per room")]
     Twice,
@@ -94,6 +104,7 @@ impl State {
     ) -> Result<(), ApplyFault> {
         effects.created.clear();
         effects.parts.clear();
+        effects.cursors.clear();
         if index != self.applied.next() || term < self.term {
             return Err(ApplyFault::Index);
         }
@@ -102,6 +113,7 @@ impl State {
                 Item::Room(item) => self.apply_room(&item, effects)?,
                 Item::Records(item) => self.apply_records(&item, effects)?,
                 Item::Expire(item) => self.apply_expire(&item)?,
+                Item::Cursors(item) => self.apply_cursors(&item, effects)?,
             }
         }
         effects.parts.sort_unstable_by_key(|part| part.room);
@@ -189,6 +201,56 @@ impl State {
             link_before: item.link_before,
             records: start..end,
         });
+        Ok(())
+    }
+
+    fn apply_cursors(
+        &mut self,
+        item: &CursorsItem<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), ApplyFault> {
+        let mut previous: Option<(RoomId, UserName, Box<str>)> = None;
+        for entry in item.moves() {
+            let head = self
+                .rooms
+                .get(&entry.room)
+                .ok_or(ApplyFault::UnknownRoom)?
+                .head;
+            if entry.time < self.time {
+                return Err(ApplyFault::Time);
+            }
+            self.time = entry.time;
+            let user = UserName::try_from(entry.user)?;
+            let name: Box<str> = core::str::from_utf8(entry.name)
+                .map_err(|_| ApplyFault::Cursor)?
+                .into();
+            let stood = self.cursors.find(entry.room, &user, &name);
+            let key = Some((entry.room, user.clone(), name.clone()));
+            // Ascending, so that none is there twice.
+            let is_lawful = entry.seq <= head.seq
+                && entry.count.0 <= head.count.0
+                && stood.is_none_or(|stood| stood.seq <= entry.seq)
+                && previous < key;
+            if !is_lawful {
+                return Err(ApplyFault::Cursor);
+            }
+            previous = key;
+            let cursor = Cursor {
+                name,
+                seq: entry.seq,
+                count: entry.count,
+                time: entry.time,
+                scope: entry.scope,
+            };
+            effects.cursors.push(MovedCursor {
+                room: entry.room,
+                user: user.clone(),
+                name: cursor.name.clone(),
+                position: cursor.position(),
+                scope: CursorScope::from_wire(cursor.scope),
+            });
+            self.cursors.set(entry.room, user, cursor);
+        }
         Ok(())
     }
 

@@ -3,18 +3,24 @@
 //! Canonical: one state has one encoding, whatever path led to it, so replicas can compare checkpoints. Decoding is total and checks every relation
 //! that apply relies on; a body that breaks one is refused as a whole and the older checkpoint is tried.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use antiphon_log::{Index, Term};
+use antiphon_protocol::limits::CURSOR_NAME_BYTES_MAX;
 use antiphon_protocol::{
-    Count, Link, Namespace, Producer, ProducerSeq, RoomId, RoomName, Seq, Slot, Timestamp, UserName,
+    Count, CursorScope, Link, Namespace, Producer, ProducerSeq, RoomId, RoomName, Seq, Slot,
+    Timestamp, UserName,
 };
 
+use crate::home::cursors::Cursor;
 use crate::home::state::{ProducerState, Room, State};
 use crate::lane::Head;
 
-/// Version of the body.
+/// Version of a body without cursors: brokers that know no other can open a directory in which nobody ever set one.
 const BODY_VERSION: u32 = 1;
+/// Version of a body with cursors.
+const BODY_VERSION_CURSORS: u32 = 2;
 /// Length of the head of the body.
 const HEAD_BYTES: usize = 40;
 /// Length of the head of a section.
@@ -28,6 +34,10 @@ mod section {
     pub(super) const ROOMS: u32 = 2;
     /// `room id u64 | producer u64 | last u64 | seq u64 | time u64 | sender_len u8 | sender`
     pub(super) const PRODUCERS: u32 = 3;
+    /// `room id u64 | seq u64 | count u64 | time u64 | scope u8 | name_len u8 | user_len u8 | name | user`
+    pub(super) const CURSORS: u32 = 4;
+    /// `room id u64 | seq u64`; none is ever written, and so none is read.
+    pub(super) const ERASED: u32 = 5;
 }
 
 /// Why bytes are not the body of a checkpoint.
@@ -51,7 +61,13 @@ impl State {
     /// The state as bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_bytes());
-        out.extend_from_slice(&BODY_VERSION.to_le_bytes());
+        let has_cursors = self.cursors.len() > 0;
+        let version = if has_cursors {
+            BODY_VERSION_CURSORS
+        } else {
+            BODY_VERSION
+        };
+        out.extend_from_slice(&version.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         put_all(
             &mut out,
@@ -79,7 +95,22 @@ impl State {
             );
             put_name(&mut out, sender.as_bytes());
         }
+        if has_cursors {
+            self.encode_cursors(&mut out);
+        }
         out
+    }
+
+    fn encode_cursors(&self, out: &mut Vec<u8>) {
+        put_section(out, section::CURSORS, self.cursors.len());
+        for (room, user, cursor) in self.cursors.iter() {
+            put_all(out, &[room.0, cursor.seq.0, cursor.count.0, cursor.time.0]);
+            let (name, user) = (cursor.name.as_bytes(), user.as_bytes());
+            out.extend_from_slice(&[cursor.scope, name.len() as u8, user.len() as u8]);
+            out.extend_from_slice(name);
+            out.extend_from_slice(user);
+        }
+        put_section(out, section::ERASED, 0);
     }
 
     fn encoded_bytes(&self) -> usize {
@@ -88,6 +119,7 @@ impl State {
             + 16 * self.counters.len()
             + 80 * self.rooms.len()
             + 64 * self.producers.len()
+            + 64 * self.cursors.len()
     }
 
     /// Reads the state that the entry `(index, term)` left.
@@ -102,7 +134,7 @@ impl State {
     ) -> Result<State, CheckpointFault> {
         let mut input = Input { rest: body };
         let version = input.u32()?;
-        if version != BODY_VERSION {
+        if version != BODY_VERSION && version != BODY_VERSION_CURSORS {
             return Err(CheckpointFault::Version(version));
         }
         if input.u32()? != 0 {
@@ -124,6 +156,9 @@ impl State {
         state.decode_counters(&mut input)?;
         state.decode_rooms(&mut input)?;
         state.decode_producers(&mut input)?;
+        if version == BODY_VERSION_CURSORS {
+            state.decode_cursors(&mut input)?;
+        }
         if !input.rest.is_empty() {
             return Err(CheckpointFault::Length);
         }
@@ -176,6 +211,50 @@ impl State {
                     head,
                 },
             );
+        }
+        Ok(())
+    }
+
+    fn decode_cursors(&mut self, input: &mut Input<'_>) -> Result<(), CheckpointFault> {
+        const WRONG: CheckpointFault = CheckpointFault::Value("cursor");
+        let mut previous: Option<(RoomId, UserName, Box<str>)> = None;
+        let count = input.section(section::CURSORS)?;
+        if count == 0 {
+            return Err(CheckpointFault::Version(BODY_VERSION_CURSORS));
+        }
+        for _ in 0..count {
+            let room = RoomId(input.u64()?);
+            let (seq, count) = (Seq(input.u64()?), Count(input.u64()?));
+            let time = Timestamp(input.u64()?);
+            let lengths = input.take(3)?;
+            let (scope, name_len, user_len) = (lengths[0], lengths[1], lengths[2]);
+            let name = input.take(usize::from(name_len))?;
+            let user = UserName::try_from(input.take(usize::from(user_len))?).map_err(|_| WRONG)?;
+            let head = self.rooms.get(&room).ok_or(WRONG)?.head;
+            let is_named = (1..=CURSOR_NAME_BYTES_MAX).contains(&name.len());
+            let name: Box<str> = core::str::from_utf8(name).map_err(|_| WRONG)?.into();
+            let is_lawful = is_named
+                && seq >= Seq(1)
+                && seq <= head.seq
+                && count.0 <= seq.0.min(head.count.0)
+                && time <= self.time
+                && scope <= CursorScope::MEMBERS.wire();
+            let key = Some((room, user.clone(), name.clone()));
+            if !is_lawful || previous >= key {
+                return Err(WRONG);
+            }
+            previous = key;
+            let cursor = Cursor {
+                name,
+                seq,
+                count,
+                time,
+                scope,
+            };
+            self.cursors.set(room, user, cursor);
+        }
+        if input.section(section::ERASED)? != 0 {
+            return Err(CheckpointFault::Value("erased record"));
         }
         Ok(())
     }

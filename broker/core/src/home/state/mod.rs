@@ -17,6 +17,7 @@ use antiphon_protocol::{
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::home::cursors::Cursors;
 use crate::home::producers::{ProducerAt, ProducerMap};
 use crate::lane::Head;
 
@@ -62,6 +63,8 @@ pub(crate) struct State {
     producers: ProducerMap<ProducerState>,
     /// Newest room counter given, per slot that has a room.
     counters: BTreeMap<Slot, u64>,
+    /// Where readers are.
+    cursors: Cursors,
     /// Newest time stamped, or that was past when a producer was forgotten; times never fall within a partition.
     time: Timestamp,
     /// Newest birth of a producer that was forgotten; 0: none. More than seven days below `time`.
@@ -90,6 +93,7 @@ impl State {
             names: HashMap::with_hasher(FixedState::with_seed(seed)),
             producers: ProducerMap::new(),
             counters: BTreeMap::new(),
+            cursors: Cursors::default(),
             time: Timestamp(0),
             forgotten: Timestamp(0),
             applied: Index(0),
@@ -140,6 +144,11 @@ impl State {
         sender: &[u8],
     ) -> Option<ProducerState> {
         self.producers.find(room, producer, sender).copied()
+    }
+
+    /// Where readers are.
+    pub(crate) fn cursors(&self) -> &Cursors {
+        &self.cursors
     }
 
     /// How many rooms there are.

@@ -352,3 +352,106 @@ fn a_body_cut_short_or_changed_is_refused_or_says_something_else_and_never_panic
         }
     }
 }
+
+/// [`FIRST`] in a room, and a cursor on it.
+fn with_cursor() -> State {
+    let mut state = State::new(0);
+    let mut writer = ItemWriter::default();
+    writer.room(tea(), Namespace(0), b"tea");
+    writer.begin_records(tea(), Seq(1), Count(0), Link::start(tea()));
+    line(&mut writer, tea(), FIRST);
+    writer.end_records();
+    writer.cursors([cursor_move(1)].into_iter());
+    let payload = writer.finish();
+    state
+        .apply(Index(1), Term(1), &payload, &mut Effects::default())
+        .expect("lawful");
+    state
+}
+
+fn cursor_move(seq: u64) -> antiphon_log::CursorMove<'static> {
+    antiphon_log::CursorMove {
+        room: tea(),
+        seq: Seq(seq),
+        count: Count(1),
+        time: Timestamp(1_000),
+        scope: 0,
+        name: b"read",
+        user: b"ann",
+    }
+}
+
+#[test]
+fn a_body_has_version_2_if_and_only_if_there_is_a_cursor() {
+    let state = with_cursor();
+    let body = state.encode();
+    assert_eq!(body[0], 2);
+    let again = State::decode(&body, Index(1), Term(1), 9).expect("its own bytes");
+    assert_eq!(again.encode(), body);
+    let ann = antiphon_protocol::UserName::try_from("ann").expect("lawful");
+    let cursor = again.cursors().find(tea(), &ann, "read");
+    assert_eq!(
+        cursor.map(|cursor| (cursor.seq, cursor.scope)),
+        Some((Seq(1), 0))
+    );
+    // Sections 4 and 5 are the last 16 + 35 + 7 + 16 bytes; as version 1 they do not belong there, and empty ones not to version 2.
+    let mut one = body.clone();
+    one[0] = 1;
+    assert!(State::decode(&one, Index(1), Term(1), 9).is_err());
+    one.truncate(body.len() - 74);
+    assert!(
+        State::decode(&one, Index(1), Term(1), 9).is_ok(),
+        "a body of before"
+    );
+    let mut two = one.clone();
+    two[0] = 2;
+    two.extend_from_slice(&[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    two.extend_from_slice(&[5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(State::decode(&two, Index(1), Term(1), 9).is_err());
+}
+
+#[test]
+fn a_body_whose_cursor_could_not_be_is_refused() {
+    let body = with_cursor().encode();
+    let entry = body.len() - 16 - 42;
+    for (at, value, what) in [
+        (0, 9, "unknown room"),
+        (8, 2, "above the head"),
+        (8, 0, "seq 0"),
+        (16, 2, "count above seq"),
+        (30, 1, "time ahead"),
+        (32, 2, "scope"),
+        (33, 0, "no name"),
+    ] {
+        let mut bad = body.clone();
+        bad[entry + at] = value;
+        assert!(State::decode(&bad, Index(1), Term(1), 9).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn a_cursor_that_goes_back_or_beyond_the_head_is_a_fault() {
+    for (seq, time) in [(2, 1_000), (1, 999)] {
+        let mut state = with_cursor();
+        let mut writer = ItemWriter::default();
+        let entry = antiphon_log::CursorMove {
+            time: Timestamp(time),
+            ..cursor_move(seq)
+        };
+        writer.cursors([entry].into_iter());
+        let payload = writer.finish();
+        let applied = state.apply(Index(2), Term(1), &payload, &mut Effects::default());
+        let expected = if seq == 2 {
+            ApplyFault::Cursor
+        } else {
+            ApplyFault::Time
+        };
+        assert_eq!(applied, Err(expected));
+    }
+    let mut state = with_cursor();
+    let mut writer = ItemWriter::default();
+    writer.cursors([cursor_move(1), cursor_move(1)].into_iter());
+    let payload = writer.finish();
+    let applied = state.apply(Index(2), Term(1), &payload, &mut Effects::default());
+    assert_eq!(applied, Err(ApplyFault::Cursor), "twice in one entry");
+}

@@ -140,6 +140,7 @@ impl Stage {
         });
         let subscribe = Subscribe {
             wants: antiphon_protocol::Wants::RECORDS,
+            cursor: "".into(),
             conn: conn(7),
             ticket,
             request: RequestId(1),

@@ -1,6 +1,7 @@
 //! Home driven whole, with a toy log in place of the disk: what is persisted, and when, is the test's choice.
 
 mod clocks;
+mod cursors;
 mod damage;
 mod exactly_once;
 mod lanes;

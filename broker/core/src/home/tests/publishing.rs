@@ -367,3 +367,38 @@ fn partitions_do_not_wait_for_each_other() {
 }
 
 use alloc::string::String;
+
+#[test]
+fn who_expects_a_seq_gets_it_or_a_conflict_that_rests_on_committed_state() {
+    let mut world = World::new(1);
+    world.expect = Seq(2);
+    let early = world.say("tea", producer(1), 1, b"x");
+    world.settle();
+    assert_eq!(
+        world.answer(early),
+        Some(Err((Code::CONFLICT, 0))),
+        "the room does not exist"
+    );
+    world.expect = Seq(1);
+    let first = world.say("tea", producer(1), 1, b"x");
+    let second = world.say("tea", producer(2), 1, b"x");
+    world.run();
+    assert_eq!(
+        world.answer(second),
+        None,
+        "the first one is not committed yet"
+    );
+    world.settle();
+    assert_eq!(world.ack(first).seq, Seq(1));
+    assert_eq!(world.answer(second), Some(Err((Code::CONFLICT, 1))));
+    let again = world.say("tea", producer(1), 1, b"x");
+    world.settle();
+    assert!(
+        world.ack(again).duplicate,
+        "a retry of what was stored is no conflict"
+    );
+    world.expect = Seq(2);
+    let third = world.say("tea", producer(2), 1, b"x");
+    world.settle();
+    assert_eq!(world.ack(third).seq, Seq(2), "the number was not used up");
+}

@@ -381,6 +381,7 @@ fn every_edge_gets_each_batch_once() {
     for edge in [2, 1, 2, 1] {
         let ask = crate::lane::Subscribe {
             wants: antiphon_protocol::Wants::RECORDS,
+            cursor: "".into(),
             conn: super::world::conn(edge),
             ticket: crate::lane::Ticket(1),
             request: antiphon_protocol::RequestId(1),

@@ -54,6 +54,8 @@ pub(super) struct World<L = ToyLog> {
     pub(super) settings: HomeSettings,
     channels: BTreeMap<RoomName, Arc<RoomChannel>>,
     pub(super) requests: u64,
+    /// The seq that publishes expect; 0: any.
+    pub(super) expect: Seq,
 }
 
 pub(super) fn producer(random: u32) -> Producer {
@@ -137,6 +139,7 @@ impl<L: TestLog> World<L> {
             now,
             settings,
             channels: BTreeMap::new(),
+            expect: Seq(0),
             requests: 0,
         }
     }
@@ -255,6 +258,7 @@ impl<L: TestLog> World<L> {
                 producer_seq: ProducerSeq(say.seq),
                 kind: 0,
                 codec: 0,
+                expect_seq: self.expect,
                 quiet: false,
                 at: u32::try_from(payload.len()).expect("small"),
                 headers_len: 0,
@@ -319,6 +323,7 @@ impl<L: TestLog> World<L> {
     pub(super) fn subscribe(&mut self, room: RoomKey, start: Start, ticket: u64) {
         let subscribe = Subscribe {
             wants: antiphon_protocol::Wants::RECORDS,
+            cursor: "".into(),
             conn: conn(2),
             ticket: Ticket(ticket),
             request: RequestId(ticket),

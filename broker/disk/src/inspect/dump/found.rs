@@ -108,6 +108,24 @@ pub enum ItemDump {
         /// Which.
         expired: Vec<ExpiredDump>,
     },
+    /// Cursors of readers moved.
+    Cursors {
+        /// Which.
+        moved: Vec<CursorDump>,
+    },
+}
+
+/// A cursor that moved.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct CursorDump {
+    /// The room.
+    pub room: u64,
+    /// Whose it is.
+    pub user: String,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub seq: u64,
 }
 
 /// A producer that was forgotten.
