@@ -185,6 +185,8 @@ pub enum Start {
     },
     /// With the last `n` records.
     Last(u64),
+    /// With the first record whose time is at or above this one; live if there is none.
+    Time(Timestamp),
     /// Behind the subscriber's cursor of [`Subscribe::cursor`]; with the first record if there is none.
     Cursor,
 }
@@ -246,6 +248,10 @@ pub enum FetchRange {
     Before(Seq),
     /// Those above this seq, the oldest of them.
     After(Seq),
+    /// Half of them below this seq, the others from it on.
+    Around(Seq),
+    /// From the first one on whose time is at or above this one.
+    Time(Timestamp),
 }
 
 /// From a home to an edge.

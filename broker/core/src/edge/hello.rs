@@ -15,7 +15,11 @@ use crate::lane::{Message, Replace};
 
 /// What this server does beyond the first version's requests.
 const SERVED: Features = Features(
-    Features::SIGNALS.0 | Features::CURSORS.0 | Features::DIGESTS.0 | Features::METADATA.0,
+    Features::SIGNALS.0
+        | Features::CURSORS.0
+        | Features::TIMES.0
+        | Features::DIGESTS.0
+        | Features::METADATA.0,
 );
 
 impl Edge {

@@ -32,9 +32,8 @@ impl Edge {
             wire::FetchRange::Latest => FetchRange::Latest,
             wire::FetchRange::Before(seq) => FetchRange::Before(seq),
             wire::FetchRange::After(seq) => FetchRange::After(seq),
-            wire::FetchRange::Around(_) | wire::FetchRange::Time(_) => {
-                return self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_SUPPORTED));
-            }
+            wire::FetchRange::Around(seq) => FetchRange::Around(seq),
+            wire::FetchRange::Time(time) => FetchRange::Time(time),
         };
         let Some(room) = self.room_key(fetch.room) else {
             return;

@@ -31,9 +31,6 @@ impl Edge {
         let Some(open) = self.conns.open(conn) else {
             return;
         };
-        let Some(start) = start_of(subscribe.start) else {
-            return self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_SUPPORTED));
-        };
         if open.subscriptions() >= limit as usize {
             let error = ErrorFrame {
                 hint: u64::from(limit),
@@ -61,7 +58,7 @@ impl Edge {
             request: id,
             namespace: open.namespace,
             room,
-            start,
+            start: start_of(subscribe.start),
             cursor: cursor_of(subscribe.start).into(),
             wants: subscribe.wants,
             sender: copy_of(&open.user),
@@ -457,17 +454,16 @@ fn room_ref(room: &RoomKey) -> RoomRef<'_> {
     }
 }
 
-/// `None`: not served.
-fn start_of(start: wire::Start<'_>) -> Option<Start> {
+fn start_of(start: wire::Start<'_>) -> Start {
     match start {
-        wire::Start::Live => Some(Start::Live),
-        wire::Start::After { seq, link } => Some(Start::After {
+        wire::Start::Live => Start::Live,
+        wire::Start::After { seq, link } => Start::After {
             seq,
             link: Some(link).filter(|link| link.0 != 0 && seq.0 != 0),
-        }),
-        wire::Start::Last(count) => Some(Start::Last(count)),
-        wire::Start::Cursor(_) => Some(Start::Cursor),
-        wire::Start::Time(_) => None,
+        },
+        wire::Start::Last(count) => Start::Last(count),
+        wire::Start::Time(time) => Start::Time(time),
+        wire::Start::Cursor(_) => Start::Cursor,
     }
 }
 

@@ -176,6 +176,7 @@ impl Home {
                 subscribe,
                 next,
             } => partition.position_read(turn, edge, &subscribe, room, next, result),
+            Purpose::Time { edge, search } => partition.time_read(turn, edge, search, from, result),
             Purpose::Window => partition.window_read(turn, read, from, result),
             Purpose::Gap {
                 edge,

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use antiphon_log::Located;
-use antiphon_protocol::{Producer, RoomId, Seq, UserName};
+use antiphon_protocol::{Producer, RoomId, Seq, Timestamp, UserName};
 
 use crate::core::CoreId;
 use crate::lane::{Fetch, Subscribe, Tail};
@@ -39,6 +39,13 @@ pub(crate) enum Purpose {
         /// What was asked.
         reader: GapReader,
     },
+    /// A position by time is sought, and this record tells on which side of it that lies.
+    Time {
+        /// Where the reader is.
+        edge: CoreId,
+        /// As far as it has come.
+        search: TimeSearch,
+    },
     /// Retries of a producer wait for its window.
     Window,
 }
@@ -50,6 +57,30 @@ pub(crate) enum GapReader {
     Tail(Tail),
     /// A reader of history, and the seq behind its answer's last record.
     Fetch(Box<Fetch>, Seq),
+}
+
+/// The first record of a room at or above a time, sought by halving.
+#[derive(Clone, Debug)]
+pub(crate) struct TimeSearch {
+    /// The room.
+    pub(crate) room: RoomId,
+    /// At or above this time.
+    pub(crate) time: Timestamp,
+    /// All records below are older.
+    pub(crate) low: Seq,
+    /// No record from here on is older. >= low
+    pub(crate) high: Seq,
+    /// Who wants it.
+    pub(crate) reader: TimeReader,
+}
+
+/// Who seeks a position by time.
+#[derive(Clone, Debug)]
+pub(crate) enum TimeReader {
+    /// A subscriber, that starts there.
+    Subscribe(Box<Subscribe>),
+    /// A reader of history, that reads from there on.
+    Fetch(Box<Fetch>),
 }
 
 /// Whose window.

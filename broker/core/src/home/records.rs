@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use antiphon_protocol::{DecodeError, FRAME_HEADER_BYTES, Link, Record, Seq};
+use antiphon_protocol::{DecodeError, FRAME_HEADER_BYTES, Link, Record, Seq, Timestamp};
 use bytes::Bytes;
 
 use crate::home::limits::KEPT_PER_DELIVERED_MAX;
@@ -107,6 +107,14 @@ pub(crate) fn cut(bytes: &[u8], first: Seq, from: Seq, until: Seq, bytes_max: us
         next: seq,
         link_before,
     }
+}
+
+/// The time of the record at the start of `bytes`.
+pub(crate) fn time_at(bytes: &[u8]) -> Option<Timestamp> {
+    let length = frame_length(bytes)?;
+    Record::parse_unchecked_crc(bytes.get(..length)?)
+        .ok()
+        .map(|record| record.time())
 }
 
 /// The link of the record at the start of `bytes`.

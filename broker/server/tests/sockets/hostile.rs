@@ -168,9 +168,9 @@ fn from_users() -> Vec<(&'static str, Vec<u8>, Code, u64)> {
             0,
         ),
         (
-            "a SUBSCRIBE from a time",
-            subscribe(3),
-            Code::NOT_SUPPORTED,
+            "a SUBSCRIBE from a cursor without a name",
+            subscribe(4),
+            Code::BAD_FRAME,
             0,
         ),
         (

@@ -11,7 +11,7 @@ use crate::home::desk::{Asker, Turn};
 use crate::home::limits::SLICE_BYTES_MAX;
 use crate::home::partition::Partition;
 use crate::home::partition::slicing::{Found, HotSlice};
-use crate::home::reads::GapReader;
+use crate::home::reads::{GapReader, TimeReader};
 use crate::home::state::head_at_start;
 use crate::lane::{Fetch, FetchRange, Gap, Head, Page, Refused, ToEdge};
 use crate::read::{PageRoute, ReadPurpose};
@@ -26,6 +26,10 @@ impl Partition {
             let code = self.impairment().unwrap_or(Code::NOT_FOUND);
             return self.refuse_fetch(turn, edge, &fetch, code);
         };
+        if let FetchRange::Time(time) = fetch.range {
+            let reader = TimeReader::Fetch(Box::new(fetch));
+            return self.seek_time(turn, edge, room, time, reader);
+        }
         let head = self
             .state
             .room(room)
@@ -124,7 +128,10 @@ impl Partition {
         let apply_end = head.seq.next();
         let from = match fetch.range {
             FetchRange::After(position) => position.next().max(apply_end),
-            FetchRange::Latest | FetchRange::Before(_) => apply_end,
+            FetchRange::Latest
+            | FetchRange::Before(_)
+            | FetchRange::Around(_)
+            | FetchRange::Time(_) => apply_end,
         };
         let gap = Gap {
             from,
@@ -236,6 +243,16 @@ fn span(range: FetchRange, limit: u64, head: Head, first_kept: Seq) -> (Seq, Seq
                 until,
             )
         }
+        FetchRange::Around(position) => {
+            let half = limit / 2;
+            let from = Seq(position.0.saturating_sub(half))
+                .max(oldest)
+                .min(apply_end);
+            let until = Seq(position.0.saturating_add(limit - half)).min(apply_end);
+            (from, until.max(from))
+        }
+        // Sought first: then it is a range above a position.
+        FetchRange::Time(_) => (apply_end, apply_end),
         FetchRange::After(position) => {
             let from = position.next().min(apply_end);
             (from, Seq(from.0.saturating_add(limit)).min(apply_end))
@@ -248,6 +265,11 @@ fn goes_beyond(range: FetchRange, limit: u64, head: Head) -> bool {
     match range {
         FetchRange::Latest => true,
         FetchRange::Before(position) => position > head.seq.next(),
+        FetchRange::Around(position) => {
+            let above = limit - limit / 2;
+            position.0.saturating_add(above) > head.seq.next().0
+        }
+        FetchRange::Time(_) => true,
         FetchRange::After(position) => {
             position < Seq::LAST && position.0.saturating_add(limit) > head.seq.0
         }
@@ -291,6 +313,12 @@ mod tests {
         assert_eq!(at(FetchRange::Before(Seq(1)), 2, 1), (1, 1));
         assert_eq!(at(FetchRange::Before(Seq(0)), 2, 1), (1, 1));
         assert_eq!(at(FetchRange::Before(Seq(99)), 2, 1), (9, 11));
+        assert_eq!(at(FetchRange::Around(Seq(5)), 4, 1), (3, 7));
+        assert_eq!(at(FetchRange::Around(Seq(5)), 5, 1), (3, 8));
+        assert_eq!(at(FetchRange::Around(Seq(5)), 1, 1), (5, 6));
+        assert_eq!(at(FetchRange::Around(Seq(1)), 6, 1), (1, 4));
+        assert_eq!(at(FetchRange::Around(Seq(10)), 6, 9), (9, 11));
+        assert_eq!(at(FetchRange::Around(Seq(99)), 6, 1), (11, 11));
         assert_eq!(at(FetchRange::After(Seq(0)), 4, 1), (1, 5));
         assert_eq!(at(FetchRange::After(Seq(9)), 4, 1), (10, 11));
         assert_eq!(at(FetchRange::After(Seq(10)), 4, 1), (11, 11));

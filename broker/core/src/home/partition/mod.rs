@@ -19,6 +19,7 @@ mod slicing;
 mod stamping;
 mod subscribing;
 mod tailing;
+mod timing;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;

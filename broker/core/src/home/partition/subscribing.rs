@@ -11,7 +11,7 @@ use crate::core::CoreId;
 use crate::home::desk::{Asker, Turn};
 use crate::home::partition::Partition;
 use crate::home::partition::slicing::Found;
-use crate::home::reads::{Purpose, Reading};
+use crate::home::reads::{Purpose, Reading, TimeReader};
 use crate::home::records::link_at;
 use crate::home::state::{Named, Room};
 use crate::lane::{
@@ -92,8 +92,12 @@ impl Partition {
         };
         let head = self.known_room(room).head;
         let apply_end = head.seq.next();
+        if let Start::Time(time) = subscribe.start {
+            let reader = TimeReader::Subscribe(subscribe);
+            return self.seek_time(turn, edge, room, time, reader);
+        }
         let next = match subscribe.start {
-            Start::Live => apply_end,
+            Start::Live | Start::Time(_) => apply_end,
             Start::After { seq, .. } if seq > head.seq => {
                 // What a damaged group lost may have been there.
                 let code = self.impairment().unwrap_or(Code::DIVERGED);
@@ -120,6 +124,18 @@ impl Partition {
                 .max(Seq(1))
                 .min(apply_end),
         };
+        self.subscribe_at(turn, edge, subscribe, room, next);
+    }
+
+    /// The position is known: looks up the link before it, and grants.
+    pub(super) fn subscribe_at(
+        &mut self,
+        turn: &mut Turn<'_>,
+        edge: CoreId,
+        subscribe: Box<Subscribe>,
+        room: RoomId,
+        next: Seq,
+    ) {
         match self.hot_link(room, next.previous()) {
             Some(link) => self.grant(turn, edge, &subscribe, room, next, link),
             None => self.look_up_position(turn, edge, subscribe, room, next),
@@ -302,7 +318,13 @@ impl Partition {
     }
 }
 
-fn refuse(turn: &mut Turn<'_>, edge: CoreId, subscribe: &Subscribe, code: Code, hint: u64) {
+pub(super) fn refuse(
+    turn: &mut Turn<'_>,
+    edge: CoreId,
+    subscribe: &Subscribe,
+    code: Code,
+    hint: u64,
+) {
     let asker = Asker {
         edge,
         conn: subscribe.conn,

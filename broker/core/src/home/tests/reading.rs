@@ -409,3 +409,39 @@ fn every_edge_gets_each_batch_once() {
         .collect();
     assert_eq!(edges, [1, 2]);
 }
+
+#[test]
+fn a_position_by_time_is_the_first_record_at_or_above_it_hot_and_cold() {
+    for hot_bytes in [1024 * 1024, 256] {
+        let mut world = World::with(crate::home::settings::HomeSettings {
+            hot_bytes,
+            ..settings(1)
+        });
+        // Two records at each of 20 times, 10 ms apart.
+        for step in 0..20_u64 {
+            world.now.wall.0 = START_MS + 10 * step;
+            world.say("tea", producer(1), 2 * step + 1, b"one");
+            world.say("tea", producer(1), 2 * step + 2, b"two");
+            world.settle();
+        }
+        let _ = world.taken();
+        for (ms, expected) in [(0, 1), (1, 3), (10, 3), (185, 39), (190, 39), (191, 41)] {
+            let time = antiphon_protocol::Timestamp(START_MS + ms);
+            world.subscribe(named("tea"), Start::Time(time), 3);
+            world.settle();
+            let next = world.taken().into_iter().find_map(|message| match message {
+                ToEdge::Subscribed(subscribed) => Some((subscribed.next, subscribed.live)),
+                _ => None,
+            });
+            assert_eq!(next, Some((Seq(expected), expected == 41)), "{ms} ms");
+            world.fetch("tea", FetchRange::Time(time), 2, 4_096);
+            world.settle();
+            let page = world.taken().into_iter().find_map(|message| match message {
+                ToEdge::Page(page) => Some((page.first, page.until)),
+                _ => None,
+            });
+            let end = (expected + 2).min(41);
+            assert_eq!(page, Some((Seq(expected), Seq(end))), "{ms} ms");
+        }
+    }
+}
