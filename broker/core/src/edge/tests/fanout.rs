@@ -1,5 +1,7 @@
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use antiphon_protocol::{Hello, RoomId, RoomRef, Seq, Start};
 
 use super::{Bench, conn, describe, run, subscribe_frame, subscribed, unsubscribe_frame};
@@ -307,4 +309,40 @@ fn the_rooms_of_one_connection_take_turns_to_be_fetched() {
     assert_eq!(order.len(), 20);
     assert_eq!(order[..10], rooms[..], "each once before any twice");
     assert_eq!(order[10..], rooms[..]);
+}
+
+#[test]
+fn a_delivery_allocates_nothing_per_subscriber_once_it_runs() {
+    const SUBSCRIBERS: u32 = 1_000;
+    const ROOM_OF_MANY: RoomId = RoomId(0x4b10_0000_0000_0009);
+    let mut bench = Bench::new();
+    for slot in 0..SUBSCRIBERS {
+        let conn = bench.open(slot, "ann");
+        bench.subscribe(conn, 2, ROOM_OF_MANY, 0, 1);
+        let _ = bench.take(conn);
+    }
+    let round = |bench: &mut Bench, seq: u64| {
+        bench.outputs.clear();
+        bench.handle(ToEdge::Deliver(Deliver {
+            room: ROOM_OF_MANY,
+            first: Seq(seq),
+            next: Seq(seq + 1),
+            records: Bytes::from_static(&[0; 96]),
+        }));
+        bench.turn();
+        for slot in 0..SUBSCRIBERS {
+            let outbox = bench.edge.outbox(conn(slot)).unwrap();
+            let bytes = outbox.len();
+            assert_eq!(bytes, 96);
+            outbox.advance(bytes);
+            bench.edge.sent(conn(slot));
+        }
+    };
+    for seq in 1..=4 {
+        round(&mut bench, seq);
+    }
+    let cost = allocation_counter::measure(|| round(&mut bench, 5));
+    // The count of sharers that this core has of its own.
+    assert!(cost.count_total <= 2, "{} allocations", cost.count_total);
+    assert_eq!(bench.edge.stats().deliveries, 5 * u64::from(SUBSCRIBERS));
 }
