@@ -211,6 +211,14 @@ impl Partition {
         matches!(&self.role, Role::Running(replica) if replica.needs_ticks())
     }
 
+    /// Makes the library panic when the next entry is applied.
+    #[cfg(test)]
+    pub(crate) fn break_at_next(&mut self) {
+        if let Role::Running(replica) = &mut self.role {
+            replica.break_at_next();
+        }
+    }
+
     /// Makes the library panic.
     #[cfg(test)]
     pub(crate) fn break_library(&mut self) {
@@ -303,6 +311,10 @@ impl Partition {
                 turn.desk.put(Output::Append(append));
             }
             for entry in work.committed {
+                if matches!(&self.role, Role::Running(replica) if replica.is_broken()) {
+                    // The library panicked over the entry before: what follows is told by a restart.
+                    return;
+                }
                 self.apply(turn, &entry);
             }
         }

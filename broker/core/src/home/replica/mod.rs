@@ -83,6 +83,9 @@ pub(crate) struct Replica {
     ready_with_blocks: u64,
     /// Number of the newest ready reported persisted.
     ready_persisted: u64,
+    /// The library panics when this entry is applied.
+    #[cfg(test)]
+    breaks_at: Option<Index>,
 }
 
 impl fmt::Debug for Replica {
@@ -145,6 +148,8 @@ impl Replica {
             ready_newest: 0,
             ready_with_blocks: 0,
             ready_persisted: 0,
+            #[cfg(test)]
+            breaks_at: None,
         };
         let _ = replica.call(|node| node.campaign());
         replica
@@ -264,6 +269,10 @@ impl Replica {
 
     /// The entry `index`, handed out as committed, is applied; `parts` are its records.
     pub(crate) fn applied(&mut self, index: Index, parts: &[Part]) {
+        #[cfg(test)]
+        if self.breaks_at == Some(index) {
+            return self.break_library();
+        }
         let _ = self.call(|node| {
             node.mut_store().applied(index, parts);
             node.advance_apply_to(index.0);
@@ -275,6 +284,13 @@ impl Replica {
         self.node.as_ref().is_none_or(|node| {
             !node.has_ready() && node.raft.raft_log.applied == node.raft.raft_log.last_index()
         })
+    }
+
+    /// Makes the library panic when the next entry that is proposed is applied.
+    #[cfg(test)]
+    pub(crate) fn break_at_next(&mut self) {
+        let last = self.hot().map_or(Index(0), HotTail::last);
+        self.breaks_at = Some(last.next());
     }
 
     /// Makes the library panic.

@@ -402,3 +402,32 @@ fn who_expects_a_seq_gets_it_or_a_conflict_that_rests_on_committed_state() {
     world.settle();
     assert_eq!(world.ack(third).seq, Seq(2), "the number was not used up");
 }
+
+#[test]
+fn a_library_that_panics_amid_committed_entries_costs_its_group_and_no_more() {
+    let mut world = World::new(2);
+    let rooms = ["tea", "milk", "sugar", "jazz"];
+    for room in rooms {
+        world.say(room, producer(1), 1, b"x");
+    }
+    world.settle();
+    for partition in world.home.partitions.iter_mut().take(1) {
+        partition.break_at_next();
+    }
+    // Two entries of each group are committed by one report.
+    let mut asked = Vec::new();
+    for seq in 2..=3 {
+        for room in rooms {
+            asked.push(world.say(room, producer(1), seq, b"x"));
+        }
+        world.run();
+    }
+    world.settle();
+    let answers: Vec<_> = asked.iter().map(|request| world.answer(*request)).collect();
+    let is_lost =
+        |answer: &Option<Result<_, (Code, u64)>>| matches!(answer, Some(Err((Code::INTERNAL, _))));
+    let is_acked = |answer: &Option<Result<crate::lane::Ack, _>>| matches!(answer, Some(Ok(_)));
+    assert!(answers.iter().any(is_lost), "the group is quarantined");
+    assert!(answers.iter().any(is_acked), "the other one goes on");
+    assert_eq!(world.home.stats().partitions_impaired, 1);
+}
