@@ -27,7 +27,7 @@ impl Partition {
         {
             panic!("group {} entry {}: {fault}", self.group, entry.index);
         }
-        self.log_bytes += entry.payload.len() as u64;
+        self.uncovered.log_bytes += entry.payload.len() as u64;
         turn.desk.stats.entries += 1;
         self.index_parts(entry, &effects);
         for room in &effects.created {
@@ -50,7 +50,7 @@ impl Partition {
             .hot()
             .and_then(|hot| hot.find(entry.index))
             .and_then(|hot| hot.at);
-        self.uncovered_from = self.uncovered_from.or(at);
+        self.uncovered.from = self.uncovered.from.or(at);
         for part in &effects.parts {
             let at =
                 at.expect("INV-HOME-23: an applied entry is persisted, so its position is known");

@@ -8,6 +8,7 @@
 //! This file has the partition and its turn; each step has a file of its own.
 
 mod applying;
+mod checkpointing;
 mod cursoring;
 mod duplicates;
 mod expiring;
@@ -25,9 +26,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use antiphon_log::{GroupId, LogPosition, Persisted, RoomIndex};
+use antiphon_log::{GroupId, Persisted, RoomIndex};
 use antiphon_protocol::Code;
-use bytes::Bytes;
 
 use crate::channel::{PublishBatch, RoomChannel};
 use crate::core::{CoreEvent, CoreId, Output};
@@ -35,14 +35,13 @@ use crate::home::channels::Channels;
 use crate::home::desk::Turn;
 use crate::home::hot_tail::HotTail;
 use crate::home::interest::Interest;
-use crate::home::limits::{CHECKPOINT_FACTOR, CHECKPOINT_SEGMENTS};
 use crate::home::overlay::Overlay;
 use crate::home::replica::{Replica, ReplicaStart};
 use crate::home::seed::{Condition, PartitionSeed};
 use crate::home::settings::HomeSettings;
 use crate::home::state::State;
 use crate::lane::{ToEdge, ToHome};
-use crate::read::CheckpointJob;
+use checkpointing::Uncovered;
 use cursoring::CursorDesk;
 use duplicates::Duplicates;
 use expiring::Sweep;
@@ -82,12 +81,7 @@ pub(crate) struct Partition {
     gathered: Gathered,
     /// Messages that came before the partition served, in order. Bounded by the edges' requests under way.
     waiting: VecDeque<(CoreId, ToHome)>,
-    /// Payload bytes applied since the last checkpoint.
-    log_bytes: u64,
-    /// Where the oldest entry behind the last checkpoint stands.
-    uncovered_from: Option<LogPosition>,
-    /// Size of the last checkpoint.
-    checkpoint_bytes: u64,
+    uncovered: Uncovered,
 }
 
 impl Partition {
@@ -145,9 +139,11 @@ impl Partition {
             held: VecDeque::new(),
             gathered: Gathered::default(),
             waiting: VecDeque::new(),
-            log_bytes,
-            uncovered_from,
-            checkpoint_bytes,
+            uncovered: Uncovered {
+                log_bytes,
+                from: uncovered_from,
+                checkpoint_bytes,
+            },
         }
     }
 
@@ -346,38 +342,6 @@ impl Partition {
         turn.desk.put(Output::Event(CoreEvent::GroupQuarantined {
             group: self.group,
             code,
-        }));
-    }
-
-    fn checkpoint_if_due(&mut self, turn: &mut Turn<'_>) {
-        let Some(oldest) = self.uncovered_from else {
-            return;
-        };
-        let due = turn
-            .settings
-            .checkpoint_bytes_min
-            .max(CHECKPOINT_FACTOR * self.checkpoint_bytes);
-        let segments = turn
-            .desk
-            .sync_end
-            .segment()
-            .0
-            .saturating_sub(oldest.segment().0);
-        let is_due = self.log_bytes >= due || segments >= CHECKPOINT_SEGMENTS;
-        if !is_due || self.impairment().is_some() {
-            return;
-        }
-        let bytes = Bytes::from(self.state.encode());
-        self.checkpoint_bytes = bytes.len() as u64;
-        self.log_bytes = 0;
-        self.uncovered_from = None;
-        turn.desk.stats.checkpoints += 1;
-        let (index, term) = (self.state.applied(), self.state.term());
-        turn.desk.put(Output::Checkpoint(CheckpointJob {
-            group: self.group,
-            index,
-            term,
-            bytes,
         }));
     }
 }
