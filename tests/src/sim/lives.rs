@@ -200,10 +200,11 @@ impl World {
         let Some(process) = self.process(number, life) else {
             return;
         };
-        let is_quiet = process.seats.iter().all(|seat| {
-            seat.core.is_drained() && seat.links.is_empty() && seat.log_waiting.is_empty()
-        }) && process.logger.jobs.is_empty()
-            && process.logger.call.is_none();
+        let is_quiet = process.logger.jobs.is_empty()
+            && process.logger.call.is_none()
+            && process.seats.iter().all(|seat| {
+                seat.core.is_drained() && seat.links.is_empty() && seat.log_waiting.is_empty()
+            });
         if !is_quiet {
             // Nobody is cut off before its time: the server gives a drain 10 s.
             let wait = 200 * MILLI;
@@ -216,6 +217,7 @@ impl World {
             }
             return;
         }
+        self.finish_making(number);
         let Some(process) = self.nodes[number].process.take() else {
             return;
         };

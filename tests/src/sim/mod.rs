@@ -8,7 +8,8 @@
 //! | `run` | a seed from its beginning to its verdict |
 //! | `swarm` | what kind of world a seed is |
 //! | `world`, `queue`, `random`, `trace` | what happens next, by chance and all the same |
-//! | `node`, `lives`, `logging` | a broker: its processes, its log and reader threads |
+//! | `node`, `lives` | a broker and its processes |
+//! | `logging`, `making`, `reading_log` | its log thread, those that make files for the log, its reader threads |
 //! | `turning`, `reading`, `writing` | a core thread's turn |
 //! | `link`, `pipe`, `network` | the network |
 //! | `client`, `dialling`, `sessions` | a session of the SDK, its thread, its connections and its lives |
@@ -28,6 +29,7 @@ mod limits;
 mod link;
 mod lives;
 mod logging;
+mod making;
 mod network;
 mod node;
 mod panics;
@@ -35,6 +37,7 @@ mod pipe;
 mod queue;
 pub(crate) mod random;
 mod reading;
+mod reading_log;
 mod run;
 mod sessions;
 mod swarm;

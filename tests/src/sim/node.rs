@@ -6,15 +6,16 @@ use std::sync::Arc;
 use antiphon_core::channel::Exchange;
 use antiphon_core::lane::Message;
 use antiphon_core::{
-    CheckpointJob, ConnId, Core, CoreConfig, CoreId, HashState, Now, ReadAnswer, ReadJob,
-    Recovering, SlotMap,
+    CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, HashState, Now, ReadAnswer,
+    ReadJob, Recovering, SlotMap,
 };
 use antiphon_log::testing::FaultDisk;
 use antiphon_log::{
-    Append, DiskErrorKind, Flushed, Log, LogError, LogPosition, LogSettings, Persisted, Recovery,
-    SegmentMaker,
+    Append, CheckpointMaker, DiskErrorKind, Flushed, Log, LogError, LogPosition, LogSettings,
+    MadeCheckpoint, Persisted, PreparedSegment, Recovery, SegmentMaker,
 };
 use antiphon_protocol::{NodeId, Timestamp};
+use bytes::Bytes;
 
 use super::queue::{MILLI, Micros};
 use super::swarm::Choices;
@@ -116,39 +117,60 @@ pub(crate) struct Seat {
 pub(crate) enum LogJob {
     Append(Append),
     Checkpoint(CheckpointJob),
+    Made(Result<PreparedSegment<WatchedDisk>, LogError>),
+    Checkpointed(Result<MadeCheckpoint, LogError>),
 }
 
 /// What the log thread is doing.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LogCall {
     Flush,
-    Checkpoint(CheckpointJob),
     Mark,
 }
 
-/// What came of it.
+/// The log thread's call on the disk, and its result if that is known already.
+pub(crate) type Calling = (LogCall, Option<Result<Option<Flushed>, LogError>>);
+
+/// What a maker's thread is to make.
 #[derive(Debug)]
-pub(crate) enum LogResult {
-    Flushed(Flushed),
-    Nothing,
+pub(crate) enum Order {
+    Segment(SegmentMaker<WatchedDisk>),
+    Checkpoint(CheckpointMaker<WatchedDisk>, Bytes),
 }
 
-/// The log thread.
+/// How far it is.
+#[derive(Debug)]
+pub(crate) enum Making {
+    Ordered(Order),
+    Made(LogJob),
+}
+
+/// The log thread, and the threads that make files for it.
 #[derive(Debug)]
 pub(crate) struct Logger {
     pub(crate) log: Log<WatchedDisk>,
     pub(crate) jobs: VecDeque<LogJob>,
-    pub(crate) checkpoints: VecDeque<CheckpointJob>,
-    /// It works, or is about to look for work.
-    pub(crate) is_busy: bool,
-    /// What it does, and its result if that is known already.
-    pub(crate) call: Option<(LogCall, Option<Result<LogResult, LogError>>)>,
+    pub(crate) checkpoints: CheckpointQueue,
+    /// When it looks for jobs next.
+    pub(crate) looks_at: Option<Micros>,
+    /// What it does.
+    pub(crate) call: Option<Calling>,
     /// Nothing was written since the last mark.
     pub(crate) is_marked: bool,
-    /// The segment thread's order.
-    pub(crate) maker: Option<SegmentMaker<WatchedDisk>>,
+    pub(crate) segment: Option<Making>,
+    pub(crate) checkpoint: Option<Making>,
     /// No segment is ordered before.
     pub(crate) no_segment_before: Micros,
+}
+
+impl Order {
+    /// Makes it now.
+    pub(crate) fn make(self) -> LogJob {
+        match self {
+            Order::Segment(maker) => LogJob::Made(maker.make()),
+            Order::Checkpoint(maker, bytes) => LogJob::Checkpointed(maker.make(&bytes)),
+        }
+    }
 }
 
 impl Node {
@@ -316,12 +338,22 @@ impl Logger {
         Logger {
             log,
             jobs: VecDeque::new(),
-            checkpoints: VecDeque::new(),
-            is_busy: false,
+            checkpoints: CheckpointQueue::default(),
+            looks_at: None,
             call: None,
             is_marked: false,
-            maker: None,
+            segment: None,
+            checkpoint: None,
             no_segment_before: 0,
+        }
+    }
+
+    /// What the segments' thread makes, or the checkpoints'.
+    pub(crate) fn making(&mut self, is_segment: bool) -> &mut Option<Making> {
+        if is_segment {
+            &mut self.segment
+        } else {
+            &mut self.checkpoint
         }
     }
 }

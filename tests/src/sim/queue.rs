@@ -37,12 +37,14 @@ pub(crate) enum Event {
         /// Which life of it.
         life: u64,
     },
-    /// The segment thread has made a segment.
-    SegmentMade {
+    /// A segment was made ahead, or a checkpoint's file.
+    Made {
         /// Which node.
         node: usize,
         /// Which life of it.
         life: u64,
+        /// Which of both.
+        is_segment: bool,
     },
     /// A reader thread has an answer.
     ReadDone {

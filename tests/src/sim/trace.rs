@@ -64,7 +64,11 @@ fn numbers(event: &Event) -> [u64; 3] {
         Event::Turn { node, life, core } => [1, life, (node << 8 | core) as u64],
         Event::LogStart { node, life } => [2, life, node as u64],
         Event::LogDone { node, life } => [3, life, node as u64],
-        Event::SegmentMade { node, life } => [4, life, node as u64],
+        Event::Made {
+            node,
+            life,
+            is_segment,
+        } => [4, life, (node << 1) as u64 | u64::from(is_segment)],
         Event::ReadDone { node, life, job } => [5, life << 4 | node as u64, job],
         Event::Start { node, life } => [6, life, node as u64],
         Event::Stop { node, life } => [7, life, node as u64],

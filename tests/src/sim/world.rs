@@ -125,7 +125,11 @@ impl World {
             Event::Turn { node, life, core } => self.on_turn(node, life, core),
             Event::LogStart { node, life } => self.on_log_start(node, life),
             Event::LogDone { node, life } => self.on_log_done(node, life),
-            Event::SegmentMade { node, life } => self.on_segment_made(node, life),
+            Event::Made {
+                node,
+                life,
+                is_segment,
+            } => self.on_made(node, life, is_segment),
             Event::ReadDone { node, life, job } => self.on_read_done(node, life, job),
             Event::Start { node, life } => {
                 if self.nodes[node].life == life && self.nodes[node].process.is_none() {

@@ -1,0 +1,115 @@
+//! The reader threads: whatever is no longer hot.
+
+use antiphon_core::{ReadAnswer, ReadFailure, ReadJob, ReadRecords};
+use antiphon_log::{BlockSeed, RoomReader, Wants, read_block, segment_name};
+use bytes::Bytes;
+
+use super::limits::READ_SLICE_BYTES_MAX;
+use super::queue::Event;
+use super::world::World;
+
+impl World {
+    /// Asks for a read, or gives the job back if too many wait.
+    pub(crate) fn ask_reader(&mut self, node: usize, job: ReadJob) -> Result<(), ReadJob> {
+        let (factor, until) = self.nodes[node].slow_reads;
+        let factor = if self.queue.now() < until { factor } else { 1 };
+        let takes = 10 + self.dice.disk.waiting(self.choices.read_mean) * factor;
+        let life = self.nodes[node].life;
+        let places = self.choices.read_places;
+        let Some(process) = self.nodes[node].process.as_mut() else {
+            return Ok(());
+        };
+        if process.reads.len() >= places {
+            return Err(job);
+        }
+        process.last_read += 1;
+        let number = process.last_read;
+        process.reads.insert(number, job);
+        self.queue.after(
+            takes,
+            Event::ReadDone {
+                node,
+                life,
+                job: number,
+            },
+        );
+        Ok(())
+    }
+
+    pub(crate) fn on_read_done(&mut self, node: usize, life: u64, number: u64) {
+        let now = self.queue.now();
+        let paused_until = self.nodes[node].paused_until;
+        if paused_until > now {
+            let job = number;
+            self.queue
+                .at(paused_until, Event::ReadDone { node, life, job });
+            return;
+        }
+        let Some(process) = self.process(node, life) else {
+            return;
+        };
+        let Some(job) = process.reads.remove(&number) else {
+            return;
+        };
+        let result = self.read(node, &job);
+        if let Err(failure) = result {
+            self.tally.reads_failed += 1;
+            let may_fail = self.trouble.has_destroyed();
+            if failure == ReadFailure::Damaged && !may_fail {
+                self.fail(format!(
+                    "node {node}: what is applied cannot be read: {job:?}"
+                ));
+            }
+        }
+        self.tally.reads += 1;
+        let answer = ReadAnswer {
+            purpose: job.purpose,
+            room: job.room,
+            from: job.from,
+            result,
+        };
+        let core = usize::from(job.reply_to.0);
+        if let Some(process) = self.nodes[node].process.as_mut() {
+            process.seats[core].answers.push_back(answer);
+        }
+        self.wake(node, core);
+    }
+
+    fn read(&self, node: usize, job: &ReadJob) -> Result<ReadRecords, ReadFailure> {
+        let node = &self.nodes[node];
+        let mut records = Vec::new();
+        let records_max = u32::try_from(job.until.0 - job.from.0).unwrap_or(u32::MAX);
+        let bytes_max = (job.bytes_max as usize).min(READ_SLICE_BYTES_MAX);
+        let mut reader = RoomReader::new(job.room, job.from, records_max, bytes_max, &mut records);
+        let mut file = (None, Vec::new());
+        let mut failure = ReadFailure::Damaged;
+        for located in &job.located {
+            let segment = located.at.segment();
+            if file.0 != Some(segment) {
+                file = (Some(segment), node.disk.content(&segment_name(segment)));
+            }
+            if file.1.is_empty() {
+                failure = ReadFailure::Gone;
+                break;
+            }
+            let seed = BlockSeed::new(node.settings.directory_id, segment);
+            let Ok(block) = read_block(&file.1, located.at, job.below, seed) else {
+                break;
+            };
+            match reader.take(&block) {
+                Ok(Wants::More) => {}
+                Ok(Wants::Nothing) | Err(_) => break,
+            }
+        }
+        let slice = reader.finish().ok_or(failure)?;
+        if slice.first != job.from {
+            return Err(ReadFailure::Damaged);
+        }
+        Ok(ReadRecords {
+            first: slice.first,
+            next: slice.next,
+            link_before: slice.link_before,
+            records: Bytes::from(records),
+        })
+    }
+}
