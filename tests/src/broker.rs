@@ -1,6 +1,6 @@
 //! A broker in a process of its own.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A broker opens even a large directory faster than this.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often a wait for the end of a process looks.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Arguments of `serve` for tests: small segments, so that making them does not take longer than the test, and rolls happen.
 pub const SMALL: [&str; 2] = ["--set", "data.segment_bytes=4MiB"];
@@ -39,9 +42,33 @@ impl BrokerProcess {
         listen: SocketAddr,
         args: &[impl AsRef<OsStr>],
     ) -> io::Result<Self> {
+        Self::start_under(&[], binary, directory, listen, args)
+    }
+
+    /// As [`BrokerProcess::start`], with a program and its arguments in front that becomes the broker, as `strace -D` does:
+    /// the process started must be the broker itself in the end, for it is the one that is signalled.
+    ///
+    /// # Errors
+    /// As for `start`.
+    pub fn start_under(
+        front: &[OsString],
+        binary: &Path,
+        directory: &Path,
+        listen: SocketAddr,
+        args: &[impl AsRef<OsStr>],
+    ) -> io::Result<Self> {
         let log = directory.with_file_name("broker.log");
         let stderr = File::options().create(true).append(true).open(&log)?;
-        let mut child = Command::new(binary)
+        let mut words = front.iter().map(OsString::as_os_str);
+        let mut command = match words.next() {
+            Some(program) => {
+                let mut command = Command::new(program);
+                command.args(words).arg(binary);
+                command
+            }
+            None => Command::new(binary),
+        };
+        let mut child = command
             .args(["--json", "serve", "--data"])
             .arg(directory)
             .arg("--listen")
@@ -70,6 +97,48 @@ impl BrokerProcess {
         self.address
     }
 
+    /// The process.
+    ///
+    /// # Errors
+    /// Its number is none, which no system gives.
+    pub fn pid(&self) -> io::Result<Pid> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        pid.ok_or_else(|| io::Error::other("no such process"))
+    }
+
+    /// Sends a signal; the process is not waited for.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(self.pid()?, signal)?)
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// How it ended, if it does by then.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn ends_within(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            thread::park_timeout(LOOK_EVERY);
+        }
+    }
+
     /// `kill -9`, and waits until the process is gone.
     ///
     /// # Errors
@@ -91,9 +160,7 @@ impl BrokerProcess {
     /// # Errors
     /// The process cannot be signalled or waited for.
     pub fn stop(mut self) -> io::Result<ExitStatus> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("no such process"))?;
-        kill_process(pid, Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         self.child.wait()
     }
 

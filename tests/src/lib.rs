@@ -9,10 +9,12 @@
 //! | `port` | a port that nobody takes while its broker is down |
 //! | `command` | the `antiphon` command, run to its end |
 //! | `proxy` | a TCP proxy that cuts, delays, chokes, dribbles and falls silent, on command |
+//! | `real` | the broker's binary and the SDK under faults from a seed, judged by the checkers |
 //! | `chat` | a chat file by rooms, and how two of them differ |
 //! | `world` | broker, command and folder, for one test |
 //! | `kill_replay` | replay a file while the broker is killed again and again, then compare |
 
+mod audit;
 pub mod binary;
 pub mod broker;
 pub mod chat;
@@ -22,5 +24,6 @@ pub mod history;
 pub mod kill_replay;
 pub mod port;
 pub mod proxy;
+pub mod real;
 pub mod sim;
 pub mod world;
