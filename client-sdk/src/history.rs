@@ -24,7 +24,7 @@ pub enum HistoryRange {
 pub struct History {
     /// The room.
     pub room_id: RoomId,
-    /// The room's last record when the broker answered.
+    /// The room's last record when the broker began to answer: [`HistoryRange::Latest`] ends there.
     pub head_seq: Seq,
     /// The oldest record that the broker keeps; `Seq(0)`: none.
     pub first_seq: Seq,

@@ -193,9 +193,6 @@ impl Asked {
             };
             answer.take(&item)?;
         }
-        if let Some(answer) = &mut self.answer {
-            answer.history.head_seq = page.head.head_seq;
-        }
         Ok(())
     }
 }

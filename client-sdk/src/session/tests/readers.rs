@@ -372,6 +372,11 @@ fn no_more_requests_are_unanswered_than_the_broker_told() {
 
 /// One page with records `from..=to`.
 fn page(desk: &mut Desk, id: u64, from: u64, to: u64, is_last: bool) {
+    page_at(desk, id, from, to, is_last, 9);
+}
+
+/// As [`page`], of a room with this head.
+fn page_at(desk: &mut Desk, id: u64, from: u64, to: u64, is_last: bool, head_seq: u64) {
     let records = records(to.max(from));
     let link = if from == 1 {
         Link::start(ROOM)
@@ -381,7 +386,7 @@ fn page(desk: &mut Desk, id: u64, from: u64, to: u64, is_last: bool) {
     let head = PageHead {
         room_id: ROOM,
         link,
-        head_seq: Seq(9),
+        head_seq: Seq(head_seq),
         token: 0,
         first_seq: Seq(1),
     };
@@ -423,6 +428,19 @@ fn pages_make_one_history() {
     page(&mut desk, 4, 3, 4, false);
     page(&mut desk, 4, 5, 7, true);
     assert_eq!(fetched(&mut desk), Ok(vec![3, 4, 5, 6, 7]));
+}
+
+#[test]
+fn a_history_has_the_head_of_its_first_page() {
+    let mut desk = fetching(HistoryRange::Latest);
+    page_at(&mut desk, 4, 3, 4, false, 7);
+    page_at(&mut desk, 4, 5, 7, true, 9);
+    let events = desk.events();
+    let [Event::Fetched(_, Ok(history))] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!(history.head_seq, Seq(7));
+    assert_eq!(history.last_seq(), Some(Seq(7)));
 }
 
 #[test]
