@@ -6,7 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::ItemWriter;
-use antiphon_protocol::{Code, Producer, RecordFields, RecordKind, RoomId, Seq, Slot, Timestamp};
+use antiphon_protocol::{
+    Code, Headers, Producer, RecordFields, RecordKind, RoomId, Seq, Slot, Timestamp,
+};
 
 use crate::channel::{PublishBatch, PublishRequest, RoomChannel};
 use crate::core::CoreId;
@@ -229,22 +231,13 @@ impl Partition {
             let Some(publisher) = &mut publisher else {
                 continue;
             };
-            match window(
+            let verdict = window(
                 &publisher.known,
                 publish.producer,
                 publish.producer_seq,
                 age,
-            ) {
-                Verdict::Admit { .. } if !self.is_expected(run, publish) => {
-                    match self.unsettled_head(draft, run) {
-                        Some(by) => self.park(draft, by, channel, batch, publish),
-                        None => {
-                            let head = run.at.map_or(0, |(_, head)| head.seq.0);
-                            turn.desk
-                                .refuse(asker, Refused::Publish, Code::CONFLICT, head)
-                        }
-                    }
-                }
+            );
+            match self.claims(verdict, draft, run, batch, publish) {
                 Verdict::Admit { previous } => match self.full(turn.settings, run, previous) {
                     None => self.stamp(draft, run, publisher, previous, batch, publish),
                     Some(limit) => {
@@ -304,6 +297,55 @@ impl Partition {
                 self.overlay.stage_start();
             }
         }
+    }
+
+    /// The verdict, once it is also known whether the record's target is there and its seq the one expected. A refusal rests on committed state only.
+    fn claims(
+        &self,
+        verdict: Verdict,
+        draft: &Draft,
+        run: &Run,
+        batch: &PublishBatch,
+        publish: &PublishRequest,
+    ) -> Verdict {
+        let Verdict::Admit { .. } = verdict else {
+            return verdict;
+        };
+        let has_target = self.has_target(run, batch, publish);
+        if has_target && self.is_expected(run, publish) {
+            return verdict;
+        }
+        let unsettled = self.unsettled_head(draft, run);
+        if has_target {
+            let head = run.at.map_or(0, |(_, head)| head.seq.0);
+            return unsettled.map_or(Verdict::Refuse(Code::CONFLICT, head), Verdict::Wait);
+        }
+        let target = target_of(batch, publish);
+        match unsettled {
+            Some(by) if self.is_on_its_way(run, target) => Verdict::Wait(by),
+            _ => Verdict::Refuse(Code::NOT_FOUND, run.at.map_or(0, |_| target.0)),
+        }
+    }
+
+    /// Whether the record refers to a committed one that is kept, if it has to refer to any.
+    fn has_target(&self, run: &Run, batch: &PublishBatch, publish: &PublishRequest) -> bool {
+        if !RecordKind::from_wire(publish.kind).refers() {
+            return true;
+        }
+        let target = target_of(batch, publish);
+        let room = run.at.and_then(|(id, _)| Some((id, self.state.room(id)?)));
+        room.is_some_and(|(id, room)| {
+            target >= self.first_kept(id).max(Seq::FIRST) && target <= room.head.seq
+        })
+    }
+
+    /// Whether a target is proposed and not committed: no answer may rest on that.
+    fn is_on_its_way(&self, run: &Run, target: Seq) -> bool {
+        let Some((id, head)) = run.at else {
+            return false;
+        };
+        let committed = self.state.room(id).map_or(Seq(0), |room| room.head.seq);
+        target > committed && target <= head.seq
     }
 
     /// Whether the record would get the seq that its publisher expects.
@@ -442,4 +484,10 @@ impl Partition {
             self.held.push_back(parked);
         }
     }
+}
+
+/// The seq that a publish of a kind that refers to another record names.
+fn target_of(batch: &PublishBatch, publish: &PublishRequest) -> Seq {
+    let headers = Headers::new(batch.headers(publish));
+    headers.reference().unwrap_or(Seq(0))
 }

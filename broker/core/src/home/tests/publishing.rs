@@ -431,3 +431,40 @@ fn a_library_that_panics_amid_committed_entries_costs_its_group_and_no_more() {
     assert!(answers.iter().any(is_acked), "the other one goes on");
     assert_eq!(world.home.stats().partitions_impaired, 1);
 }
+
+#[test]
+fn a_reaction_needs_a_committed_target_and_waits_for_one_on_its_way() {
+    const REACTION: u8 = 3;
+    let mut world = World::new(1);
+    world.refers = Some((REACTION, 1));
+    let nowhere = world.say("tea", producer(2), 1, b"+1");
+    world.settle();
+    assert_eq!(
+        world.answer(nowhere),
+        Some(Err((Code::NOT_FOUND, 0))),
+        "no room is made"
+    );
+    world.refers = None;
+    let message = world.say("tea", producer(1), 1, b"x");
+    world.run();
+    world.refers = Some((REACTION, 1));
+    let early = world.say("tea", producer(2), 1, b"+1");
+    world.run();
+    assert_eq!(world.answer(early), None, "its target is not committed");
+    world.settle();
+    assert_eq!(
+        (world.ack(message).seq, world.ack(early).seq),
+        (Seq(1), Seq(2))
+    );
+    for target in [0, 3, u64::MAX] {
+        world.refers = Some((REACTION, target));
+        let beyond = world.say("tea", producer(2), 2, b"+1");
+        world.settle();
+        assert_eq!(world.answer(beyond), Some(Err((Code::NOT_FOUND, target))));
+    }
+    let count = world.home.partitions[0]
+        .state()
+        .room(world.ack(message).room)
+        .map(|room| room.head.count.0);
+    assert_eq!(count, Some(1), "only the message counts as unread");
+}

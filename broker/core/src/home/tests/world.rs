@@ -54,6 +54,8 @@ pub(super) struct World<L = ToyLog> {
     pub(super) settings: HomeSettings,
     channels: BTreeMap<RoomName, Arc<RoomChannel>>,
     pub(super) requests: u64,
+    /// Kind and target of publishes that refer to another record; `None`: they are messages.
+    pub(super) refers: Option<(u8, u64)>,
     /// The seq that publishes expect; 0: any.
     pub(super) expect: Seq,
 }
@@ -139,6 +141,7 @@ impl<L: TestLog> World<L> {
             now,
             settings,
             channels: BTreeMap::new(),
+            refers: None,
             expect: Seq(0),
             requests: 0,
         }
@@ -248,6 +251,12 @@ impl<L: TestLog> World<L> {
         let mut payload = Vec::new();
         let mut publishes = Vec::new();
         let mut requests = Vec::new();
+        let mut headers = Vec::new();
+        let kind = self.refers.map_or(0, |(kind, target)| {
+            headers.extend_from_slice(&[3, 0, 8, 0]);
+            headers.extend_from_slice(&target.to_le_bytes());
+            kind
+        });
         for say in says {
             self.requests += 1;
             let request = RequestId(self.requests);
@@ -256,14 +265,15 @@ impl<L: TestLog> World<L> {
                 request,
                 producer: say.producer,
                 producer_seq: ProducerSeq(say.seq),
-                kind: 0,
+                kind,
                 codec: 0,
                 expect_seq: self.expect,
                 quiet: false,
                 at: u32::try_from(payload.len()).expect("small"),
-                headers_len: 0,
+                headers_len: u16::try_from(headers.len()).expect("small"),
                 body_len: u32::try_from(say.body.len()).expect("small"),
             });
+            payload.extend_from_slice(&headers);
             payload.extend_from_slice(say.body);
         }
         let sender = UserName::try_from(says[0].sender).expect("lawful");
