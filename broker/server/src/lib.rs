@@ -22,6 +22,7 @@
 //! | `acceptor`, `places`, `refusal`, `listen`, `descriptors` | who may connect |
 //! | `lanes`, `wake` | messages between cores, and waking only who sleeps |
 //! | `log_thread`, `readers` | writing and reading the log |
+//! | `admin` | metrics and probes over HTTP |
 //! | `signals`, `guard`, [`exit`] | how a process ends |
 //!
 //! # Events
@@ -40,14 +41,16 @@
 //! | warn | `connections_max_cut` | the descriptors allow fewer connections than configured |
 //! | warn | `segment_not_made`, `checkpoint_not_written` | the disk is full or failing; nothing is lost yet |
 //! | warn | `read_failed`, `bad_page_known`, `group_unknown` | reading the log met something wrong |
+//! | warn | `admin_ended` | the admin port is gone; the node serves |
 //! | warn | `drain_incomplete` | some clients did not take their last answers in time |
 //! | warn | `stopped_at_once` | a second signal |
 //! | warn | `connection_not_registered`, `listener_not_registered`, `core_not_pinned` | the system refused |
-//! | info | `log_opened`, `listening`, `accept_resumed`, `stopping`, `log_closed`, `log_abandoned`, `stopped` | the node's life |
+//! | info | `log_opened`, `listening`, `admin_listening`, `accept_resumed`, `stopping`, `log_closed`, `log_abandoned`, `stopped` | the node's life |
 //! | debug | `session_opened`, `goaway_sent`, `connection_refused`, ... | single connections |
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod admin;
 mod affinity;
 mod clock;
 pub mod config;

@@ -1,5 +1,17 @@
 //! Every bound of the server: unit, reason, relation to its neighbours, and what happens when it is reached.
 
+/// A core thread that has not turned for this long, although it was woken, is told as not alive by `/livez`.
+pub(crate) const ADMIN_CORES_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A canary of `/readyz` that takes longer than this did not come.
+pub(crate) const CANARY_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// `/readyz` answers with the canary before for this long, so that questions make at most one record a second.
+pub(crate) const CANARY_KEPT_FOR: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Largest frame that a canary expects.
+pub(crate) const CANARY_FRAME_BYTES_MAX: u32 = 8 * 1024;
+
 /// Bytes of the per-core buffer that all sockets are read into, and so the most that one read takes.
 ///
 /// One connection's turn: large enough that 256 pipelined publishes of 128 bytes come in one read.

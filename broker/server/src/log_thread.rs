@@ -21,6 +21,7 @@ use antiphon_core::{CheckpointJob, CheckpointQueue, SlotMap};
 use antiphon_log::{Append, Disk, Flushed, Log, LogError, MadeCheckpoint, PreparedSegment};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
+use crate::admin::cells::LogCells;
 use crate::core_thread::Persistence;
 use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS};
 use crate::node::Report;
@@ -74,6 +75,8 @@ pub(crate) struct LogThread<D: Disk> {
     pub(crate) checkpoints: CheckpointQueue,
     pub(crate) reports: Sender<Report>,
     pub(crate) phase: Arc<PhaseCell>,
+    /// What the admin thread is told.
+    pub(crate) cells: Arc<LogCells>,
     /// What the disk itself says about the failure, for people.
     pub(crate) explain: fn(&D) -> Option<String>,
     pub(crate) disk: D,
@@ -167,7 +170,10 @@ where
                 return Ok(Ending::Abandon);
             }
             if self.log.has_queued() {
+                let began = Instant::now();
                 let flushed = self.log.flush()?;
+                self.cells
+                    .synced(flushed.bytes, flushed.blocks, began.elapsed());
                 self.publish(flushed);
                 is_marked = false;
             } else if !is_marked && drained.taken == 0 {

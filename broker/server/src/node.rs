@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use antiphon_disk::{DataDirectory, FileDisk};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use crate::admin::AdminHandle;
 use crate::config::Config;
 use crate::error::{RunError, StartError};
 use crate::log_thread::LogJob;
@@ -55,6 +56,7 @@ pub struct Node {
     pub(crate) acceptor: AcceptorHandle,
     pub(crate) cores: Vec<CoreHandle>,
     pub(crate) readers: Option<Readers>,
+    pub(crate) admin: Option<AdminHandle>,
     pub(crate) log: LogHandle,
     pub(crate) reports: Receiver<Report>,
     /// Unlocked last of all.
@@ -97,6 +99,12 @@ impl Node {
         self.address
     }
 
+    /// Where the admin port is, if there is one.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
     /// Stops gracefully: GOAWAY to all, last answers out, everything synced, END mark.
     ///
     /// # Errors
@@ -126,6 +134,9 @@ impl Node {
     /// 3. Cores, then readers.
     /// 4. The log, which by now has everything: flush, END mark.
     fn end(&mut self, drain: Duration) -> Result<(), RunError> {
+        if let Some(admin) = self.admin.take() {
+            admin.end();
+        }
         self.acceptor.stop.store(true, Ordering::Release);
         self.acceptor.sleeper.wake();
         join(&mut self.acceptor.thread);

@@ -8,6 +8,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use antiphon_core::channel::Exchange;
 use antiphon_core::limits::Limits;
@@ -20,6 +21,8 @@ use mio::Poll;
 use mio::net::TcpListener;
 
 use crate::acceptor::{self, Accepted, Acceptor, Door};
+use crate::admin::cells::{CoreCell, LogCells};
+use crate::admin::{self, CoreLine, Sights};
 use crate::affinity::Pins;
 use crate::clock::Clock;
 use crate::config::{Config, Session};
@@ -44,6 +47,7 @@ use crate::wake::Sleeper;
 struct Seat {
     poll: Poll,
     sleeper: Arc<Sleeper>,
+    cell: Arc<CoreCell>,
     sockets: (Sender<Accepted>, Receiver<Accepted>),
     persisted: (Sender<Persistence>, Receiver<Persistence>),
     answers: (
@@ -62,6 +66,7 @@ struct Common {
     phase: Arc<PhaseCell>,
     reports: Sender<Report>,
     jobs: Sender<LogJob<FileDisk>>,
+    log_cells: Arc<LogCells>,
 }
 
 /// Starts a node.
@@ -69,6 +74,11 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
     config.agree()?;
     let places_max = connections_max(config);
     let bound = Bound::new(config.listen.address)?;
+    let admin_port = config
+        .admin
+        .enabled
+        .then(|| admin::bind(config.admin.address))
+        .transpose()?;
     let new = NewDirectory {
         node: NodeId(config.data.node.number()),
         partitions: config.data.partitions.number(),
@@ -93,6 +103,15 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         phase: Arc::new(PhaseCell::default()),
         reports,
         jobs: jobs.clone(),
+        log_cells: Arc::default(),
+    };
+    let lines = seats.iter().map(Seat::line).collect();
+    let sights = Sights {
+        node: common.node,
+        clients: address,
+        cores: lines,
+        log: Arc::clone(&common.log_cells),
+        started: Instant::now(),
     };
     let (acceptor, acceptor_handle) = acceptor(config, listener, places_max, &seats)?;
 
@@ -104,6 +123,7 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         acceptor: acceptor_handle,
         cores: Vec::new(),
         readers: None,
+        admin: None,
         log: LogHandle { jobs, thread: None },
         reports: told,
         directory,
@@ -111,6 +131,9 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
     start_threads(&mut node, config, common, seats, recovered, jobs_receiver)?;
     let thread = guard::spawn("acceptor".to_owned(), move || acceptor.run());
     node.acceptor.thread = Some(thread.map_err(system("a thread"))?);
+    node.admin = admin_port
+        .map(|listener| admin::start(listener, sights))
+        .transpose()?;
     tracing::info!(%address, cores, connections_max = places_max, "listening");
     Ok(node)
 }
@@ -188,6 +211,7 @@ fn start_threads(
             log: LogPort::new(common.jobs.clone()),
             readers: read_port.clone(),
             phase: Arc::clone(&common.phase),
+            cell: seat.cell,
             reports: common.reports.clone(),
             input_bytes_max,
         };
@@ -224,6 +248,7 @@ fn start_log(
         checkpoints: CheckpointQueue::default(),
         reports: common.reports.clone(),
         phase: Arc::clone(&common.phase),
+        cells: Arc::clone(&common.log_cells),
         explain: |disk: &FileDisk| disk.take_failure().map(|failure| failure.to_string()),
         disk,
         no_segment_before: None,
@@ -238,10 +263,18 @@ impl Seat {
         Ok(Self {
             poll,
             sleeper,
+            cell: Arc::default(),
             sockets: bounded(HANDOVER_SOCKETS_MAX),
             persisted: bounded(PERSISTED_MAX),
             answers: bounded(READ_JOBS_MAX),
         })
+    }
+
+    fn line(&self) -> CoreLine {
+        CoreLine {
+            cell: Arc::clone(&self.cell),
+            sleeper: Arc::clone(&self.sleeper),
+        }
     }
 
     fn door(&self) -> Door {

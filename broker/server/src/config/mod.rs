@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 pub use bounded::{Count, Millis, Size};
 pub use report::{check, show};
 pub use settings::{
-    Config, Connections, DEFAULT_PORT, Data, Format, Level, Listen, Logging, Session, Shutdown,
-    Threads,
+    Admin, Config, Connections, DEFAULT_ADMIN_PORT, DEFAULT_PORT, Data, Format, Level, Listen,
+    Logging, Session, Shutdown, Threads,
 };
 
 use layer::Layer;
@@ -108,6 +108,15 @@ pub enum ConfigError {
 /// Settings that are lawful alone, and not together.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Conflict {
+    /// Everybody could see what the node does.
+    #[error(
+        "admin.address = {address} can be reached from other machines, and whoever reaches it is not asked who he is: use an \
+         address of loopback, and a proxy in front of it if others are to see it"
+    )]
+    AdminReachable {
+        /// The address asked for.
+        address: std::net::SocketAddr,
+    },
     /// Everybody could connect, as anybody.
     #[error(
         "listen.address = {address} can be reached from other machines, and there is no authentication yet: anybody could \
@@ -167,6 +176,11 @@ impl Config {
         let address = self.listen.address;
         if !address.ip().is_loopback() && !self.listen.insecure {
             return Err(Conflict::Insecure { address });
+        }
+        if !self.admin.address.ip().is_loopback() {
+            return Err(Conflict::AdminReachable {
+                address: self.admin.address,
+            });
         }
         let (body, frame) = (
             self.session.body_bytes_max.bytes(),

@@ -13,12 +13,17 @@ use crate::config::bounded::{Count, Millis, Size};
 /// The port a broker listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7411;
 
+/// The admin port unless told otherwise.
+pub const DEFAULT_ADMIN_PORT: u16 = 7412;
+
 /// The whole configuration of a node.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where clients connect.
     pub listen: Listen,
+    /// Where operators look.
+    pub admin: Admin,
     /// Where records are kept.
     pub data: Data,
     /// How many threads do what.
@@ -43,6 +48,16 @@ pub struct Listen {
     pub insecure: bool,
     /// Connections that the kernel completes ahead of us; 1..=65535. Default 1,024. The kernel cuts it to `somaxconn`.
     pub backlog: Count<1, 65_535>,
+}
+
+/// Where operators look: metrics and probes over HTTP.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Serves `/metrics`, `/livez` and `/readyz`. Default false, so that several nodes of one machine need no settings.
+    pub enabled: bool,
+    /// Address and port, on loopback; port 0 takes any free one. Default `127.0.0.1:7412`.
+    pub address: SocketAddr,
 }
 
 /// Where records are kept.
@@ -157,6 +172,16 @@ impl Default for Listen {
             address,
             insecure: false,
             backlog: Count::fixed(1_024),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        let address = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT));
+        Self {
+            enabled: false,
+            address,
         }
     }
 }

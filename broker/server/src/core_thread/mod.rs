@@ -155,6 +155,7 @@ impl CoreThread {
         self.ports.lanes.wake();
         self.flush_sockets(flushes_max, now);
         self.report_drained();
+        self.ports.cell.tell(|| self.core.stats());
         core_has_more || self.has_work()
     }
 

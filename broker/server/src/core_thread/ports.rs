@@ -10,6 +10,7 @@ use antiphon_log::{LogPosition, Persisted};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::acceptor::Accepted;
+use crate::admin::cells::CoreCell;
 use crate::core_thread::CoreThread;
 use crate::lanes::Lanes;
 use crate::limits::LANE_TURN_MESSAGES_MAX;
@@ -36,6 +37,8 @@ pub(crate) struct Ports {
     pub(crate) readers: ReadPort,
     /// What the node is doing.
     pub(crate) phase: Arc<PhaseCell>,
+    /// Where the admin thread asks for what was counted.
+    pub(crate) cell: Arc<CoreCell>,
     /// To the node.
     pub(crate) reports: Sender<Report>,
     /// Memory that all connections of this core may hold input in, in bytes.
@@ -57,6 +60,7 @@ impl Ports {
             || !self.answers.is_empty()
             || self.lanes.has_news()
             || self.exchange.has_ready(me)
+            || self.cell.is_asked()
     }
 
     /// Tells the node. It listens as long as there are threads.

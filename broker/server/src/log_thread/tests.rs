@@ -150,6 +150,7 @@ impl World {
             checkpoints: CheckpointQueue::default(),
             reports: sender,
             phase: Arc::clone(&phase),
+            cells: Arc::default(),
             explain: |_| None,
             disk,
             no_segment_before: None,

@@ -1,5 +1,6 @@
 //! A whole node over real sockets and a real disk: what a client sees, what a hostile one cannot do, and how it ends.
 
+mod admin;
 mod beside;
 mod child;
 mod crowd;

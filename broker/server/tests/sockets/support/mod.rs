@@ -53,6 +53,10 @@ impl Broker {
         self.node.address()
     }
 
+    pub(crate) fn admin_address(&self) -> Option<SocketAddr> {
+        self.node.admin_address()
+    }
+
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
