@@ -21,7 +21,11 @@ options: --seconds N   how long the safety phase takes, in virtual seconds (60)
          --without A,B leave these faults out
          --busy        five busy clients and many faults: how speed is measured
          --history F   write the history to a file (of the last world), for `check-history`
+         --all-faults  a swarm that does not meet every fault fails
          --verbose     all counts";
+
+/// A swarm of so many worlds fails if it has not met everything that worlds can meet.
+const ALL_MET_SEEDS: u64 = 2_000;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ struct Asked {
     seeds: u64,
     from: u64,
     is_verbose: bool,
+    /// A fault that was never met fails the swarm, whatever its size.
+    wants_all_faults: bool,
     plan: Plan,
 }
 
@@ -76,6 +82,7 @@ fn parse(args: &[String], seeds: u64) -> Result<Asked, String> {
         seeds,
         from: 1,
         is_verbose: false,
+        wants_all_faults: false,
         plan: Plan::new(1),
     };
     let mut args = args.iter();
@@ -90,6 +97,7 @@ fn parse(args: &[String], seeds: u64) -> Result<Asked, String> {
             "--busy" => asked.plan.is_busy = true,
             "--trace" => asked.plan.is_traced = true,
             "--history" => asked.plan.history = Some(value()?.into()),
+            "--all-faults" => asked.wants_all_faults = true,
             "--verbose" => asked.is_verbose = true,
             _ => return Err(format!("{arg:?} is not known\n{USAGE}")),
         }
@@ -157,7 +165,14 @@ fn swarm(asked: &Asked) -> bool {
     }
     print_tally(&sum.tally, asked.is_verbose);
     println!("{}", sum.line(began));
-    sum.failures == 0
+    let missed = if asked.seeds >= ALL_MET_SEEDS {
+        sum.tally.missed()
+    } else if asked.wants_all_faults {
+        sum.tally.missed_faults()
+    } else {
+        Vec::new()
+    };
+    sum.failures == 0 && missed.is_empty()
 }
 
 fn print_tally(tally: &Tally, is_verbose: bool) {

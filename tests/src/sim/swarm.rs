@@ -189,15 +189,18 @@ impl Choices {
     /// The same with much to do and much going wrong.
     fn busy(mut self, plan: &Plan) -> Choices {
         for role in &mut self.clients {
-            role.publish_every = 60 * MILLI;
+            role.publish_every = 30 * MILLI;
             role.burst = 1;
-            role.window = 64;
+            role.window = 256;
             role.patience = 0;
         }
         let is_on = |fault: &Fault| !fault.destroys() && !plan.without.contains(fault);
         self.faults = Fault::ALL.into_iter().filter(is_on).collect();
-        self.fault_every = SECOND / 9;
-        self.limits.in_flight_max = 64;
+        self.fault_every = SECOND / 12;
+        self.limits.in_flight_max = 256;
+        self.limits.requests_max = 64;
+        self.pipe_bytes = 64 * 1024;
+        self.wake_max = 200;
         self.flush_mean = MILLI;
         self.net_delay = (500, 500);
         self
