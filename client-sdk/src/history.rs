@@ -1,6 +1,6 @@
 //! A stretch of a room's past, asked for once.
 
-use antiphon_protocol::{RoomId, Seq};
+use antiphon_protocol::{RoomId, Seq, Timestamp};
 
 use crate::record::{Gap, Record};
 
@@ -13,6 +13,10 @@ pub enum HistoryRange {
     Before(Seq),
     /// The oldest ones above this seq; `Seq(0)` starts at the beginning.
     After(Seq),
+    /// Half of them, rounded down, right below this seq, the others from it on; fewer at the ends of the room.
+    Around(Seq),
+    /// The oldest ones whose time, as the broker stamped it, is at or above this one.
+    Time(Timestamp),
 }
 
 /// Consecutive records of a room, ascending and checked link by link.

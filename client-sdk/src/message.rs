@@ -26,6 +26,7 @@ pub struct Message {
     pub(crate) body: Bytes,
     pub(crate) producer_seq: Option<ProducerSeq>,
     pub(crate) origin_time: Option<Timestamp>,
+    pub(crate) expect_seq: Option<Seq>,
     pub(crate) reference: Option<Seq>,
     pub(crate) key: Option<Bytes>,
     pub(crate) content_type: Option<String>,
@@ -62,6 +63,14 @@ impl Message {
     #[must_use]
     pub fn origin_time(mut self, time: Timestamp) -> Self {
         self.origin_time = Some(time);
+        self
+    }
+
+    /// Publishes only if the record gets exactly this seq: if nobody was faster. Else the broker refuses with
+    /// [`Code::CONFLICT`](crate::Code::CONFLICT), whose hint is the room's head. `Seq(1)` is for a room that does not exist yet.
+    #[must_use]
+    pub fn expect_seq(mut self, seq: Seq) -> Self {
+        self.expect_seq = Some(seq);
         self
     }
 
@@ -115,6 +124,7 @@ impl Message {
             headers,
             body: self.body,
             number: self.producer_seq,
+            expect_seq: self.expect_seq.unwrap_or(Seq(0)),
         })
     }
 
@@ -148,6 +158,7 @@ impl From<Bytes> for Message {
             body,
             producer_seq: None,
             origin_time: None,
+            expect_seq: None,
             reference: None,
             key: None,
             content_type: None,

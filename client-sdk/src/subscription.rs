@@ -19,6 +19,8 @@ pub enum Start {
     Last(u64),
     /// The oldest record kept, then everything.
     Beginning,
+    /// The first record whose time, as the broker stamped it, is at or above this one; none: only what is published from now on.
+    Time(Timestamp),
 }
 
 /// The room as it was when the subscription began.

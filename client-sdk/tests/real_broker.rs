@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use antiphon_client::{
-    Client, ClientError, Code, Delivery, HistoryRange, Message, Position, ProducerSeq, Receipt,
-    Seq, Start, Subscription, Timestamp,
+    Client, ClientError, Code, Delivery, HistoryRange, Message, Position, ProducerSeq,
+    PublishError, Receipt, Seq, Start, Subscription, Timestamp,
 };
 use antiphon_testing::TestBroker;
 
@@ -73,12 +73,41 @@ fn a_message_goes_in_and_comes_out_live_late_and_as_history() {
             .collect::<Vec<_>>(),
         [6, 7, 8, 9]
     );
+    let seqs = |range, limit| {
+        let history = bob.history("lobby", range, limit).expect("reads");
+        let seqs = history.records.iter().map(|record| record.seq.0);
+        seqs.collect::<Vec<_>>()
+    };
+    assert_eq!(seqs(HistoryRange::Around(Seq(10)), 5), [8, 9, 10, 11, 12]);
+    assert_eq!(seqs(HistoryRange::Around(Seq(1)), 5), [1, 2, 3]);
+    assert_eq!(seqs(HistoryRange::Around(Seq(50)), 4), [48, 49, 50]);
+    assert_eq!(seqs(HistoryRange::Time(Timestamp(0)), 2), [1, 2]);
+    assert!(seqs(HistoryRange::Time(Timestamp(u64::MAX)), 2).is_empty());
     let after = bob
         .history("lobby", HistoryRange::After(Seq(50)), 4)
         .expect("reads");
     assert_eq!((after.records.len(), after.head_seq), (0, Seq(50)));
     assert!(ann.ping().expect("answers") < PATIENCE);
     ann.close(PATIENCE).expect("nothing unacked");
+}
+
+#[test]
+fn a_message_that_expects_a_place_gets_it_or_is_refused_and_the_next_one_goes_on() {
+    let broker = TestBroker::start();
+    let ann = broker.client("ann");
+    let place = |text: &str, seq| {
+        let message = Message::new(text).expect_seq(Seq(seq));
+        ann.publish("lobby", message)
+    };
+    assert_eq!(place("first", 1).expect("creates the room").seq, Seq(1));
+    assert_eq!(place("second", 2).expect("nobody was faster").seq, Seq(2));
+    let error = place("late", 2).expect_err("the place is taken");
+    assert!(
+        matches!(&error, PublishError::Rejected(rejection)
+            if rejection.code == Code::CONFLICT && rejection.hint == 2),
+        "{error:?}"
+    );
+    assert_eq!(place("third", 3).expect("the number was free").seq, Seq(3));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(crate) struct At(pub(crate) u64);
 
 impl At {
     /// Reads RFC 3339, in UTC (`...Z`) or with an offset (`...+02:00`). Anything finer than a millisecond is cut off.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (utc, east_minutes) = split_offset(text)?;
         let time = humantime::parse_rfc3339(&utc)
             .ok()?

@@ -85,6 +85,28 @@ fn lines_of_stdin_become_messages_in_order_and_their_seqs_are_printed() {
 }
 
 #[test]
+fn history_and_sub_begin_around_a_record_and_at_a_time() {
+    let world = world();
+    let input = b"1\n2\n3\n4\n5\n";
+    world.antiphon.run_with(["pub", "lobby"], input).unwrap();
+    let read = |words: &[&str]| texts(&world.ok(&[&["--json"], words].concat()));
+    let around = read(&["history", "lobby", "--around", "3", "--last", "3"]);
+    assert_eq!(around, ["2", "3", "4"]);
+    let begun = "2001-01-01T00:00:00Z";
+    let first = read(&["history", "lobby", "--at", begun, "--last", "2"]);
+    assert_eq!(first, ["1", "2"]);
+    let never = "9001-01-01T00:00:00+02:00";
+    assert!(read(&["history", "lobby", "--at", never]).is_empty());
+    let followed = read(&["sub", "lobby", "--from-time", begun, "--count", "5"]);
+    assert_eq!(followed, ["1", "2", "3", "4", "5"]);
+    let ran = world
+        .antiphon
+        .run(["history", "lobby", "--at", "noon"])
+        .unwrap();
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+}
+
+#[test]
 fn sub_prints_the_past_and_then_the_present_without_a_hole() {
     let world = world();
     world

@@ -236,7 +236,12 @@ impl Connection {
                 seq.0.min(head + 1),
             ),
             FetchRange::After(seq) => (seq.0 + 1, (seq.0 + 1 + limit).min(head + 1)),
-            FetchRange::Around(_) | FetchRange::Time(_) => {
+            FetchRange::Around(seq) => {
+                let from = seq.0.saturating_sub(limit / 2).clamp(1, head + 1);
+                let end = seq.0.saturating_sub(limit / 2) + limit;
+                (from, end.clamp(from, head + 1))
+            }
+            FetchRange::Time(_) => {
                 return ErrorFrame::new(Code::NOT_SUPPORTED).encode(id, &mut self.out);
             }
         };

@@ -84,6 +84,8 @@ impl Fetches {
             HistoryRange::Latest => FetchRange::Latest,
             HistoryRange::Before(seq) => FetchRange::Before(seq),
             HistoryRange::After(seq) => FetchRange::After(seq),
+            HistoryRange::Around(seq) => FetchRange::Around(seq),
+            HistoryRange::Time(time) => FetchRange::Time(time),
         };
         let limit = asked.limit.min(records_max).max(1);
         let fetch = Fetch {
@@ -252,7 +254,10 @@ fn empty(page: &Page<'_>) -> History {
 fn start(range: HistoryRange) -> Option<Seq> {
     match range {
         HistoryRange::After(seq) => Some(seq.next()),
-        HistoryRange::Latest | HistoryRange::Before(_) => None,
+        HistoryRange::Latest
+        | HistoryRange::Before(_)
+        | HistoryRange::Around(_)
+        | HistoryRange::Time(_) => None,
     }
 }
 

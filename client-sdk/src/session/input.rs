@@ -1,6 +1,6 @@
 //! What goes into a session.
 
-use antiphon_protocol::{ProducerSeq, RecordKind, RoomName};
+use antiphon_protocol::{ProducerSeq, RecordKind, RoomName, Seq};
 use bytes::Bytes;
 
 use crate::history::HistoryRange;
@@ -101,6 +101,8 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
     /// The number it must have; `None`: the next one.
     pub(crate) number: Option<ProducerSeq>,
+    /// The seq that it must get; 0: any.
+    pub(crate) expect_seq: Seq,
 }
 
 impl Outgoing {

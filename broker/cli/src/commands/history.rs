@@ -1,8 +1,9 @@
 //! `antiphon history ROOM`: the room's last records, oldest first.
 
-use antiphon_client::{Client, ClientError, Gap, GapReason, HistoryRange, Seq};
+use antiphon_client::{Client, ClientError, Gap, GapReason, HistoryRange, Seq, Timestamp};
 use clap::Args;
 
+use crate::chat_line::At;
 use crate::connection::{DAMAGED_NEXT, Target};
 use crate::failure::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -17,12 +18,21 @@ pub(crate) struct History {
     /// How many records.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     last: u64,
+    /// Records around this one instead of the last ones.
+    #[arg(long, value_name = "SEQ", conflicts_with = "at")]
+    around: Option<u64>,
+    /// The first records from this time on (RFC 3339, as the broker stamped them) instead of the last ones.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    at: Option<Timestamp>,
 }
 
 impl History {
     pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
         let client = target.connect("history")?;
         let interrupt = Interrupt::install()?;
+        if let Some(range) = self.range() {
+            return self.print_range(&client, target, range, output);
+        }
         let latest = client.history(&self.room, HistoryRange::Latest, 1);
         let latest = latest.map_err(|error| target.failure(&error))?;
         let end = latest.head_seq;
@@ -37,12 +47,46 @@ impl History {
             is_damaged = true;
             print_gap(output, &self.room, gap)?;
         }
-        if is_damaged {
-            output.flush()?;
-            return Err(Failure::new(Exit::Damage, "the room is damaged").next(DAMAGED_NEXT));
-        }
-        Ok(())
+        end_of(is_damaged, output)
     }
+
+    /// What was asked for instead of the newest records.
+    fn range(&self) -> Option<HistoryRange> {
+        let around = self.around.map(|seq| HistoryRange::Around(Seq(seq)));
+        around.or(self.at.map(HistoryRange::Time))
+    }
+
+    /// Prints one answer of the broker: no more records than it gives at once.
+    fn print_range(
+        &self,
+        client: &Client,
+        target: &Target,
+        range: HistoryRange,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let limit = u32::try_from(self.last).unwrap_or(u32::MAX);
+        let page = client.history(&self.room, range, limit.min(FETCH_RECORDS));
+        let page = page.map_err(|error| target.failure(&error))?;
+        print(output, &self.room, &page)?;
+        end_of(page.gaps.iter().any(is_damage), output)
+    }
+}
+
+/// The end of the command: damage that was met is its exit code.
+fn end_of(is_damaged: bool, output: &mut Output) -> Result<(), Failure> {
+    if !is_damaged {
+        return Ok(());
+    }
+    output.flush()?;
+    Err(Failure::new(Exit::Damage, "the room is damaged").next(DAMAGED_NEXT))
+}
+
+/// Reads a time as the command line takes it.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+    let at = At::parse(text).ok_or_else(|| {
+        format!("`{text}` is no time: RFC 3339 is expected, such as 2018-04-10T18:02:17Z")
+    })?;
+    Ok(Timestamp(at.0))
 }
 
 fn is_damage(gap: &Gap) -> bool {

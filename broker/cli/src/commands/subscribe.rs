@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use antiphon_client::{Delivery, Link, Position, Seq, Start, Subscription};
+use antiphon_client::{Delivery, Link, Position, Seq, Start, Subscription, Timestamp};
 use clap::Args;
 
+use crate::commands::history::moment;
 use crate::connection::Target;
 use crate::failure::Failure;
 use crate::interrupt::{Interrupt, NOTICE};
@@ -21,6 +22,9 @@ pub(crate) struct Subscribe {
     /// Begin behind this record; 0 is the beginning. SEQ:LINK, as --json prints positions, also checks that the history is the same.
     #[arg(long, value_name = "SEQ[:LINK]", value_parser = position)]
     after: Option<Position>,
+    /// Begin with the first record from this time on (RFC 3339, as the broker stamped it).
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with_all = ["last", "after"])]
+    from_time: Option<Timestamp>,
     /// End after N records.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -42,7 +46,7 @@ impl Subscribe {
             (Some(last), _) => Start::Last(last),
             (None, Some(Position { seq: Seq(0), .. })) => Start::Beginning,
             (None, Some(after)) => Start::After(after),
-            (None, None) => Start::Live,
+            (None, None) => self.from_time.map_or(Start::Live, Start::Time),
         };
         let mut subscription = client
             .subscribe(&self.room, start)

@@ -60,7 +60,7 @@ impl Entry {
             kind: outgoing.kind,
             codec: outgoing.codec,
             ack: antiphon_protocol::Ack::Committed,
-            expect_seq: antiphon_protocol::Seq(0),
+            expect_seq: outgoing.expect_seq,
             headers: &outgoing.headers,
             body: &outgoing.body,
         };

@@ -59,7 +59,7 @@ impl Reader {
         let place = match start {
             Start::After(position) => Place::Behind(position),
             Start::Beginning => Place::Behind(Position::BEGINNING),
-            Start::Live | Start::Last(_) => Place::Start(start),
+            Start::Live | Start::Last(_) | Start::Time(_) => Place::Start(start),
         };
         Reader {
             room,
@@ -78,6 +78,7 @@ impl Reader {
         let name = (&self.room).into();
         match self.place {
             Place::Start(Start::Last(n)) => Subscribe::new(name, protocol::Start::Last(n)),
+            Place::Start(Start::Time(time)) => Subscribe::new(name, protocol::Start::Time(time)),
             Place::Start(_) => Subscribe::new(name, protocol::Start::Live),
             Place::NoRoom => Subscribe::new(name, after(Position::BEGINNING)),
             Place::Behind(position) => Subscribe::new(name, after(position)),

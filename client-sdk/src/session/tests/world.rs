@@ -59,6 +59,7 @@ pub(crate) fn outgoing(body: &str, number: Option<u64>) -> Outgoing {
         codec: 0,
         headers: HeadersBuilder::new().finish(),
         body: bytes::Bytes::copy_from_slice(body.as_bytes()),
+        expect_seq: antiphon_protocol::Seq(0),
         number: number.map(ProducerSeq),
     }
 }
