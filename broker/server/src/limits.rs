@@ -130,3 +130,7 @@ const _: () = assert!(
     LANE_TURN_MESSAGES_MAX <= LANE_MESSAGES_MAX,
     "a turn's share is at most the lane"
 );
+
+/// The same signal again within this time is one request to stop, not two: shells and supervisors often signal a process and
+/// its group, about 1 ms apart. A person who presses Ctrl-C twice is slower.
+pub(crate) const SIGNAL_ECHO: std::time::Duration = std::time::Duration::from_millis(200);
