@@ -64,6 +64,12 @@ fn a_directory_in_use_is_refused_to_a_second_broker_and_open_to_the_tools() {
         dumped.contains("\"lobby\"") && dumped.contains("hello"),
         "{dumped}"
     );
+    let no_such = world.ran(&["log", "dump", &world.data(), "--segment", "9"]);
+    assert_eq!(no_such.code, Some(2), "{no_such:?}");
+    assert!(
+        no_such.stderr.contains("no segment 9") && no_such.stderr.contains("next:"),
+        "{no_such:?}"
+    );
     world.ok(&["log", "verify", &world.data()]);
 }
 

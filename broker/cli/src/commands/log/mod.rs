@@ -70,14 +70,23 @@ impl Log {
                     records: records || bodies,
                     bodies,
                 };
+                let mut is_empty = true;
                 for dumped in inspector
                     .dump(options)
                     .map_err(|error| unreadable(&error))?
                 {
                     interrupt.check()?;
+                    is_empty = false;
                     print_dumped(output, &dumped.map_err(|error| unreadable(&error))?)?;
                 }
-                Ok(())
+                match segment.filter(|_| is_empty) {
+                    Some(segment) => Err(Failure::usage(format_args!(
+                        "{} has no segment {segment}",
+                        directory.display()
+                    ))
+                    .next("`antiphon log ls DIR` lists those that there are")),
+                    None => Ok(()),
+                }
             }
             Action::Verify { directory } => {
                 let verification = open(&directory)?
