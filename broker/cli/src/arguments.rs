@@ -61,6 +61,8 @@ pub(crate) enum Command {
     History(commands::history::History),
     /// See whether a broker answers, and how fast.
     Ping(commands::ping::Ping),
+    /// See what a node does: connections, rooms, rates, readers behind, sync times.
+    Status(commands::status::Status),
     /// Publish a chat file (NDJSON: at, room, user, text), exactly once however often it is interrupted or repeated.
     Replay(commands::replay::Replay),
     /// Print rooms as a chat file that `replay` reads.

@@ -39,6 +39,12 @@ pub(crate) const FETCH_RECORDS: u32 = 1_000;
 /// How long a one-shot command waits for the broker's answer.
 pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Largest answer of `/metrics` that `status` reads: far above what 256 cores tell.
+pub(crate) const METRICS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Lines of `status` between two heads: a screen's worth.
+pub(crate) const STATUS_HEAD_EVERY: u64 = 20;
+
 /// A producer older than this is not accepted for a new room: docs/protocol.md section 5.
 pub(crate) const PRODUCER_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 

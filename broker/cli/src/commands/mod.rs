@@ -10,4 +10,5 @@ pub(crate) mod publish;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod settings;
+pub(crate) mod status;
 pub(crate) mod subscribe;
