@@ -12,8 +12,6 @@ pub enum Means {
     Strace,
     /// The right to mount a file system.
     Mount,
-    /// Loop devices and `mkfs.ext4`.
-    Loop,
 }
 
 impl Means {
@@ -22,7 +20,6 @@ impl Means {
         let tried = match self {
             Means::Strace => try_strace(),
             Means::Mount => try_mount(),
-            Means::Loop => try_loop(),
         };
         tried.err().map(|error| error.to_string())
     }
@@ -48,15 +45,6 @@ fn try_mount() -> io::Result<()> {
     Mounted::tmpfs(folder.path(), "1m").map(drop)
 }
 
-fn try_loop() -> io::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let image = folder.path().join("image");
-    let place = folder.path().join("place");
-    std::fs::create_dir(&place)?;
-    make_ext4(&image, 8 << 20)?;
-    Mounted::image(&image, &place).map(drop)
-}
-
 fn missing(what: &str, why: &impl ToString) -> io::Error {
     io::Error::other(format!("{what}: {}", why.to_string().trim()))
 }
@@ -73,18 +61,6 @@ fn run(program: &str, args: &[OsString]) -> io::Result<()> {
     }
     let told = String::from_utf8_lossy(&ran.stderr).into_owned();
     Err(missing(program, &told))
-}
-
-/// A sparse file with an ext4 file system in it.
-///
-/// # Errors
-/// No file, or no `mkfs.ext4`.
-pub fn make_ext4(image: &Path, bytes: u64) -> io::Result<()> {
-    std::fs::File::create(image)?.set_len(bytes)?;
-    run(
-        "mkfs.ext4",
-        &["-q".into(), "-F".into(), image.as_os_str().to_owned()],
-    )
 }
 
 /// A file system that is mounted as long as the value lives.
@@ -107,15 +83,6 @@ impl Mounted {
             size,
             "none".into(),
         ];
-        Self::mount(&words, place)
-    }
-
-    /// An image with a file system, on an existing folder. Errors of the disk below do not make it read-only.
-    ///
-    /// # Errors
-    /// It may not be mounted.
-    pub fn image(image: &Path, place: &Path) -> io::Result<Self> {
-        let words = ["-o".into(), "loop,errors=continue".into(), image.into()];
         Self::mount(&words, place)
     }
 
