@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Pub(commands::publish::Publish),
     /// Follow a room: print each record as it comes.
     Sub(commands::subscribe::Subscribe),
+    /// Talk in a room: what is said there is printed, each line typed is said.
+    Chat(commands::chat::Chat),
     /// Print a room's last records.
     History(commands::history::History),
     /// See whether a broker answers, and how fast.

@@ -48,6 +48,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(serve) => return serve.run(&mut output),
         Command::Config(config) => config.run(&mut output)?,
         Command::Pub(publish) => publish.run(&target, &mut output)?,
+        Command::Chat(chat) => chat.run(&target, &mut output)?,
         Command::Sub(subscribe) => subscribe.run(&target, &mut output)?,
         Command::History(history) => history.run(&target, &mut output)?,
         Command::Ping(ping) => ping.run(&target, &mut output)?,

@@ -85,6 +85,31 @@ fn lines_of_stdin_become_messages_in_order_and_their_seqs_are_printed() {
 }
 
 #[test]
+fn a_chat_begins_with_history_shows_what_is_said_and_obeys_no_escape_of_others() {
+    let world = world();
+    let hostile = "\u{1b}[2Jgone";
+    world.ok(&["pub", "lobby", hostile, "--as", "mallory"]);
+    let typed = b"hello\n//slash\n/dance\n\n/quit\nnever said\n";
+    let chat = ["chat", "lobby", "--as", "ann"];
+    let ran = world.antiphon.run_with(chat, typed).unwrap();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said: Vec<&str> = ran
+        .stdout
+        .lines()
+        .map(|line| line.split_once("  ").unwrap().1)
+        .collect();
+    assert_eq!(
+        said,
+        ["mallory: \\u{1b}[2Jgone", "ann: hello", "ann: /slash"]
+    );
+    assert!(ran.stderr.contains("no such command: /dance"), "{ran:?}");
+    let kept = texts(&world.ok(&["--json", "history", "lobby"]));
+    assert_eq!(kept, [hostile, "hello", "/slash"]);
+    let again = world.antiphon.run_with(chat, b"").unwrap();
+    assert_eq!(again.code, Some(0), "{again:?}");
+}
+
+#[test]
 fn history_and_sub_begin_around_a_record_and_at_a_time() {
     let world = world();
     let input = b"1\n2\n3\n4\n5\n";

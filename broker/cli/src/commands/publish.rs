@@ -159,7 +159,7 @@ fn print(output: &mut Output, room: &str, receipt: &Receipt) -> Result<(), Failu
 }
 
 /// Reads stdin on a thread of its own, because a read cannot be ended by Ctrl-C; the thread goes with the process.
-fn lines_of_stdin() -> Receiver<Result<Vec<u8>, Failure>> {
+pub(crate) fn lines_of_stdin() -> Receiver<Result<Vec<u8>, Failure>> {
     let (tell, lines) = mpsc::sync_channel(STDIN_LINES);
     thread::spawn(move || {
         let mut stdin = io::stdin().lock();

@@ -1,0 +1,204 @@
+//! `antiphon chat ROOM --as NAME`: a conversation, line by line.
+//!
+//! One loop: what the room brings is printed, what stdin brings is published, receipts are looked at in between. Everything of others is
+//! escaped, wherever stdout leads: a conversation is for people, and a message must not steer their terminal.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use antiphon_client::{Client, Delivery, Message, Pending, RecordKind, Seq, Start, Subscription};
+use clap::Args;
+
+use crate::commands::publish::lines_of_stdin;
+use crate::connection::Target;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::limits::{LAST_ACKS, PUBLISH_WINDOW};
+use crate::output::{Output, escaped, note};
+use crate::record_line::{print_gap, print_record, sent_at};
+
+/// How long the room is waited for before stdin is looked at again: less than anybody notices.
+const LOOK: Duration = Duration::from_millis(20);
+
+#[derive(Args, Debug)]
+pub(crate) struct Chat {
+    /// The room; its first message makes it.
+    room: String,
+    /// Who speaks.
+    #[arg(long = "as", value_name = "USER", env = "ANTIPHON_USER")]
+    user: String,
+    /// Begin with the last N records.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    last: u64,
+}
+
+/// What a typed line asks for.
+#[derive(Debug, Eq, PartialEq)]
+enum Said<'a> {
+    Nothing,
+    Quit,
+    Unknown(&'a [u8]),
+    Text(&'a [u8]),
+}
+
+impl Chat {
+    pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
+        let client = target.connect(&self.user)?;
+        let interrupt = Interrupt::install()?;
+        let subscription = client.subscribe(&self.room, Start::Last(self.last));
+        let subscription = subscription.map_err(|error| target.failure(&error))?;
+        if io::stdin().is_terminal() {
+            note("each line is said in the room; /quit or Ctrl-D ends, //text says /text");
+        }
+        let mut talk = Talk {
+            room: &self.room,
+            target,
+            client,
+            subscription,
+            flying: VecDeque::new(),
+            last_said: Seq(0),
+        };
+        talk.go_on(output, &lines_of_stdin(), &interrupt)?;
+        talk.end(output)
+    }
+}
+
+/// A conversation under way.
+struct Talk<'a> {
+    room: &'a str,
+    target: &'a Target,
+    client: Client,
+    subscription: Subscription,
+    /// What was said and is not acked yet, in order. flying.len() <= PUBLISH_WINDOW
+    flying: VecDeque<Pending>,
+    /// The newest of my records that is acked.
+    last_said: Seq,
+}
+
+impl Talk<'_> {
+    /// Listens and speaks until stdin or the user ends it.
+    fn go_on(
+        &mut self,
+        output: &mut Output,
+        lines: &Receiver<Result<Vec<u8>, Failure>>,
+        interrupt: &Interrupt,
+    ) -> Result<(), Failure> {
+        while !interrupt.is_raised() {
+            self.listen(output)?;
+            self.settle(Duration::ZERO)?;
+            if self.flying.len() >= PUBLISH_WINDOW {
+                continue;
+            }
+            let line = match lines.try_recv() {
+                Ok(line) => line?,
+                Err(TryRecvError::Empty) => continue,
+                Err(TryRecvError::Disconnected) => return Ok(()),
+            };
+            match said(&line) {
+                Said::Nothing => {}
+                Said::Quit => return Ok(()),
+                Said::Unknown(word) => note(format_args!(
+                    "no such command: {}; /quit ends, //text says /text",
+                    escaped(String::from_utf8_lossy(word))
+                )),
+                Said::Text(text) => self.say(text)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what the room has brought.
+    fn listen(&mut self, output: &mut Output) -> Result<(), Failure> {
+        let mut patience = LOOK;
+        loop {
+            let delivery = self.subscription.next_timeout(patience);
+            match delivery.map_err(|error| self.target.subscribe_failure(&error))? {
+                Some(Delivery::Record(record)) if output.is_json() => {
+                    print_record(output, self.room, &record)?;
+                }
+                Some(Delivery::Record(record)) => {
+                    let at = sent_at(&record).to_rfc3339().unwrap_or_else(|| "?".into());
+                    let (sender, text) = (record.sender_text(), record.text());
+                    let (sender, text) = (escaped(sender), escaped(text));
+                    if record.kind == RecordKind::MESSAGE {
+                        output.line(format_args!("{at}  {sender}: {text}"))?;
+                    } else {
+                        let kind = record.kind;
+                        output.line(format_args!("{at}  {sender} [kind {kind}]: {text}"))?;
+                    }
+                }
+                Some(Delivery::Gap(gap)) => print_gap(output, self.room, &gap)?,
+                None => return output.flush(),
+            }
+            patience = Duration::ZERO;
+        }
+    }
+
+    fn say(&mut self, text: &[u8]) -> Result<(), Failure> {
+        let pending = self
+            .client
+            .publish_pipelined(self.room, Message::new(text))
+            .map_err(|error| self.target.publish_failure(&error))?;
+        self.flying.push_back(pending);
+        Ok(())
+    }
+
+    /// Takes receipts, in order, waiting at most so long for each.
+    fn settle(&mut self, patience: Duration) -> Result<(), Failure> {
+        while let Some(pending) = self.flying.front_mut() {
+            let Some(receipt) = pending.wait_timeout(patience) else {
+                return Ok(());
+            };
+            self.flying.pop_front();
+            let receipt = receipt.map_err(|error| self.target.publish_failure(&error))?;
+            self.last_said = self.last_said.max(receipt.seq);
+        }
+        Ok(())
+    }
+
+    /// Nobody leaves before what he said is durable, and shown.
+    fn end(&mut self, output: &mut Output) -> Result<(), Failure> {
+        let began = Instant::now();
+        while began.elapsed() < LAST_ACKS {
+            self.settle(LOOK)?;
+            self.listen(output)?;
+            if self.flying.is_empty() && self.subscription.position().seq >= self.last_said {
+                return Ok(());
+            }
+        }
+        if !self.flying.is_empty() {
+            let unacked = self.flying.len();
+            note(format_args!(
+                "{unacked} messages are unacked: look with `antiphon history` whether they arrived"
+            ));
+            return Err(Failure::interrupted());
+        }
+        Ok(())
+    }
+}
+
+fn said(line: &[u8]) -> Said<'_> {
+    match line {
+        [] => Said::Nothing,
+        b"/quit" => Said::Quit,
+        [b'/', b'/', ..] => Said::Text(&line[1..]),
+        [b'/', ..] => Said::Unknown(line),
+        _ => Said::Text(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_begins_a_command_and_two_say_one() {
+        assert_eq!(said(b""), Said::Nothing);
+        assert_eq!(said(b"/quit"), Said::Quit);
+        assert_eq!(said(b"/quit now"), Said::Unknown(b"/quit now"));
+        assert_eq!(said(b"//quit"), Said::Text(b"/quit"));
+        assert_eq!(said(b"a/b"), Said::Text(b"a/b"));
+    }
+}
