@@ -81,24 +81,21 @@ impl World {
         let records_max = u32::try_from(job.until.0 - job.from.0).unwrap_or(u32::MAX);
         let bytes_max = (job.bytes_max as usize).min(READ_SLICE_BYTES_MAX);
         let mut reader = RoomReader::new(job.room, job.from, records_max, bytes_max, &mut records);
-        let mut file = (None, Vec::new());
         let mut failure = ReadFailure::Damaged;
         for located in &job.located {
             let segment = located.at.segment();
-            if file.0 != Some(segment) {
-                file = (Some(segment), node.disk.content(&segment_name(segment)));
-            }
-            if file.1.is_empty() {
-                failure = ReadFailure::Gone;
-                break;
-            }
             let seed = BlockSeed::new(node.settings.directory_id, segment);
-            let Ok(block) = read_block(&file.1, located.at, job.below, seed) else {
+            let name = segment_name(segment);
+            let goes_on = node.disk.look(&name, |file| {
+                if file.is_empty() {
+                    failure = ReadFailure::Gone;
+                    return false;
+                }
+                let block = read_block(file, located.at, job.below, seed);
+                block.is_ok_and(|block| matches!(reader.take(&block), Ok(Wants::More)))
+            });
+            if !goes_on {
                 break;
-            };
-            match reader.take(&block) {
-                Ok(Wants::More) => {}
-                Ok(Wants::Nothing) | Err(_) => break,
             }
         }
         let slice = reader.finish().ok_or(failure)?;

@@ -186,7 +186,7 @@ impl World {
         let used: usize = disk
             .names()
             .iter()
-            .map(|name| disk.content(name).len())
+            .map(|name| disk.look(name, <[u8]>::len))
             .sum();
         let room = self
             .trouble
@@ -279,7 +279,7 @@ impl World {
         }
         let random = &mut self.trouble.random;
         let name = &names[random.place(names.len())];
-        let bytes = disk.content(name).len() as u64;
+        let bytes = disk.look(name, <[u8]>::len) as u64;
         if bytes == 0 {
             return false;
         }

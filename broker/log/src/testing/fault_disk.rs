@@ -133,6 +133,16 @@ impl FaultDisk {
             .unwrap_or_default()
     }
 
+    /// Looks at what reads of a file see, without a copy; at nothing if there is none.
+    pub fn look<T>(&self, name: &str, look: impl FnOnce(&[u8]) -> T) -> T {
+        let world = self.0.borrow();
+        let inode = world
+            .names
+            .get(name)
+            .and_then(|inode| world.inodes.get(inode));
+        look(inode.map_or(&[], |inode| inode.content()))
+    }
+
     /// Changes the durable content of a file.
     pub fn rot(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut world = self.0.borrow_mut();

@@ -1,6 +1,7 @@
 //! One file: what reads see, what is durable, and what is on its way.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use super::random::Random;
@@ -25,11 +26,12 @@ pub enum Survival {
 
 type Sector = [u8; SECTOR];
 
-/// The content of one file.
+/// The content of one file. What reads see and what is durable share their memory while nothing was written to either: a disk is copied at each
+/// end of a process, and most of its files never change again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
+    cached: Rc<Vec<u8>>,
+    durable: Rc<Vec<u8>>,
     /// All contents that a sector has had since the last sync, oldest first.
     dirty: BTreeMap<usize, Vec<Sector>>,
 }
@@ -45,7 +47,7 @@ impl Inode {
 
     pub(super) fn reserve(&mut self, bytes: usize) {
         if bytes > self.cached.len() {
-            self.cached.resize(bytes, GARBAGE);
+            Rc::make_mut(&mut self.cached).resize(bytes, GARBAGE);
         }
     }
 
@@ -62,7 +64,7 @@ impl Inode {
         }
         let end = offset + bytes.len();
         self.reserve(end);
-        self.cached[offset..end].copy_from_slice(bytes);
+        Rc::make_mut(&mut self.cached)[offset..end].copy_from_slice(bytes);
         for sector in offset / SECTOR..end.div_ceil(SECTOR) {
             let content = sector_of(&self.cached, sector);
             self.dirty.entry(sector).or_default().push(content);
@@ -70,12 +72,17 @@ impl Inode {
     }
 
     pub(super) fn sync(&mut self) {
+        let len = self.cached.len();
+        if self.dirty.is_empty() && self.durable.len() == len {
+            return;
+        }
+        let durable = Rc::make_mut(&mut self.durable);
         for (sector, versions) in core::mem::take(&mut self.dirty) {
             if let Some(newest) = versions.last() {
-                put_sector(&mut self.durable, self.cached.len(), sector, newest);
+                put_sector(durable, len, sector, newest);
             }
         }
-        self.durable.resize(self.cached.len(), GARBAGE);
+        durable.resize(len, GARBAGE);
     }
 
     /// As Linux does it: pages are clean and look right, and never reached the device.
@@ -85,21 +92,25 @@ impl Inode {
 
     /// Reads see the device again, but for what is still on its way.
     pub(super) fn forget_cached(&mut self) {
-        let mut cached = self.durable.clone();
+        if self.dirty.is_empty() && self.durable.len() >= self.cached.len() {
+            self.cached = Rc::clone(&self.durable);
+            return;
+        }
+        let mut cached = self.durable.as_ref().clone();
         cached.resize(self.cached.len().max(self.durable.len()), GARBAGE);
         for (sector, versions) in &self.dirty {
             if let Some(newest) = versions.last() {
                 put_sector(&mut cached, self.cached.len(), *sector, newest);
             }
         }
-        self.cached = cached;
+        self.cached = Rc::new(cached);
     }
 
     /// Changes what is durable, as rot does.
     pub(super) fn rot(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
         self.sync();
-        change(&mut self.durable);
-        self.cached.clone_from(&self.durable);
+        change(Rc::make_mut(&mut self.durable));
+        self.cached = Rc::clone(&self.durable);
     }
 
     pub(super) fn lose_power(&mut self, survival: Survival, random: &mut Random) {
@@ -109,7 +120,10 @@ impl Inode {
             Survival::Mixed(_) => random.one_in(2),
         };
         if is_grown {
-            self.durable.resize(self.cached.len(), GARBAGE);
+            let len = self.cached.len();
+            if self.durable.len() != len {
+                Rc::make_mut(&mut self.durable).resize(len, GARBAGE);
+            }
         }
         for (sector, versions) in core::mem::take(&mut self.dirty) {
             let survivor = match survival {
@@ -119,10 +133,11 @@ impl Inode {
             };
             if survivor > 0 {
                 let len = self.durable.len();
-                put_sector(&mut self.durable, len, sector, &versions[survivor - 1]);
+                let durable = Rc::make_mut(&mut self.durable);
+                put_sector(durable, len, sector, &versions[survivor - 1]);
             }
         }
-        self.cached.clone_from(&self.durable);
+        self.cached = Rc::clone(&self.durable);
     }
 }
 
