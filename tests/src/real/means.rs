@@ -108,19 +108,11 @@ impl Drop for Mounted {
 
 /// The words in front of a broker's command line under which strace meddles with its calls.
 ///
-/// With `-D` it is the broker that is our child; strace looks on from beside, and ends with it.
+/// With `-D` it is the broker that is our child; strace looks on from beside, and ends with it. Not with `--seccomp-bpf`: signals
+/// are not injected then.
 pub fn strace(injection: &str) -> Vec<OsString> {
     let call = injection.split(':').next().unwrap_or_default();
-    let words = [
-        "strace",
-        "-D",
-        "-f",
-        "-qq",
-        "--seccomp-bpf",
-        "-o",
-        "/dev/null",
-        "-e",
-    ];
+    let words = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e"];
     let mut words: Vec<OsString> = words.map(OsString::from).to_vec();
     words.push(format!("trace={call}").into());
     words.push("-e".into());
