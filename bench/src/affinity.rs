@@ -58,3 +58,30 @@ pub fn on<T: Send>(
 pub fn raise_autogroup(pid: u32) -> bool {
     fs::write(format!("/proc/{pid}/autogroup"), "-10").is_ok()
 }
+
+/// CPUs of the machine that are online.
+#[must_use]
+pub fn online() -> usize {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let is_one = |line: &&str| {
+        let rest = line.strip_prefix("cpu");
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    stat.lines().filter(is_one).count()
+}
+
+/// Lets this process, and what it starts from now on, have as many descriptors as it may.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn raise_descriptors() -> io::Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    Ok(rustix::process::setrlimit(
+        rustix::process::Resource::Nofile,
+        raised,
+    )?)
+}

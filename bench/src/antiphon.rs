@@ -28,6 +28,8 @@ pub struct Antiphon {
     pub settings: Vec<String>,
     /// What stands in tables behind `antiphon`; empty: nothing.
     pub label: String,
+    /// A broker that runs already, and is neither started nor stopped; `None`: one is started.
+    pub running: Option<SocketAddr>,
 }
 
 impl Antiphon {
@@ -38,6 +40,7 @@ impl Antiphon {
             binary,
             settings: Vec::new(),
             label: String::new(),
+            running: None,
         }
     }
 
@@ -79,6 +82,13 @@ impl Target for Antiphon {
         let directory = tempfile::Builder::new()
             .prefix("antiphon-bench-")
             .tempdir_in(&place.parent)?;
+        if let Some(address) = self.running {
+            return Ok(Server {
+                addresses: vec![address],
+                processes: Vec::new(),
+                directory,
+            });
+        }
         let mut command = Command::new(&self.binary);
         let ours = std::env::vars_os().map(|(name, _)| name);
         for name in ours.filter(|name| name.to_string_lossy().starts_with("ANTIPHON_")) {

@@ -95,6 +95,9 @@ pub enum BenchError {
         /** How long. */
         seconds: u64,
     },
+    /// Somebody pressed Ctrl-C.
+    #[error("cancelled")]
+    Cancelled,
     /// The options contradict each other, or ask for more than there is.
     #[error("{0}")]
     Usage(String),

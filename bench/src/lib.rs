@@ -6,10 +6,28 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acks;
 pub mod affinity;
 pub mod antiphon;
+pub mod clock;
+pub mod compare;
+pub mod drive;
 pub mod error;
+pub mod generator;
 pub mod limits;
+pub mod machine;
 pub mod message;
+pub mod meter;
+pub mod pace;
+pub mod progress;
+pub mod result;
+pub mod run;
 pub mod server;
+pub mod stage;
+pub mod stamp;
+pub mod statistics;
 pub mod target;
+pub mod traffic;
+pub mod usage;
+pub mod verify;
+pub mod workload;

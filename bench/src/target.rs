@@ -8,6 +8,8 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{StartError, Unsupported, WireError};
 use crate::server::{Place, Server};
 
@@ -49,7 +51,7 @@ pub trait Target: Sync {
 }
 
 /// What an answer means when it arrives. Told beside every figure.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Durability {
     /// When the system acks, in words: `after fdatasync of the log`.
     pub acked: String,

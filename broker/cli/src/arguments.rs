@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Export(commands::export::Export),
     /// Look into a data directory without a broker; nothing is changed.
     Log(commands::log::Log),
+    /// Measure a broker under load: connections, latencies, rates; every delivery is verified.
+    Bench(commands::bench::Bench),
     /// Print a completion script for a shell.
     Completions(commands::completions::Completions),
 }

@@ -56,6 +56,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Replay(replay) => replay.run(&target, &mut output)?,
         Command::Export(export) => export.run(&target, &mut output)?,
         Command::Log(log) => log.run(&mut output)?,
+        Command::Bench(bench) => bench.run(&mut output)?,
         Command::Completions(completions) => completions.run(&mut output)?,
     }
     output.flush()?;

@@ -1,0 +1,95 @@
+//! What is measured: one file a workload.
+
+mod fanout;
+mod findings;
+mod pingpong;
+mod publish;
+mod rooms;
+
+use std::collections::BTreeMap;
+
+pub use self::fanout::Fanout;
+pub use self::findings::Findings;
+pub use self::pingpong::Pingpong;
+pub use self::publish::Publish;
+pub use self::rooms::Rooms;
+use crate::error::BenchError;
+use crate::pace::Pace;
+use crate::stage::Stage;
+use crate::target::Target;
+
+/// A workload with its options.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Workload {
+    /// One room, many subscribers.
+    Fanout(Fanout),
+    /// Many rooms with some members each.
+    Rooms(Rooms),
+    /// One message at a time to one subscriber.
+    Pingpong(Pingpong),
+    /// Publishes that are acked.
+    Publish(Publish),
+}
+
+impl Workload {
+    /// Its name on the command line and in results.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Workload::Fanout(_) => "fanout",
+            Workload::Rooms(_) => "rooms",
+            Workload::Pingpong(_) => "pingpong",
+            Workload::Publish(_) => "publish",
+        }
+    }
+
+    /// Its options in words; with its name they make two runs comparable.
+    #[must_use]
+    pub fn configuration(&self) -> BTreeMap<String, String> {
+        match self {
+            Workload::Fanout(fanout) => fanout.configuration(),
+            Workload::Rooms(rooms) => rooms.configuration(),
+            Workload::Pingpong(pingpong) => pingpong.configuration(),
+            Workload::Publish(publish) => publish.configuration(),
+        }
+    }
+
+    /// Its pace, if it has one that a search for saturation can change.
+    pub fn pace_mut(&mut self) -> Option<&mut Pace> {
+        match self {
+            Workload::Fanout(fanout) => Some(&mut fanout.pace),
+            Workload::Rooms(rooms) => Some(&mut rooms.pace),
+            Workload::Publish(publish) => Some(&mut publish.pace),
+            Workload::Pingpong(_) => None,
+        }
+    }
+
+    /// Measures on a started system.
+    ///
+    /// # Errors
+    /// A connection breaks, the system refuses, or it has no such thing.
+    pub fn measure<T: Target>(&self, stage: &Stage<'_, T>) -> Result<Findings, BenchError> {
+        match self {
+            Workload::Fanout(fanout) => fanout.measure(stage),
+            Workload::Rooms(rooms) => rooms.measure(stage),
+            Workload::Pingpong(pingpong) => pingpong.measure(stage),
+            Workload::Publish(publish) => publish.measure(stage),
+        }
+    }
+}
+
+/// Options in words.
+fn options<const N: usize>(pairs: [(&str, String); N]) -> BTreeMap<String, String> {
+    let pairs = pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value));
+    pairs.collect()
+}
+
+/// A pace in words: `64 in flight`, `20/s`.
+fn pace(pace: Pace) -> (&'static str, String) {
+    match pace {
+        Pace::InFlight(window) => ("in_flight", window.to_string()),
+        Pace::PerSecond(rate) => ("rate_per_s", rate.to_string()),
+    }
+}

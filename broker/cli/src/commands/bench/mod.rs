@@ -1,0 +1,81 @@
+//! `antiphon bench`: load over real sockets, measured and verified. The method is in docs/benchmarks.md.
+
+mod common;
+mod table;
+mod watching;
+mod workloads;
+
+use antiphon_bench::error::{BenchError, StartError};
+use antiphon_bench::workload::Workload;
+use clap::{Args, Subcommand};
+
+use self::common::Common;
+use self::workloads::{Fanout, Pingpong, Publish, Rooms};
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+#[derive(Args, Debug)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    workload: Measure,
+}
+
+/// Each starts a broker of its own in a private directory, and stops it afterwards.
+#[derive(Debug, Subcommand)]
+enum Measure {
+    /// One room, many subscribers: deliveries a second, and how long a delivery takes.
+    Fanout(One<Fanout>),
+    /// Many rooms with some members each.
+    Rooms(One<Rooms>),
+    /// One message at a time to one subscriber.
+    Pingpong(One<Pingpong>),
+    /// Publishes that are acked once they are durable.
+    Publish(One<Publish>),
+    /// How long a cluster does without its leader; it needs a cluster, which there is not yet.
+    Failover,
+}
+
+/// A workload's own options, and those that all have.
+#[derive(Args, Debug)]
+struct One<W: Args> {
+    #[command(flatten)]
+    own: W,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl<W: Args> One<W>
+where
+    Workload: From<W>,
+{
+    fn run(self, output: &mut Output) -> Result<(), Failure> {
+        self.common.run(&self.own.into(), output)
+    }
+}
+
+impl Bench {
+    pub(crate) fn run(self, output: &mut Output) -> Result<(), Failure> {
+        match self.workload {
+            Measure::Fanout(one) => one.run(output),
+            Measure::Rooms(one) => one.run(output),
+            Measure::Pingpong(one) => one.run(output),
+            Measure::Publish(one) => one.run(output),
+            Measure::Failover => Err(Failure::usage(
+                "failover needs a cluster, and a node cannot be part of one yet",
+            )
+            .next("see `antiphon help bench` for what can be measured")),
+        }
+    }
+}
+
+/// What a run's end means for the user.
+fn failure(error: &BenchError) -> Failure {
+    match error {
+        BenchError::Cancelled => Failure::interrupted(),
+        BenchError::Usage(_) | BenchError::Unsupported { .. } => {
+            Failure::usage(error).next("see `antiphon bench WORKLOAD --help`")
+        }
+        BenchError::Start(StartError::Missing { .. }) => Failure::new(Exit::Usage, error),
+        _ => Failure::failed(error),
+    }
+}

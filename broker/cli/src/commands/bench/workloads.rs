@@ -1,0 +1,105 @@
+//! The options of each workload.
+
+use antiphon_bench::pace::Pace;
+use antiphon_bench::workload::{self, Workload};
+use clap::Args;
+
+/// When the next message is published.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct Pacing {
+    /// Open loop: messages a second, whether the broker keeps up or not; latencies count from the intended times.
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate, conflicts_with = "in_flight")]
+    rate: Option<f64>,
+
+    /// Closed loop: messages under way; the next one waits for one of them to arrive.
+    #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..))]
+    in_flight: Option<u32>,
+}
+
+impl Pacing {
+    fn pace(self, in_flight: u32) -> Pace {
+        match self.rate {
+            Some(rate) => Pace::PerSecond(rate),
+            None => Pace::InFlight(self.in_flight.unwrap_or(in_flight)),
+        }
+    }
+}
+
+/// A positive number of messages a second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(rate),
+        _ => Err("a rate is a number of messages a second, above 0".to_owned()),
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Fanout {
+    /// Connections that subscribe to the room.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    subscribers: u32,
+    #[command(flatten)]
+    pacing: Pacing,
+}
+
+impl From<Fanout> for Workload {
+    fn from(fanout: Fanout) -> Self {
+        Workload::Fanout(workload::Fanout {
+            subscribers: fanout.subscribers,
+            pace: fanout.pacing.pace(64),
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Rooms {
+    /// How many rooms.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rooms: u32,
+    /// Members of each room.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    members: u32,
+    /// Connections that the members are spread over.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+    #[command(flatten)]
+    pacing: Pacing,
+}
+
+impl From<Rooms> for Workload {
+    fn from(rooms: Rooms) -> Self {
+        Workload::Rooms(workload::Rooms {
+            rooms: rooms.rooms,
+            members: rooms.members,
+            connections: rooms.connections,
+            pace: rooms.pacing.pace(2_000),
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Pingpong {}
+
+impl From<Pingpong> for Workload {
+    fn from(_: Pingpong) -> Self {
+        Workload::Pingpong(workload::Pingpong)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Publish {
+    /// Publishing connections, each with a room of its own.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+    #[command(flatten)]
+    pacing: Pacing,
+}
+
+impl From<Publish> for Workload {
+    fn from(publish: Publish) -> Self {
+        Workload::Publish(workload::Publish {
+            connections: publish.connections,
+            pace: publish.pacing.pace(256),
+        })
+    }
+}
