@@ -158,9 +158,9 @@ impl Default for Meter {
     }
 }
 
-/// Three digits from a microsecond to an hour.
+/// Three digits from a nanosecond to an hour.
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1_000, LATENCY_NANOS_MAX, 3).expect("the bounds are lawful")
+    Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3).expect("the bounds are lawful")
 }
 
 fn quantile(histogram: &Histogram<u64>, quantile: f64) -> u64 {
