@@ -1,4 +1,4 @@
-"""A client of the Antiphon broker in plain Python, written from docs/protocol.md alone.
+"""A client of the Antiphon broker in plain Python, after docs/protocol.md.
 
     client = Client(("127.0.0.1", 7411), "ann")
     receipt = client.publish("lobby", b"hello")          # durable when it returns, stored once

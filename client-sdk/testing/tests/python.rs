@@ -1,4 +1,4 @@
-//! The Python client, written from docs/protocol.md alone, against the golden vectors and a broker that is cut and killed.
+//! The Python client, against the golden vectors and a broker that is cut and killed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
