@@ -63,6 +63,10 @@ mod losses;
 mod message;
 mod options;
 mod pending;
+#[cfg(not(feature = "planted-bugs"))]
+mod planted;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod receipts;
 mod record;
 mod session;

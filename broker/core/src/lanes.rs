@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::core::CoreId;
 use crate::lane::{Deliver, Message, SignalOut, ToEdge};
 use crate::limits::LANE_WAITING_MAX;
+use crate::planted::{Bug, planted};
 
 /// The outgoing side of all lanes of one core.
 #[derive(Debug)]
@@ -180,6 +181,9 @@ impl Lane {
                 })
                 | ToEdge::Dirty { room, apply_end },
             ) => {
+                if planted(Bug::DirtyLost) {
+                    return true;
+                }
                 let entry = self.dirty.entry(room).or_insert(apply_end);
                 *entry = apply_end.max(*entry);
                 true

@@ -25,6 +25,10 @@ mod identity;
 mod lanes;
 mod leading;
 mod map;
+#[cfg(not(feature = "planted-bugs"))]
+mod planted;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod read;
 #[cfg(test)]
 mod world;

@@ -13,6 +13,7 @@ use crate::ids::{GroupId, Index, Term};
 use crate::limits::{CHECKPOINT_BYTES_MAX, CHECKPOINT_GENERATIONS};
 use crate::log::Log;
 use crate::maker::create_anew;
+use crate::planted::{Bug, planted};
 use crate::queue::QueuedCheckpoint;
 
 /// Folder of the checkpoints.
@@ -174,10 +175,12 @@ impl<D: Disk> CheckpointMaker<D> {
     fn write_aside(&self, content: &[u8]) -> Result<(), DiskError> {
         let temporary = temporary_name(self.group);
         let file = create_anew(&self.disk, &temporary)?;
-        let written = self
-            .disk
-            .write_at(&file, 0, content)
-            .and_then(|()| self.disk.sync(&file));
+        let written = self.disk.write_at(&file, 0, content).and_then(|()| {
+            match planted(Bug::CheckpointUnsynced) {
+                true => Ok(()),
+                false => self.disk.sync(&file),
+            }
+        });
         if let Err(error) = written {
             // The space is wanted back; the next open removes what stays.
             let _ = self.disk.remove(&temporary);
@@ -185,6 +188,9 @@ impl<D: Disk> CheckpointMaker<D> {
         }
         self.disk
             .rename(&temporary, &checkpoint_name(self.group, self.index))?;
+        if planted(Bug::CheckpointNameUnsynced) {
+            return Ok(());
+        }
         self.disk.sync_directory(CHECKPOINT_FOLDER)
     }
 }

@@ -11,6 +11,7 @@ use crate::block::{
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
 use crate::limits::{BLOCK_ALIGN, BLOCK_HEAD_BYTES, SEGMENT_HEADER_BYTES};
+use crate::planted::{Bug, planted};
 use crate::recover::Recover;
 use crate::scan::Scan;
 
@@ -243,7 +244,7 @@ impl Walk {
 
     /// Tells tear from damage in a segment whose end nobody recorded.
     fn judge(&mut self, file: &SegmentFile<'_>) {
-        let marked = if self.marked.segment() == file.segment {
+        let marked = if self.marked.segment() == file.segment && !planted(Bug::CutAtDamage) {
             self.marked.offset()
         } else {
             0

@@ -33,6 +33,10 @@ mod loaded;
 mod log;
 mod maker;
 mod open;
+#[cfg(not(feature = "planted-bugs"))]
+mod planted;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod queue;
 mod read;
 mod recover;

@@ -9,6 +9,7 @@ use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
 use crate::layout::{Layout, SegmentFile, lay_out};
 use crate::limits::{BLANK_PROOF_BYTES, READ_PAGE_BYTES, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES};
+use crate::planted::{Bug, planted};
 use crate::recover::{Finding, Recover};
 use crate::scan::Scan;
 use crate::segment::{HeaderError, MarkSlots, SegmentHeader, segment_name};
@@ -295,7 +296,7 @@ impl<D: Disk> Loaded<D> {
         let is_resumable = is_whole
             && is_readable
             && !slots.is_damaged
-            && layout.is_tail_blank
+            && (layout.is_tail_blank || planted(Bug::WriteOverTear))
             && !layout.is_damaged();
         let is_closed = layout.is_closed;
         LastSegment {

@@ -17,6 +17,7 @@ use crate::group::GroupState;
 use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
 use crate::limits::{BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX};
 use crate::maker::{PreparedSegment, SegmentMaker, make_segment};
+use crate::planted::{Bug, planted};
 use crate::queue::{Queue, Queued, QueuedCheckpoint};
 use crate::segment::segment_name;
 use crate::settings::LogSettings;
@@ -306,7 +307,11 @@ impl<D: Disk> Log<D> {
         BlockHead {
             kind,
             group,
-            sync_end: self.sync_end,
+            sync_end: if planted(Bug::MarkAhead) {
+                self.active.append_end()
+            } else {
+                self.sync_end
+            },
             index,
             term,
             commit,
@@ -387,9 +392,18 @@ impl<D: Disk> Log<D> {
 
     /// Old segment's last batch, next segment's STATE, each synced; then appends go on there.
     pub(crate) fn roll(&mut self) -> Result<(), LogError> {
-        self.sync()?;
+        let before = self.sync_end;
+        if planted(Bug::RollUnsynced) {
+            self.write()?;
+        } else {
+            self.sync()?;
+        }
         let next = self.take_segment()?;
-        let previous_end = self.sync_end;
+        let previous_end = if planted(Bug::RollFromBefore) {
+            before
+        } else {
+            self.active.append_end()
+        };
         let active = begin_segment(&self.disk, &self.settings, next, previous_end, &self.groups)?;
         let old = core::mem::replace(&mut self.active, active);
         self.active.reuse_buffer(old.into_buffer());

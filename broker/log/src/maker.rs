@@ -7,6 +7,7 @@ use crate::disk_trait::{Disk, DiskError, DiskErrorKind};
 use crate::error::LogError;
 use crate::ids::SegmentId;
 use crate::limits::FILL_BYTES;
+use crate::planted::{Bug, planted};
 use crate::segment::{LOG_FOLDER, SegmentHeader, segment_name, temporary_name};
 use crate::settings::LogSettings;
 
@@ -60,7 +61,9 @@ pub(crate) fn make_segment<D: Disk>(
         return Err(error);
     }
     disk.rename(&temporary, &segment_name(segment))?;
-    disk.sync_directory(LOG_FOLDER)?;
+    if !planted(Bug::SegmentNameUnsynced) {
+        disk.sync_directory(LOG_FOLDER)?;
+    }
     Ok(file)
 }
 

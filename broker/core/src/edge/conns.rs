@@ -9,6 +9,7 @@ use super::outbox::{Outbox, Spare};
 use super::session::{Open, Session};
 use crate::core::ConnId;
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_SCARCE_BYTES, OUTBOXES_BYTES_MAX};
+use crate::planted::{Bug, planted};
 
 /// One connection. What most of 100,000 idle connections never need is behind the session's box.
 #[derive(Debug)]
@@ -118,7 +119,7 @@ impl Conns {
         self.table
             .get(id.slot as usize)?
             .as_ref()
-            .filter(|conn| conn.id == id)
+            .filter(|conn| conn.id == id || planted(Bug::StaleConnection))
     }
 
     pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
@@ -248,7 +249,7 @@ fn find(table: &mut [Option<Conn>], id: ConnId) -> Option<&mut Conn> {
     table
         .get_mut(id.slot as usize)?
         .as_mut()
-        .filter(|conn| conn.id == id)
+        .filter(|conn| conn.id == id || planted(Bug::StaleConnection))
 }
 
 /// Has the outbox flushed at the end of this turn.

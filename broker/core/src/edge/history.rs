@@ -13,6 +13,7 @@ use super::session::{Pending, Pull, range_after};
 use crate::core::ConnId;
 use crate::lane::{Fetch, FetchRange, Message, Page, RoomKey, Ticket, ToHome};
 use crate::limits::SLICE_BYTES_MAX;
+use crate::planted::{Bug, planted};
 
 /// What a PAGE needs besides records: its fixed part and one GAP.
 const PAGE_OVERHEAD_BYTES: u32 = 48 + 56;
@@ -108,7 +109,10 @@ impl Edge {
         let is_last = page.next >= page.until || !has_moved;
         if !is_last {
             *room = RoomKey::Id(page.room);
-            *range = range_after(page.next);
+            *range = range_after(match planted(Bug::PageOffByOne) {
+                true => page.next.next(),
+                false => page.next,
+            });
             *limit = u32::try_from(page.until.0 - page.next.0).unwrap_or(*limit);
         }
         self.conns

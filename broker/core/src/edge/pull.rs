@@ -20,6 +20,7 @@ use crate::limits::{
     CHANNEL_RETRY_MS, PULLS_PER_CONNECTION_MAX, PULLS_PER_CORE_MAX, PULLS_SCARCE_MAX,
     REFILL_BELOW_BYTES, SLICE_BYTES_MAX,
 };
+use crate::planted::{Bug, planted};
 use crate::read::{PageRoute, ReadAnswer, ReadFailure, ReadPurpose, ReadRecords, SliceRoute};
 
 /// The requests of this core's readers behind.
@@ -171,14 +172,14 @@ impl Edge {
             debug_assert!(false, "INV-EDGE-14: a slice starts where it was asked for");
             return self.close_subscription(sub, Code::INTERNAL);
         }
-        if let Some(gap) = slice.gap {
+        if let Some(gap) = slice.gap.filter(|_| !planted(Bug::GapUntold)) {
             self.push_gap(slice.conn, slice.room, &gap);
         }
         if !self.push_fitting(slice.conn, &slice.records) {
             return self.close_subscription(sub, Code::INTERNAL);
         }
         let apply_end = self.rooms.room(self.rooms.sub(sub).room).apply_end;
-        if slice.ends_at_apply && slice.next >= apply_end {
+        if slice.ends_at_apply && (slice.next >= apply_end || planted(Bug::LiveTooEarly)) {
             self.rooms.become_live(sub, slice.next);
         } else {
             self.rooms.become_behind(sub, slice.next);
@@ -227,7 +228,7 @@ impl Edge {
                     next,
                     link_before,
                     records,
-                    ends_at_apply: false,
+                    ends_at_apply: planted(Bug::LiveFromReader),
                 });
             }
             (ReadPurpose::Slice(SliceRoute { conn, ticket }), Err(ReadFailure::Damaged)) => {
@@ -239,7 +240,9 @@ impl Edge {
             ) => {
                 self.pull_answered(conn);
                 self.put_off();
-                if let Some(sub) = self.sub_with(conn, ticket) {
+                if let Some(sub) = self.sub_with(conn, ticket)
+                    && !planted(Bug::BusyForgotten)
+                {
                     self.want_tail(sub);
                 }
             }

@@ -18,6 +18,7 @@ use crate::lane::{
     Created, Message, RoomKey, Start, Subscribe, Subscribed, Ticket, ToHome, Unsubscribe,
 };
 use crate::limits::SUBSCRIPTIONS_SCANNED_MAX;
+use crate::planted::{Bug, planted};
 
 impl Edge {
     /// A SUBSCRIBE came.
@@ -255,7 +256,9 @@ impl Edge {
         }
         match self.sub_of(conn, room) {
             Some(sub) => {
-                self.drop_subscription(sub);
+                if !planted(Bug::UnsubscribedStays) {
+                    self.drop_subscription(sub);
+                }
                 self.conns.write(conn, |out| Ok_::DONE.encode(id, out));
             }
             None => self.answer_error(conn, id, &ErrorFrame::new(Code::NOT_FOUND)),

@@ -8,6 +8,7 @@ use antiphon_protocol::{Code, Producer, ProducerSeq, RecordKind, Seq, Timestamp}
 use crate::home::overlay::{Proposal, StagedProducer};
 use crate::home::state::ProducerState;
 use crate::limits::Limits;
+use crate::planted::{Bug, planted};
 
 /// What becomes of a publish.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,6 +75,7 @@ pub(crate) fn window(
     }
     if let Some(state) = known.committed
         && producer_seq <= state.last
+        && !planted(Bug::DuplicateAdmitted)
         && !matches!(known.staged, Some(StagedProducer { value: None, .. }))
     {
         return Verdict::Duplicate(state);
@@ -107,9 +109,11 @@ fn decide(
             _ => Verdict::Refuse(Code::OUT_OF_ORDER, 0),
         };
     };
-    if producer_seq <= state.last {
+    if producer_seq <= state.last && !planted(Bug::DuplicateAdmitted) {
         Verdict::Duplicate(state)
-    } else if producer_seq == state.last.next() {
+    } else if producer_seq == state.last.next()
+        || planted(Bug::DuplicateAdmitted) && producer_seq == state.last
+    {
         Verdict::Admit {
             previous: Some(state.seq),
         }

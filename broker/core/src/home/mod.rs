@@ -41,7 +41,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::{LogPosition, Persisted};
-use antiphon_protocol::{Code, GapReason, Slot};
+use antiphon_protocol::{Code, GapReason, Namespace, Slot};
 
 use crate::channel::Exchange;
 use crate::core::{CoreConfig, CoreEvent, CoreId, Now, Output};
@@ -51,6 +51,7 @@ use crate::home::partition::Partition;
 use crate::home::reads::{Purpose, Reading};
 use crate::home::settings::HomeSettings;
 use crate::lane::{Gap, RoomKey, ToEdge, ToHome};
+use crate::planted::{Bug, planted};
 use crate::read::{ReadAnswer, ReadFailure, ReadPurpose};
 
 pub use recovering::Recovering;
@@ -347,6 +348,9 @@ impl Home {
 /// The slot of the room that a message is about, if it is about one.
 fn slot_of(message: &ToHome) -> Option<Slot> {
     let (namespace, room) = match message {
+        ToHome::OpenChannel { namespace, room } if planted(Bug::WrongSlot) => {
+            (Namespace(namespace.0 + 1), room)
+        }
         ToHome::OpenChannel { namespace, room } => (*namespace, room),
         ToHome::Subscribe(subscribe) => (subscribe.namespace, &subscribe.room),
         ToHome::Unsubscribe(unsubscribe) => (unsubscribe.namespace, &unsubscribe.room),

@@ -17,6 +17,7 @@ use antiphon_protocol::{Producer, ProducerSeq, PubackEntry, RequestId, RoomName}
 use crate::error::{ClientError, Doubt, Misuse, PublishError, Violation};
 use crate::message::Receipt;
 use crate::options::ProducerChoice;
+use crate::planted::{Bug, planted};
 use crate::session::context::Context;
 use crate::session::input::{Mono, Outgoing, Ticket};
 use crate::session::output::Event;
@@ -258,7 +259,13 @@ impl Outbox {
     /// A connection is open: everything unanswered is sent (again), in order.
     pub(crate) fn on_open(&mut self) {
         for room in 0..self.streams.len() {
-            self.streams[room].cursor = 0;
+            if !planted(Bug::ForgetsUnacked) {
+                self.streams[room].cursor = 0;
+            }
+            if planted(Bug::ResendsRenumbered) {
+                let next = self.streams[room].next;
+                self.streams[room].renumber_from(0, self.producer.unwrap_or_default(), next);
+            }
             self.queue(room);
         }
     }

@@ -5,6 +5,7 @@ use antiphon_protocol::{Producer, ProducerSeq};
 use crate::error::{Doubt, PublishError};
 use crate::limits::OUTBOX_ROOMS;
 use crate::options::ProducerChoice;
+use crate::planted::{Bug, planted};
 use crate::session::context::Context;
 use crate::session::outbox::Outbox;
 use crate::session::outbox::entry::Attempt;
@@ -136,12 +137,17 @@ impl Outbox {
                     );
                 }
                 Block::Open | Block::Hole(_) | Block::Spent { .. } => {
-                    self.doubtful += u32::from(!std::mem::replace(&mut entry.is_doubtful, true));
                     place += 1;
+                    if planted(Bug::DoubtForgotten) || planted(Bug::ResendsRenumbered) {
+                        continue;
+                    }
+                    self.doubtful += u32::from(!std::mem::replace(&mut entry.is_doubtful, true));
                 }
             }
         }
-        self.streams[room].cursor = 0;
+        if !planted(Bug::ForgetsUnacked) {
+            self.streams[room].cursor = 0;
+        }
         if let Block::Hole(hole) = block
             && !keeps_producer
         {

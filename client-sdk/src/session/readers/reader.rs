@@ -4,6 +4,7 @@ use antiphon_protocol::{self as protocol, RequestId, RoomName, Subscribe, Subscr
 
 use crate::error::{SubscribeError, Violation};
 use crate::options::Bounds;
+use crate::planted::{Bug, planted};
 use crate::record::{Delivery, Position};
 use crate::session::chain::Chain;
 use crate::session::input::Mono;
@@ -82,6 +83,13 @@ impl Reader {
             Place::Start(_) => Subscribe::new(name, protocol::Start::Live),
             Place::NoRoom => Subscribe::new(name, after(Position::BEGINNING)),
             Place::Behind(position) => Subscribe::new(name, after(position)),
+            Place::Checked(chain) if planted(Bug::ResumesLate) => {
+                let late = protocol::Start::After {
+                    seq: chain.position().seq.next(),
+                    link: protocol::Link(0),
+                };
+                Subscribe::new(chain.room_id().into(), late)
+            }
             Place::Checked(chain) => {
                 Subscribe::new(chain.room_id().into(), after(chain.position()))
             }
@@ -105,6 +113,10 @@ impl Reader {
             Place::NoRoom => Position::BEGINNING,
             Place::Behind(position) => position,
             Place::Checked(chain) if chain.room_id() != subscribed.room_id => return Err(diverged),
+            Place::Checked(_) if planted(Bug::ResumesLate) => Position {
+                seq: next.previous(),
+                link: subscribed.link,
+            },
             Place::Checked(chain) => chain.position(),
         };
         if next != position.seq.next() {

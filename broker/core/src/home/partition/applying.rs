@@ -9,6 +9,7 @@ use crate::home::partition::{Partition, Role};
 use crate::home::records::shared;
 use crate::home::state::{Effects, Part};
 use crate::lane::{Created, Deliver, ToEdge};
+use crate::planted::{Bug, planted};
 
 impl Partition {
     /// Applies one entry that is committed and persisted here.
@@ -123,6 +124,9 @@ impl Partition {
         }
         self.proposals.recycle(pending.acks);
         self.cursors_settled(turn, pending.by);
+        if planted(Bug::ParkedForgotten) {
+            return;
+        }
         self.held.extend(pending.parked);
     }
 }

@@ -20,6 +20,7 @@ use crate::home::reads::{Purpose, Reading, WindowKey};
 use crate::home::state::ProducerState;
 use crate::home::window::{Placed, Window};
 use crate::lane::{Ack, Refused};
+use crate::planted::{Bug, planted};
 use crate::read::{HomeRead, ReadFailure, ReadRecords};
 
 /// A retry that waits for its producer's window.
@@ -345,7 +346,11 @@ fn answer(turn: &mut Turn<'_>, room: RoomId, retry: &Retry, placed: Option<Place
             .refuse(retry.asker, Refused::Publish, Code::PRODUCER_CONFLICT, 0);
     }
     let (seq, link, time) = placed.map_or((Seq(0), Link(0), Timestamp(0)), |placed| {
-        (placed.seq, placed.link, placed.time)
+        let seq = match planted(Bug::DuplicateNext) {
+            true => placed.seq.next(),
+            false => placed.seq,
+        };
+        (seq, placed.link, placed.time)
     });
     let Asker {
         edge,

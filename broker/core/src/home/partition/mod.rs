@@ -41,6 +41,7 @@ use crate::home::seed::{Condition, PartitionSeed};
 use crate::home::settings::HomeSettings;
 use crate::home::state::State;
 use crate::lane::{ToEdge, ToHome};
+use crate::planted::{Bug, planted};
 use checkpointing::Uncovered;
 use cursoring::CursorDesk;
 use duplicates::Duplicates;
@@ -276,7 +277,7 @@ impl Partition {
     /// Whether questions are answered: the state holds everything that was ever acked.
     fn answers(&self) -> bool {
         match &self.role {
-            Role::Running(replica) => replica.is_serving(),
+            Role::Running(replica) => replica.is_serving() || planted(Bug::AnswerBeforeServing),
             Role::Impaired(_) => true,
         }
     }

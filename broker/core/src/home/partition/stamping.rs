@@ -22,6 +22,7 @@ use crate::home::replica::NotProposed;
 use crate::home::settings::HomeSettings;
 use crate::home::state::{Named, ProducerState, head_at_start};
 use crate::lane::{Ack, Head, Refused};
+use crate::planted::{Bug, planted};
 
 /// Unused bytes that an entry may keep in memory beside its payload.
 const SLACK_BYTES_MAX: usize = 1_024;
@@ -114,7 +115,7 @@ impl Partition {
         let Draft {
             by,
             writer,
-            acks,
+            mut acks,
             parked,
             ..
         } = draft;
@@ -139,6 +140,10 @@ impl Partition {
         match replica.propose(payload) {
             Ok((index, term)) => {
                 let staging = self.overlay.keep();
+                if planted(Bug::AckBeforeSync) {
+                    acks.drain(..)
+                        .for_each(|(edge, ack)| turn.desk.ack(edge, ack));
+                }
                 self.proposals.push(Pending {
                     by,
                     index,
@@ -149,7 +154,9 @@ impl Partition {
                 });
             }
             Err(why) => {
-                self.overlay.roll_back();
+                if !planted(Bug::OverlayKept) {
+                    self.overlay.roll_back();
+                }
                 self.unpropose_cursors(Some(by), turn.now.mono_ms);
                 turn.desk.stats.proposals_dropped += 1;
                 let code = if why == NotProposed::Dropped {
@@ -451,9 +458,13 @@ impl Partition {
             (room, head_at_start(room))
         });
         if !run.is_open {
+            let link = match planted(Bug::LinkPerEntry) {
+                true => head_at_start(room).link,
+                false => head.link,
+            };
             draft
                 .writer
-                .begin_records(room, head.seq.next(), head.count, head.link);
+                .begin_records(room, head.seq.next(), head.count, link);
             run.is_open = true;
         }
         (room, head)

@@ -17,6 +17,7 @@ use crate::home::state::{Named, Room};
 use crate::lane::{
     ChannelOpened, Head, Refused, RoomKey, Start, Subscribe, Subscribed, ToEdge, Unsubscribe,
 };
+use crate::planted::{Bug, planted};
 use crate::read::{ReadFailure, ReadRecords};
 
 impl Partition {
@@ -112,6 +113,9 @@ impl Partition {
                         0
                     },
                 );
+            }
+            Start::After { seq, .. } if planted(Bug::ResumeOffByOne) => {
+                seq.next().next().min(apply_end)
             }
             Start::After { seq, .. } => seq.next(),
             Start::Cursor => {

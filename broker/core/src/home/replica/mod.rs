@@ -29,6 +29,7 @@ use crate::home::limits::{
     RAFT_APPENDS_IN_FLIGHT_MAX, RAFT_MESSAGE_BYTES_MAX,
 };
 use crate::home::state::Part;
+use crate::planted::{Bug, planted};
 use storage::{PartitionStorage, from_raft};
 
 /// What a replica is started with.
@@ -254,7 +255,7 @@ impl Replica {
                 node.mut_store().place(*index, *at);
             }
         });
-        let is_newest = persisted.ready == self.ready_with_blocks;
+        let is_newest = persisted.ready == self.ready_with_blocks || planted(Bug::ReleaseUnsynced);
         self.persist(if is_newest {
             self.ready_newest
         } else {

@@ -16,6 +16,7 @@ use antiphon_protocol::{
 use crate::home::cursors::Cursor;
 use crate::home::state::{ProducerState, Room, State};
 use crate::lane::Head;
+use crate::planted::{Bug, planted};
 
 /// Version of a body without cursors: brokers that know no other can open a directory in which nobody ever set one.
 const BODY_VERSION: u32 = 1;
@@ -159,6 +160,9 @@ impl State {
         if version == BODY_VERSION_CURSORS {
             state.decode_cursors(&mut input)?;
         }
+        if planted(Bug::ProducersForgotten) {
+            state.producers.clear();
+        }
         if !input.rest.is_empty() {
             return Err(CheckpointFault::Length);
         }
@@ -203,6 +207,13 @@ impl State {
                 return Err(WRONG);
             }
             previous = Some(id);
+            let head = match planted(Bug::HeadLinkLost) {
+                true => Head {
+                    link: Link::start(id),
+                    ..head
+                },
+                false => head,
+            };
             self.rooms.insert(
                 id,
                 Room {
