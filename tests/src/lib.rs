@@ -11,6 +11,7 @@
 //! | `proxy` | a TCP proxy that cuts, delays, chokes, dribbles and falls silent, on command |
 //! | `real` | the broker's binary and the SDK under faults from a seed, judged by the checkers |
 //! | `chat` | a chat file by rooms, and how two of them differ |
+//! | `mutants` | are bugs that are planted noticed |
 //! | `world` | broker, command and folder, for one test |
 //! | `kill_replay` | replay a file while the broker is killed again and again, then compare |
 
@@ -22,6 +23,7 @@ pub mod checkers;
 pub mod command;
 pub mod history;
 pub mod kill_replay;
+mod mutants;
 pub mod port;
 pub mod proxy;
 pub mod real;

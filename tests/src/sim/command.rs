@@ -15,6 +15,7 @@ cargo sim swarm --seeds N [--from S] [options]   run N worlds
 cargo sim replay SEED [--trace] [options]        run one world again
 cargo sim meta [--seeds N] [--from S] [options]  run each world twice: both must be equal
 cargo sim shrink SEED [options]                  find the least world that still fails
+cargo sim mutants [--check]                      are bugs noticed that are planted?
 
 options: --seconds N   how long the safety phase takes, in virtual seconds (60)
          --clients N   at most so many clients
@@ -58,6 +59,7 @@ pub fn main(args: &[String]) -> ExitCode {
 fn dispatch(command: &str, rest: &[String]) -> Result<bool, String> {
     match command {
         "swarm" => Ok(swarm(&parse(rest, 100)?)),
+        "mutants" => crate::mutants::main(rest),
         "meta" => Ok(meta(&parse(rest, 20)?)),
         "replay" | "shrink" => {
             let (seed, rest) = rest.split_first().ok_or(USAGE)?;
