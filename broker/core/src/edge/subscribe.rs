@@ -216,14 +216,20 @@ impl Edge {
         id: RequestId,
         unsubscribe: &wire::Unsubscribe<'_>,
     ) {
+        let Some(open) = self.conns.open(conn) else {
+            return;
+        };
+        let room = self.rooms.find(open.namespace, unsubscribe.room);
+        let current = room
+            .and_then(|room| self.sub_of(conn, room))
+            .map(|sub| self.rooms.sub(sub).ticket);
         let Some(open) = self.conns.open_mut(conn) else {
             return;
         };
-        let namespace = open.namespace;
-        if defer(open.requests_mut(), unsubscribe.room, id) {
+        if defer(open.requests_mut(), unsubscribe.room, id, current) {
             return;
         }
-        match self.rooms.find(namespace, unsubscribe.room) {
+        match room {
             Some(room) => {
                 let newest = Ticket(self.tickets);
                 self.unsubscribe_from(conn, id, room, newest);
@@ -419,11 +425,18 @@ impl Edge {
     }
 }
 
-/// Has an UNSUBSCRIBE wait for the newest unanswered SUBSCRIBE of the same room, if there is one; older ones start nothing any more.
-fn defer(requests: &mut [Pending], room: RoomRef<'_>, id: RequestId) -> bool {
+/// Has an UNSUBSCRIBE wait for the newest unanswered SUBSCRIBE of the same room, if there is one that is newer than the current subscription; older
+/// ones start nothing any more. One that the current subscription has overtaken is not waited for: its answer would leave that one alive.
+fn defer(
+    requests: &mut [Pending],
+    room: RoomRef<'_>,
+    id: RequestId,
+    current: Option<Ticket>,
+) -> bool {
     let mut is_deferred = false;
     for pending in requests.iter_mut().rev() {
         let Pending::Subscribe {
+            ticket,
             room: asked,
             unsubscribe,
             is_superseded,
@@ -437,7 +450,7 @@ fn defer(requests: &mut [Pending], room: RoomRef<'_>, id: RequestId) -> bool {
         }
         if is_deferred {
             *is_superseded = true;
-        } else if unsubscribe.is_none() {
+        } else if unsubscribe.is_none() && current.is_none_or(|current| current < *ticket) {
             *unsubscribe = Some(id);
             is_deferred = true;
         }

@@ -345,6 +345,33 @@ fn an_unsubscribe_waits_for_the_subscribe_before_it() {
 }
 
 #[test]
+fn an_unsubscribe_ends_a_subscription_that_overtook_an_unanswered_subscribe() {
+    let mut bench = Bench::new();
+    let ann = bench.open(0, "ann");
+    let mut bytes = subscribe_frame(5, R, Start::Live);
+    bytes.extend(subscribe_frame(6, R, Start::Live));
+    let _ = bench.feed(ann, &bytes);
+    let tickets: vec::Vec<Ticket> = bench
+        .asked()
+        .iter()
+        .filter_map(|message| match message {
+            ToHome::Subscribe(subscribe) => Some(subscribe.ticket),
+            _ => None,
+        })
+        .collect();
+    let [older, newer] = tickets[..] else {
+        panic!()
+    };
+    bench.handle(subscribed(ann, newer, 6, 3, Some(ROOM), 3, 4));
+    let _ = bench.take(ann);
+    let _ = bench.feed(ann, &unsubscribe_frame(7, R));
+    bench.handle(subscribed(ann, older, 5, 4, Some(ROOM), 3, 4));
+    bench.handle(deliver(4, 5));
+    assert_eq!(bench.said(ann), ["OK 7", "ERROR 5 REPLACED hint 0"]);
+    assert_eq!(bench.edge.stats().subscriptions, 0);
+}
+
+#[test]
 fn an_unsubscribe_behind_a_refused_subscribe_is_answered() {
     let mut bench = Bench::new();
     let ann = bench.open(0, "ann");
