@@ -26,6 +26,8 @@ pub(super) struct Channels {
     looks: VecDeque<Look>,
     /// Entries ever made.
     made: u64,
+    /// Numbers the turns: the batches of this one still name their entries.
+    gathering: u64,
     /// Entries in state Refused.
     refused: Vec<u32>,
 }
@@ -48,6 +50,8 @@ struct Entry {
     state: ChannelState,
     /// When a publish was last taken for it.
     used_ms: u64,
+    /// In which turn that was; <= Channels::gathering
+    used_in: u64,
 }
 
 /// What is known of a channel.
@@ -69,6 +73,7 @@ impl Channels {
             by_id: HashMap::with_hasher(hash.clone()),
             looks: VecDeque::new(),
             made: 0,
+            gathering: 0,
             refused: Vec::new(),
         }
     }
@@ -91,7 +96,8 @@ impl Channels {
                 .get(&NameQuery(namespace, name.as_bytes()))
                 .copied(),
         }?;
-        self.entries[key as usize].used_ms = now_ms;
+        let entry = &mut self.entries[key as usize];
+        (entry.used_ms, entry.used_in) = (now_ms, self.gathering);
         Some(key)
     }
 
@@ -110,6 +116,7 @@ impl Channels {
             room: room.clone(),
             state: ChannelState::Opening(Vec::new()),
             used_ms: now_ms,
+            used_in: self.gathering,
         };
         let key = u32::try_from(self.entries.insert(entry)).expect("CHANNELS_MAX is a u32");
         match room {
@@ -169,7 +176,8 @@ impl Channels {
             if entry.number != look.number {
                 continue;
             }
-            let is_idle = now_ms >= entry.used_ms + CHANNEL_IDLE_MS;
+            let is_named = entry.used_in == self.gathering;
+            let is_idle = !is_named && now_ms >= entry.used_ms + CHANNEL_IDLE_MS;
             if is_idle && !matches!(entry.state, ChannelState::Opening(_)) {
                 self.remove(look.key as usize);
             } else {
@@ -189,8 +197,9 @@ impl Channels {
         };
     }
 
-    /// Forgets the entries that were refused, so that the next publish asks again. Behind the batches that name them.
-    pub(super) fn drop_refused(&mut self) {
+    /// The batches of this turn have left: none names an entry. Those refused are forgotten, so that the next publish asks again.
+    pub(super) fn batches_left(&mut self) {
+        self.gathering += 1;
         for key in mem::take(&mut self.refused) {
             if matches!(
                 self.entries.get(key as usize),
@@ -222,6 +231,7 @@ mod tests {
             let key = add(&mut channels, room, 0).unwrap();
             *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND);
         }
+        channels.batches_left();
         assert_eq!(
             add(&mut channels, 1 << 40, CHANNEL_IDLE_MS - 1),
             None,
@@ -250,6 +260,15 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_that_a_gathered_batch_names_stays_however_long_the_turn_takes() {
+        let mut channels = Channels::new(&HashState::fixed());
+        let key = add(&mut channels, 1, 0).unwrap();
+        *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND);
+        channels.sweep(CHANNEL_IDLE_MS);
+        assert_eq!(channels.len(), 1);
+    }
+
+    #[test]
     fn every_idle_channel_goes_in_time_however_many_there_are() {
         let mut channels = Channels::new(&HashState::fixed());
         let count = 10 * CHANNEL_SWEEP_MAX as u64;
@@ -259,6 +278,7 @@ mod tests {
         }
         let used = CHANNEL_IDLE_MS - 1;
         let _ = channels.find(NAMESPACE, RoomRef::Id(RoomId(7)), used);
+        channels.batches_left();
         let mut sweeps = 0;
         while let Some(at_ms) = channels.sweep_deadline() {
             channels.sweep(at_ms);

@@ -118,7 +118,7 @@ impl Edge {
         for (channel, batch) in self.publishing.batches.take(self.settings.me) {
             self.route(channel, batch);
         }
-        self.publishing.channels.drop_refused();
+        self.publishing.channels.batches_left();
     }
 
     fn route(&mut self, channel: u32, batch: PublishBatch) {
