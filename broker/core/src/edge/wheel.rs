@@ -57,6 +57,7 @@ impl Wheel {
 
     /// Takes out the oldest bucket that is due.
     pub(super) fn take_due(&mut self, now_ms: u64) -> Option<Vec<ConnId>> {
+        self.catch_up(now_ms);
         let due = self.next_deadline().filter(|&at| at <= now_ms);
         let Some(at) = due else {
             // Nothing is due: the wheel may turn up to now, as no bucket before is filled.
@@ -68,6 +69,19 @@ impl Wheel {
         self.next = bucket + 1;
         self.filled &= !(1 << place);
         Some(mem::take(&mut self.buckets[place]))
+    }
+
+    /// After more than a turn of the wheel all that is in it is due: it moves, in order, into the turn that ends now. So what is put back goes behind
+    /// now, and nothing is looked at once for each turn that was missed.
+    fn catch_up(&mut self, now_ms: u64) {
+        let oldest = (now_ms / BUCKET_MS).saturating_sub(BUCKETS as u64 - 1);
+        if oldest <= self.next {
+            return;
+        }
+        let moved = place(oldest - self.next);
+        self.buckets.rotate_right(moved);
+        self.filled = self.filled.rotate_left(moved as u32);
+        self.next = oldest;
     }
 
     /// Gives the memory of a bucket taken out back, for the next ones.
@@ -142,5 +156,19 @@ mod tests {
         assert_eq!(wheel.take_due(1_000_000), None);
         wheel.put(conn(3), 1_000_100);
         assert_eq!(wheel.take_due(1_000_300), Some(vec![conn(3)]));
+    }
+
+    #[test]
+    fn after_a_long_sleep_each_connection_is_looked_at_once_and_in_order() {
+        const HOUR_MS: u64 = 3_600_000;
+        let mut wheel = Wheel::new(0);
+        (0..100).for_each(|slot| wheel.put(conn(slot), u64::from(slot) * 80));
+        let mut looks = vec![];
+        while let Some(due) = wheel.take_due(HOUR_MS) {
+            due.iter()
+                .for_each(|&conn| wheel.put(conn, HOUR_MS + HORIZON_MS));
+            looks.extend(due);
+        }
+        assert_eq!(looks, (0..100).map(conn).collect::<Vec<_>>());
     }
 }
