@@ -1,0 +1,12 @@
+//! First inputs, made by the code that writes what the targets read.
+
+mod frames;
+
+/// The seeds of a target: a name and an input.
+#[must_use]
+pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    match target {
+        "frames" => frames::seeds(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,62 @@
+//! Every target over its kept corpus, and over seeded mutations of it. The engine itself runs by command: docs/fuzzing.md.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use antiphon_fuzz::{Mutator, TARGETS, Target, kept, target};
+
+/// All inputs together stay below this, in bytes: they are in every clone of the repository.
+const CORPUS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Runs an input; a panic tells how to get it again.
+fn run(target: &Target, input: &[u8], what: &str) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
+    if outcome.is_err() {
+        let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+        panic!("target {}: {what} breaks a promise: {hex}", target.name);
+    }
+}
+
+fn corpus_and_mutations(name: &str) {
+    let target = target(name).expect("a target of that name");
+    let kept = kept(name);
+    assert!(!kept.is_empty(), "a target without corpus tests nothing");
+    for input in &kept {
+        run(target, &input.bytes, &input.name);
+    }
+    let mut mutator = Mutator::new(1);
+    for number in 0..target.mutations {
+        let input = &kept[number % kept.len()];
+        let other = &kept[(number / kept.len() + number * 7) % kept.len()];
+        let mutated = mutator.mutate(&input.bytes, &other.bytes);
+        run(
+            target,
+            &mutated,
+            &format!("mutation {number} of {}", input.name),
+        );
+    }
+}
+
+#[test]
+fn any_stream_of_frames_is_cut_decoded_and_said_again() {
+    corpus_and_mutations("frames");
+}
+
+#[test]
+fn every_target_has_a_corpus_and_all_of_them_are_small() {
+    let bytes = |target: &Target| {
+        kept(target.name)
+            .iter()
+            .map(|kept| kept.bytes.len())
+            .sum::<usize>()
+    };
+    assert!(TARGETS.iter().map(bytes).sum::<usize>() < CORPUS_BYTES_MAX);
+    for target in TARGETS {
+        assert!(
+            kept(target.name)
+                .iter()
+                .all(|kept| kept.bytes.len() <= target.bytes_max),
+            "{}",
+            target.name
+        );
+    }
+}
