@@ -5,7 +5,7 @@ mod golden;
 
 use antiphon_protocol::{ClientFrame, Link, Record, ServerFrame, next_frame};
 use golden::cases::{self, Case};
-use golden::{describe, refused, sums, to_hex, word};
+use golden::{describe, peer, refused, sums, to_hex, word};
 use serde_json::{Value, json};
 
 fn main() -> std::io::Result<()> {
@@ -46,7 +46,24 @@ fn main() -> std::io::Result<()> {
         "bytes of a stream, cut into frames",
         streams(),
     )?;
-    write("sums.json", "hashes and packed numbers", sums::all())
+    write("sums.json", "hashes and packed numbers", sums::all())?;
+    let session = word(peer::SESSION.0);
+    let accepted = peer::accepted()
+        .iter()
+        .map(|(name, bytes)| json!({"name": name, "session": session, "hex": to_hex(bytes)}))
+        .collect();
+    write("peer.json", "frames between nodes", accepted)?;
+    let refused = peer::refusals()
+        .iter()
+        .map(|(name, why, bytes)| {
+            json!({"name": name, "session": session, "why": why, "hex": to_hex(bytes)})
+        })
+        .collect();
+    write(
+        "refused-peer.json",
+        "frames between nodes that are refused",
+        refused,
+    )
 }
 
 /// One vector a line, so that a change shows as what it is.

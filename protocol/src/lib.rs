@@ -49,6 +49,7 @@ mod ids;
 pub mod limits;
 mod link;
 mod names;
+pub mod peer;
 mod record;
 mod record_write;
 mod server;

@@ -95,6 +95,41 @@ pub const PRODUCER_AGE_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
 /// A client takes a new producer at this age, in ms (6 days).
 pub const PRODUCER_RENEW_MS: u64 = 6 * 24 * 3_600 * 1_000;
 
+/// Lowest version of the peer protocol this crate speaks.
+pub const PEER_VERSION_MIN: u8 = 1;
+/// Highest version of the peer protocol this crate speaks.
+pub const PEER_VERSION_MAX: u8 = 1;
+/// Largest `len` of a peer frame, in bytes, once PEER_WELCOME is there; before it [`HANDSHAKE_BYTES_MAX`].
+pub const PEER_FRAME_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// A RAFT frame is closed once it has so many bytes, and the next message starts another one.
+pub const PEER_FRAME_BYTES_FULL: u32 = 1024 * 1024;
+/// Largest payload of one entry, in bytes: what a block of the log holds.
+pub const PEER_ENTRY_BYTES_MAX: u32 = 1_310_720;
+/// Entries of one APPEND. Their payloads are at most this crate's [`PEER_APPEND_BYTES_MAX`] together, or one entry.
+pub const PEER_ENTRIES_MAX: u16 = 4_096;
+/// Payload bytes of one APPEND of several entries.
+pub const PEER_APPEND_BYTES_MAX: u32 = 1024 * 1024;
+/// A peering from which nothing came for so long is closed, in ms: more than an election takes, less than a client waits.
+pub const PEER_SILENCE_MS_MAX: u64 = 2_000;
+/// A node that has nothing else to say sends a PEER_PING this often, in ms.
+pub const PEER_PING_MS: u64 = 500;
+
+const _: () = assert!(PEER_VERSION_MIN <= PEER_VERSION_MAX);
+const _: () = assert!(
+    PEER_FRAME_BYTES_FULL
+        + PEER_APPEND_BYTES_MAX
+        + PEER_ENTRY_BYTES_MAX
+        + PEER_ENTRIES_MAX as u32 * 32
+        + 64
+        <= PEER_FRAME_BYTES_MAX,
+    "a frame that is not full takes any message"
+);
+const _: () = assert!(3 * PEER_PING_MS < PEER_SILENCE_MS_MAX);
+const _: () = assert!(
+    RECORD_BYTES_MAX < PEER_ENTRY_BYTES_MAX,
+    "an entry holds any record"
+);
+
 /// Largest RECORD frame, its header included, that a PUBLISH within the default limits can make, in bytes.
 pub const RECORD_BYTES_MAX: u32 = RECORD_HEADER_BYTES as u32
     + USER_NAME_BYTES_MAX as u32

@@ -102,12 +102,23 @@ impl<'a> FrameWriter<'a> {
         id: RequestId,
         bytes: usize,
     ) -> Self {
+        FrameWriter::numbered(out, kind.wire(), flags, id, bytes)
+    }
+
+    /// [`FrameWriter::new`] for a kind by its number: those of peers are no [`Kind`].
+    pub(crate) fn numbered(
+        out: &'a mut Vec<u8>,
+        kind: u8,
+        flags: u8,
+        id: RequestId,
+        bytes: usize,
+    ) -> Self {
         let start = out.len();
         out.reserve(bytes.saturating_add(FRAME_HEADER_BYTES));
         out.extend_from_slice(
             &FrameHeader {
                 len: 0,
-                kind: kind.wire(),
+                kind,
                 flags,
                 id,
             }

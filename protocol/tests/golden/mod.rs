@@ -8,6 +8,7 @@
 pub(crate) mod beside;
 pub(crate) mod cases;
 pub(crate) mod describe;
+pub(crate) mod peer;
 pub(crate) mod refused;
 pub(crate) mod sums;
 
