@@ -38,6 +38,7 @@ pub(crate) fn run(
             Delivery::Gap(gap) => {
                 writeln!(ledger, "{position} (up to {}: {})", gap.to, gap.reason)?
             }
+            _ => {}
         }
         handled += 1;
     }

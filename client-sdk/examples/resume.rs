@@ -44,6 +44,7 @@ pub(crate) fn run(file: &Path, address: &str, out: &mut impl Write) -> Result<()
             Delivery::Gap(gap) => {
                 writeln!(out, "{} to {} are gone: {}", gap.from, gap.to, gap.reason)?
             }
+            _ => {}
         }
         // Behind the work, so that what was not done is read again.
         store(file, delivery.position())?;

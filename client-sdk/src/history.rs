@@ -6,6 +6,7 @@ use crate::record::{Gap, Record};
 
 /// Which records of a room to fetch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum HistoryRange {
     /// The newest ones.
     Latest,

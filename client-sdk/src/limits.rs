@@ -35,6 +35,10 @@ pub(crate) const SUBSCRIPTION_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes queued for the socket before the session stops adding publishes; bounds the flat buffer of a turn.
 pub(crate) const UNSENT_BYTES: usize = 256 * 1024;
 
+/// SUBSCRIBEs sent behind HELLO, before the broker has told how many it takes: enough for most clients to be live again in one
+/// round trip. A broker whose limit is lower reads the others later.
+pub(crate) const EARLY_SUBSCRIBES: u32 = 16;
+
 /// Bytes that the answer of one history request may hold; above it the request fails with `HistoryTooLarge`.
 pub(crate) const HISTORY_BYTES: u64 = 256 * 1024 * 1024;
 

@@ -163,6 +163,7 @@ impl Gap {
 
 /// What a subscription yields.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Delivery {
     /// The next record.
     Record(Record),

@@ -10,6 +10,7 @@ use crate::record::{Delivery, Position};
 
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Start {
     /// Only what is published from now on.
     Live,
@@ -64,6 +65,7 @@ pub struct RoomHead {
 ///     match delivery? {
 ///         Delivery::Record(record) => println!("{}: {}", record.sender_text(), record.text()),
 ///         Delivery::Gap(gap) => println!("{} to {} are gone: {}", gap.from, gap.to, gap.reason),
+///         _ => {}
 ///     }
 /// }
 /// println!("go on later after {}", subscription.position());

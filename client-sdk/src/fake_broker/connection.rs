@@ -55,6 +55,10 @@ impl Connection {
             .next(&mut rest, 1024 * 1024)
             .expect("a client keeps the stream whole")
         {
+            // Behind a goodbye nothing is read.
+            if self.is_closing {
+                continue;
+            }
             let id = raw.header.id;
             match ClientFrame::decode(raw).expect("a client sends lawful frames") {
                 ClientFrame::Hello(hello) => self.greet(id, &hello, broker),

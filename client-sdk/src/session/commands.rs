@@ -77,10 +77,10 @@ impl Session {
             Want::Subscribe(ticket) => self.request(Request::Subscribe(ticket)),
             Want::UnsubscribeId(room_id) => self.unsubscribe(RoomRef::Id(room_id)),
             Want::UnsubscribeName(room, id) => {
-                if let State::Open(open) = &mut self.state
-                    && matches!(open.questions.get(&id), Some(Question::NoRoom(_)))
+                if let Some(line) = self.state.line()
+                    && matches!(line.questions.get(&id), Some(Question::NoRoom(_)))
                 {
-                    open.questions.remove(&id);
+                    line.questions.remove(&id);
                 }
                 self.unsubscribe(RoomRef::from(&room));
             }
@@ -88,20 +88,20 @@ impl Session {
     }
 
     fn request(&mut self, request: Request) {
-        if let State::Open(open) = &mut self.state {
-            open.requests.push_back(request);
+        if let Some(line) = self.state.line() {
+            line.requests.push_back(request);
         }
     }
 
     fn unsubscribe(&mut self, room: RoomRef<'_>) {
         let id = self.next_request();
-        if let State::Open(open) = &mut self.state {
+        if let Some(line) = self.state.line() {
             Unsubscribe {
                 room,
                 code: antiphon_protocol::Code::NONE,
             }
             .encode(id, &mut self.unsent);
-            open.questions.insert(id, Question::Unsubscribe);
+            line.questions.insert(id, Question::Unsubscribe);
         }
     }
 
@@ -110,7 +110,7 @@ impl Session {
         let id = self.next_request();
         if let State::Open(open) = &mut self.state {
             Ping { nonce: id.0 }.encode(id, &mut self.unsent);
-            open.questions.insert(id, question);
+            open.line.questions.insert(id, question);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::limits::{MOVES, PRODUCER_AGE_MAX, STABLE_MS, VIOLATIONS};
 use crate::session::input::Mono;
 use crate::session::jitter::millis;
 use crate::session::output::{Event, Output, Welcomed};
-use crate::session::state::{Open, Question, Request, State};
+use crate::session::state::{Line, Open, Question, Request, State};
 use crate::session::{Opening, Session};
 
 impl Session {
@@ -20,7 +20,7 @@ impl Session {
             .push_back(Output::Connect(self.endpoints.current().to_owned()));
     }
 
-    /// The connection is up: greet.
+    /// The connection is up: greet, and go on reading without waiting for the answer.
     pub(super) fn on_connected(&mut self, now: Mono) {
         if !matches!(self.state, State::Connecting) {
             return;
@@ -38,10 +38,15 @@ impl Session {
             antiphon_protocol::RequestId(self.last_request),
             &mut self.unsent,
         );
-        let deadline = now.plus(self.greeting.connect_timeout_ms);
+        let subscribes = self.readers.on_open().into_iter().map(Request::Subscribe);
+        let fetches = self.fetches.on_open().into_iter().map(Request::Fetch);
         self.state = State::AwaitWelcome {
             assembler: antiphon_protocol::Assembler::new(),
-            deadline,
+            deadline: now.plus(self.greeting.connect_timeout_ms),
+            line: Line {
+                requests: subscribes.chain(fetches).collect(),
+                ..Line::default()
+            },
         };
     }
 
@@ -78,13 +83,10 @@ impl Session {
         self.opening = Opening::Done;
         self.moves = 0;
         let is_new = ours != Some(welcome.producer);
-        let mut open = Open::new(welcome, self.renew_at(welcome, is_new, now), now);
-        open.requests
-            .extend(self.readers.on_open().into_iter().map(Request::Subscribe));
-        open.requests
-            .extend(self.fetches.on_open().into_iter().map(Request::Fetch));
+        let renew_at = self.renew_at(welcome, is_new, now);
+        let line = self.state.line().map(std::mem::take).unwrap_or_default();
         self.outbox.on_open();
-        self.state = State::Open(Box::new(open));
+        self.state = State::Open(Box::new(Open::new(welcome, line, renew_at, now)));
         self.tell(Event::Welcomed(Welcomed {
             producer: welcome.producer,
             user: welcome.user.to_owned(),
@@ -231,7 +233,7 @@ impl Session {
         self.unsent.clear();
         self.sent = 0;
         let State::Open(open) = state else { return };
-        for question in open.questions.into_values() {
+        for question in open.line.questions.into_values() {
             if let Question::Ping(ticket) = question {
                 self.tell(Event::Ponged(ticket, Err(ClientError::Disconnected)));
             }
@@ -266,6 +268,12 @@ impl Session {
         self.outbox.tick(now);
         let subscribes = self.readers.tick(now);
         let fetches = self.fetches.tick(now);
+        if let Some(line) = self.state.line() {
+            let subscribes = subscribes.into_iter().map(Request::Subscribe);
+            line.requests.extend(subscribes);
+            line.requests
+                .extend(fetches.into_iter().map(Request::Fetch));
+        }
         match &mut self.state {
             State::New => {
                 if let Opening::Patient { since, .. } = &mut self.opening {
@@ -278,10 +286,6 @@ impl Session {
             }
             State::Backoff { until } if now >= *until => self.connect(),
             State::Open(open) => {
-                open.requests
-                    .extend(subscribes.into_iter().map(Request::Subscribe));
-                open.requests
-                    .extend(fetches.into_iter().map(Request::Fetch));
                 if open.renew_at.is_some_and(|renew_at| now >= renew_at) {
                     open.renew_at = None;
                     self.outbox.renew();

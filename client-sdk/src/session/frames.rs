@@ -175,18 +175,18 @@ impl Session {
         let (_, readers, _, mut context) = self.split(now);
         let want = readers.on_subscribed(ticket, id, subscribed, &mut context);
         if readers.awaits_room(ticket, id)
-            && let State::Open(open) = &mut self.state
+            && let Some(line) = self.state.line()
         {
-            open.questions.insert(id, Question::NoRoom(ticket));
+            line.questions.insert(id, Question::NoRoom(ticket));
         }
         self.want(want);
     }
 
     fn on_page(&mut self, id: RequestId, page: &Page<'_>, now: Mono) {
-        let State::Open(open) = &mut self.state else {
+        let Some(line) = self.state.line() else {
             return;
         };
-        let Some(Question::Fetch(ticket)) = open.questions.get(&id).copied() else {
+        let Some(Question::Fetch(ticket)) = line.questions.get(&id).copied() else {
             return;
         };
         let (_, _, fetches, mut context) = self.split(now);
@@ -218,16 +218,14 @@ impl Session {
 
     /// Takes the question that an answer is for; a place for another request may be free then.
     fn answered(&mut self, id: RequestId) -> Option<Question> {
-        let State::Open(open) = &mut self.state else {
-            return None;
-        };
-        let question = open.questions.remove(&id)?;
+        let line = self.state.line()?;
+        let question = line.questions.remove(&id)?;
         if matches!(question, Question::Subscribe(_) | Question::Fetch(_)) {
             assert!(
-                open.unanswered > 0,
+                line.unanswered > 0,
                 "INV-SDK-10: more answers than requests"
             );
-            open.unanswered -= 1;
+            line.unanswered -= 1;
         }
         Some(question)
     }

@@ -29,7 +29,7 @@ pub(crate) use input::{Command, Input, Mono, Outgoing, Ticket};
 pub(crate) use output::{Event, Output, Welcomed};
 
 use crate::error::{ClientError, Misuse};
-use crate::limits::{CLIENT_NAME_BYTES, UNSENT_BYTES};
+use crate::limits::{CLIENT_NAME_BYTES, EARLY_SUBSCRIBES, UNSENT_BYTES};
 use crate::losses::Losses;
 use crate::options::ClientOptions;
 use context::Context;
@@ -213,32 +213,10 @@ impl Session {
 
     /// Queues what the broker's limits and the size of one turn allow: requests first, then messages, room by room.
     fn pump(&mut self, now: Mono) {
+        self.ask();
         let State::Open(open) = &mut self.state else {
             return;
         };
-        while open.unanswered < open.requests_max
-            && let Some(request) = open.requests.pop_front()
-        {
-            self.last_request += 2;
-            let id = RequestId(self.last_request);
-            let (is_sent, question) = match request {
-                Request::Subscribe(ticket) => (
-                    self.readers.encode_subscribe(ticket, id, &mut self.unsent),
-                    Question::Subscribe(ticket),
-                ),
-                Request::Fetch(ticket) => {
-                    let limit = open.fetch_records_max;
-                    (
-                        self.fetches.encode(ticket, id, limit, &mut self.unsent),
-                        Question::Fetch(ticket),
-                    )
-                }
-            };
-            if is_sent {
-                open.questions.insert(id, question);
-                open.unanswered += 1;
-            }
-        }
         while self.outbox.in_flight() < open.in_flight_max
             && self.unsent.len() - self.sent < UNSENT_BYTES
             && let Some(frame) = self.outbox.next_frame()
@@ -248,6 +226,40 @@ impl Session {
         if open.wants_ping(now) {
             self.ping(Question::Keepalive);
         }
+    }
+
+    /// Sends the requests that the broker may be asked at once: before its greeting a few SUBSCRIBEs, which need nothing of it.
+    fn ask(&mut self) {
+        let (line, requests_max, fetch_records_max) = match &mut self.state {
+            State::AwaitWelcome { line, .. } => (line, EARLY_SUBSCRIBES, None),
+            State::Open(open) => {
+                let fetch_records_max = Some(open.fetch_records_max);
+                (&mut open.line, open.requests_max, fetch_records_max)
+            }
+            State::New | State::Connecting | State::Backoff { .. } | State::Closed => return,
+        };
+        let mut asked = 0;
+        while line.unanswered < requests_max
+            && let Some(&request) = line.requests.get(asked)
+        {
+            let id = RequestId(self.last_request + 2);
+            let is_sent = match (request, fetch_records_max) {
+                (Request::Subscribe(ticket), _) => {
+                    self.readers.encode_subscribe(ticket, id, &mut self.unsent)
+                }
+                (Request::Fetch(ticket), Some(limit)) => {
+                    self.fetches.encode(ticket, id, limit, &mut self.unsent)
+                }
+                (Request::Fetch(_), None) => break,
+            };
+            asked += 1;
+            if is_sent {
+                self.last_request = id.0;
+                line.questions.insert(id, request.into());
+                line.unanswered += 1;
+            }
+        }
+        line.requests.drain(..asked);
     }
 
     /// The parts of the session that answers go through, apart from the parts that keep them.

@@ -14,10 +14,11 @@ pub(crate) enum State {
     New,
     /// The driver connects, and will say how it went.
     Connecting,
-    /// HELLO is on its way.
+    /// HELLO is on its way, and behind it what can be asked before the answer.
     AwaitWelcome {
         assembler: Assembler,
         deadline: Mono,
+        line: Line,
     },
     /// Requests are answered.
     Open(Box<Open>),
@@ -47,6 +48,24 @@ pub(crate) enum Request {
     Fetch(Ticket),
 }
 
+impl From<Request> for Question {
+    fn from(request: Request) -> Question {
+        match request {
+            Request::Subscribe(ticket) => Question::Subscribe(ticket),
+            Request::Fetch(ticket) => Question::Fetch(ticket),
+        }
+    }
+}
+
+/// What is asked over a connection, and what waits to be.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pub(crate) questions: BTreeMap<RequestId, Question>,
+    /// SUBSCRIBE and FETCH sent and not answered.
+    pub(crate) unanswered: u32,
+    pub(crate) requests: VecDeque<Request>,
+}
+
 /// A greeted connection.
 #[derive(Debug)]
 pub(crate) struct Open {
@@ -62,14 +81,27 @@ pub(crate) struct Open {
     last_checked: Mono,
     /// When the producer is old enough to be replaced.
     pub(crate) renew_at: Option<Mono>,
-    pub(crate) questions: BTreeMap<RequestId, Question>,
-    /// SUBSCRIBE and FETCH sent and not answered. unanswered <= requests_max
-    pub(crate) unanswered: u32,
-    pub(crate) requests: VecDeque<Request>,
+    pub(crate) line: Line,
+}
+
+impl State {
+    /// What is asked over the connection at hand, if there is one.
+    pub(crate) fn line(&mut self) -> Option<&mut Line> {
+        match self {
+            State::AwaitWelcome { line, .. } => Some(line),
+            State::Open(open) => Some(&mut open.line),
+            State::New | State::Connecting | State::Backoff { .. } | State::Closed => None,
+        }
+    }
 }
 
 impl Open {
-    pub(crate) fn new(welcome: &Welcome<'_>, renew_at: Option<Mono>, now: Mono) -> Open {
+    pub(crate) fn new(
+        welcome: &Welcome<'_>,
+        line: Line,
+        renew_at: Option<Mono>,
+        now: Mono,
+    ) -> Open {
         let keepalive_ms = if welcome.keepalive_ms == 0 {
             KEEPALIVE_MS
         } else {
@@ -88,9 +120,7 @@ impl Open {
             last_sent: now,
             last_checked: now,
             renew_at,
-            questions: BTreeMap::new(),
-            unanswered: 0,
-            requests: VecDeque::new(),
+            line,
         }
     }
 

@@ -258,6 +258,6 @@ fn start_seen(start: Start) -> history::Start {
             seq: Seq(0),
             link: Link(0),
         },
-        Start::Time(_) => unreachable!("no follower begins at a time: histories cannot tell it"),
+        _ => unreachable!("no follower begins at a time or a cursor: histories cannot tell it"),
     }
 }

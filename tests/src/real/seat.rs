@@ -163,5 +163,6 @@ pub(crate) fn delivered(sub: Op, delivery: &Delivery) -> What {
             gap: gap_seen(gap),
             link: Link(gap.link.0),
         },
+        other => unreachable!("nobody asked for {other:?}"),
     }
 }

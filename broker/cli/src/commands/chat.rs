@@ -130,6 +130,7 @@ impl Talk<'_> {
                     }
                 }
                 Some(Delivery::Gap(gap)) => print_gap(output, self.room, &gap)?,
+                Some(_) => {}
                 None => return output.flush(),
             }
             patience = Duration::ZERO;

@@ -59,6 +59,7 @@ impl Subscribe {
                     records += 1;
                 }
                 Some(Delivery::Gap(gap)) => print_gap(output, &self.room, &gap)?,
+                Some(_) => {}
                 None => return Err(self.interrupted(&subscription)),
             }
         }

@@ -27,6 +27,8 @@ pub(crate) struct Desk {
     events: Vec<Event>,
     pub(crate) connects: Vec<String>,
     pub(crate) disconnects: u32,
+    /// What was sent behind HELLO, before the greeting, and not looked at yet.
+    early: Vec<String>,
 }
 
 /// The greeting of every test, but for the producer.
@@ -104,6 +106,7 @@ impl Desk {
             events: Vec::new(),
             connects: Vec::new(),
             disconnects: 0,
+            early: Vec::new(),
         };
         desk.input(Input::Tick);
         desk
@@ -131,7 +134,8 @@ impl Desk {
     /// The connection is up; the HELLO is read aloud, and answered.
     pub(crate) fn greet(&mut self, producer: u64) -> String {
         self.input(Input::Connected);
-        let hello = self.sent().join(" ");
+        self.early = self.sent();
+        let hello = self.early.remove(0);
         self.receive(|out| welcome(producer).encode(RequestId(2), out));
         hello
     }
@@ -262,7 +266,7 @@ impl Desk {
 
     /// The frames sent since the last call, read aloud.
     pub(crate) fn sent(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines = std::mem::take(&mut self.early);
         loop {
             let bytes = self.session.unsent().to_vec();
             if bytes.is_empty() {

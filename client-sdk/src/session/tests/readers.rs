@@ -1,14 +1,14 @@
 //! Subscriptions and history, answer by answer.
 
 use antiphon_protocol::{
-    Code, ErrorFrame, Gap, GapReason, Link, Page, PageHead, RequestId, RoomId, RoomRef, Seq,
+    Code, ErrorFrame, Gap, GapReason, Link, Ok_, Page, PageHead, RequestId, RoomId, RoomRef, Seq,
     Subscribed, Unsubscribe,
 };
 
 use crate::error::{ClientError, SubscribeError, Violation};
 use crate::history::HistoryRange;
 use crate::record::{Delivery, Position};
-use crate::session::tests::desk::{Desk, ROOM, options, records};
+use crate::session::tests::desk::{Desk, ROOM, options, records, welcome};
 use crate::session::tests::world::room;
 use crate::session::{Command, Event, Input, Ticket};
 use crate::subscription::Start;
@@ -74,6 +74,66 @@ fn a_lost_connection_resumes_behind_the_last_record_and_tells_nobody() {
     desk.subscribed(8, 2, 2);
     desk.record(2);
     assert_eq!(desk.delivered(), [2]);
+}
+
+#[test]
+fn subscriptions_go_on_behind_hello_before_the_broker_has_greeted() {
+    let mut desk = reading(2);
+    desk.record(1);
+    desk.input(Input::Disconnected);
+    desk.sent();
+    desk.pass(10);
+    desk.input(Input::Connected);
+    assert_eq!(
+        desk.sent(),
+        [
+            "HELLO ann producer 5 device 7",
+            "8 SUBSCRIBE ROOM after 1 checked"
+        ]
+    );
+    // What is left while the answer is on its way is taken back, in order.
+    let ticket = Ticket(1);
+    desk.input(Input::Command(Command::Unsubscribe { ticket }));
+    assert_eq!(desk.sent(), ["10 UNSUBSCRIBE lobby"]);
+    desk.subscribe(2, Start::Last(1));
+    assert_eq!(desk.sent(), ["12 SUBSCRIBE lobby last 1"]);
+    desk.receive(|out| welcome(5).encode(RequestId(6), out));
+    desk.subscribed(8, 2, 2);
+    desk.record(2);
+    desk.events();
+    desk.receive(|out| Ok_::DONE.encode(RequestId(10), out));
+    desk.subscribed(12, 2, 2);
+    desk.record(2);
+    assert_eq!(desk.delivered(), [2]);
+}
+
+#[test]
+fn before_the_greeting_only_a_few_are_asked_and_no_history() {
+    let mut desk = Desk::new(&options());
+    for ticket in 1..=20 {
+        let room = room(&ticket.to_string());
+        desk.input(Input::Command(Command::Subscribe {
+            ticket: Ticket(ticket),
+            room,
+            start: Start::Live,
+        }));
+    }
+    desk.input(Input::Command(Command::Fetch {
+        ticket: Ticket(21),
+        room: room("lobby"),
+        range: HistoryRange::Latest,
+        limit: 1,
+    }));
+    desk.input(Input::Connected);
+    let sent = desk.sent();
+    assert_eq!(sent.len(), 17, "{sent:?}");
+    assert!(sent[1..].iter().all(|line| line.contains("SUBSCRIBE")));
+    desk.receive(|out| welcome(5).encode(RequestId(2), out));
+    assert_eq!(desk.sent(), [""; 0], "it takes two at a time");
+    for id in (4..36).step_by(2) {
+        desk.receive(|out| Subscribed::NO_ROOM.encode(RequestId(id), out));
+    }
+    assert_eq!(desk.sent().len(), 2);
 }
 
 #[test]
