@@ -256,8 +256,13 @@ impl Ears for Traffic {
 
 impl<T: Target> Load<T> for Traffic {
     fn begin(&mut self, start: Nanos, from: Nanos, until: Nanos) {
-        if let Pace::PerSecond(rate) = self.pace {
-            self.schedule = Schedule::new(start, rate);
+        match self.pace {
+            Pace::InFlight(_) => {}
+            Pace::PerSecond(rate) => self.schedule = Schedule::new(start, rate),
+            Pace::Bursts {
+                messages,
+                per_second,
+            } => self.schedule = Schedule::bursts(start, messages, per_second),
         }
         self.delivery.measure(from, until);
         self.ack.measure(from, until);
@@ -272,7 +277,7 @@ impl<T: Target> Load<T> for Traffic {
             return Ok(None);
         }
         Ok(match (self.pace, self.complete) {
-            (Pace::PerSecond(_), _) => Some(self.feed_open(generator, now)),
+            (Pace::PerSecond(_) | Pace::Bursts { .. }, _) => Some(self.feed_open(generator, now)),
             (Pace::InFlight(window), Complete::Delivered) => {
                 self.feed_delivered(generator, window, now);
                 None

@@ -1,4 +1,4 @@
-//! `fanout`: one publisher, one room, many subscribers.
+//! `fanout`: one publisher, or some in turn, one room, many subscribers.
 
 use std::collections::BTreeMap;
 
@@ -16,36 +16,46 @@ use crate::verify::Verifier;
 /// Options of `fanout`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fanout {
-    /// Connections that subscribe to the room. The publisher is one more.
+    /// Connections that subscribe to the room. The publishers are further ones.
     pub subscribers: u32,
+    /// Connections that publish in turn, at least 1. More than one where a system limits what one connection may send.
+    pub publishers: u32,
     /// When the next message is published. In flight: not yet delivered to all subscribers.
     pub pace: Pace,
 }
 
 impl Fanout {
     pub(super) fn configuration(&self) -> BTreeMap<String, String> {
-        options([
+        let mut options = options([
             ("subscribers", self.subscribers.to_string()),
             pace(self.pace),
-        ])
+        ]);
+        if self.publishers != 1 {
+            options.insert("publishers".to_owned(), self.publishers.to_string());
+        }
+        options
     }
 
     pub(super) fn measure<T: Target>(&self, stage: &Stage<'_, T>) -> Result<Findings, BenchError> {
         let rooms = stage.rooms(1)?;
         let room = &rooms[0];
-        // The publisher is the last one, so that subscriber n is connection n.
-        let mut generator = stage.connect(self.subscribers + 1)?;
+        // The publishers are the last ones, so that subscriber n is connection n.
+        let mut generator = stage.connect(self.subscribers + self.publishers)?;
         let subscribers = 0..self.subscribers;
         stage.subscribe(&mut generator, subscribers.clone().map(|n| (n, room)))?;
         let mut verifier = Verifier::default();
-        subscribers.for_each(|connection| verifier.expect(connection, Stream(0)));
-        let source = Source {
-            connection: self.subscribers,
+        for stream in (0..self.publishers).map(Stream) {
+            subscribers
+                .clone()
+                .for_each(|connection| verifier.expect(connection, stream));
+        }
+        let sources = (0..self.publishers).map(|publisher| Source {
+            connection: self.subscribers + publisher,
             room: room.clone(),
             subscribers: self.subscribers,
-        };
+        });
         let mut traffic = Traffic::new(
-            vec![source],
+            sources.collect(),
             verifier,
             Complete::Delivered,
             self.pace,
@@ -68,7 +78,7 @@ pub(super) fn delivered(traffic: Traffic, used: crate::drive::Used, pace: Pace) 
     let (verdict, delivery, _) = traffic.finish();
     let mut findings = Findings::new(used, verdict);
     findings.meter("delivery", "deliveries", delivery);
-    if let Pace::PerSecond(rate) = pace {
+    if let Some(rate) = pace.offered_per_s() {
         findings.metric("offered_per_s", rate, "1/s", Better::Neither);
     }
     findings

@@ -91,5 +91,9 @@ fn pace(pace: Pace) -> (&'static str, String) {
     match pace {
         Pace::InFlight(window) => ("in_flight", window.to_string()),
         Pace::PerSecond(rate) => ("rate_per_s", rate.to_string()),
+        Pace::Bursts {
+            messages,
+            per_second,
+        } => ("bursts", format!("{messages} x {per_second}/s")),
     }
 }

@@ -20,6 +20,7 @@ impl Pingpong {
     pub(super) fn measure<T: Target>(self, stage: &Stage<'_, T>) -> Result<Findings, BenchError> {
         let fanout = Fanout {
             subscribers: 1,
+            publishers: 1,
             pace: Pace::InFlight(1),
         };
         fanout.measure(stage)

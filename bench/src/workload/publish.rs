@@ -55,7 +55,7 @@ impl Publish {
         let (verdict, _, ack) = traffic.finish();
         let mut findings = Findings::new(used, verdict);
         findings.meter("ack", "acks", ack);
-        if let Pace::PerSecond(rate) = self.pace {
+        if let Some(rate) = self.pace.offered_per_s() {
             findings.metric("offered_per_s", rate, "1/s", Better::Neither);
         }
         Ok(findings)

@@ -46,6 +46,7 @@ impl From<Fanout> for Workload {
     fn from(fanout: Fanout) -> Self {
         Workload::Fanout(workload::Fanout {
             subscribers: fanout.subscribers,
+            publishers: 1,
             pace: fanout.pacing.pace(64),
         })
     }
