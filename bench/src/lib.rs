@@ -21,6 +21,7 @@ pub mod meter;
 pub mod pace;
 pub mod progress;
 pub mod result;
+pub mod rivals;
 pub mod run;
 pub mod server;
 pub mod stage;

@@ -1,6 +1,7 @@
 //! `antiphon bench`: load over real sockets, measured and verified. The method is in docs/benchmarks.md.
 
 mod common;
+mod floor;
 mod table;
 mod watching;
 mod workloads;
@@ -10,6 +11,7 @@ use antiphon_bench::workload::Workload;
 use clap::{Args, Subcommand};
 
 use self::common::Common;
+use self::floor::Floor;
 use self::workloads::{Fanout, Pingpong, Publish, Rooms};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -33,6 +35,9 @@ enum Measure {
     Publish(One<Publish>),
     /// How long a cluster does without its leader; it needs a cluster, which there is not yet.
     Failover,
+    /// Serves as the yardstick of `rivals` on a port of loopback that it prints, until it is killed.
+    #[command(hide = true)]
+    Floor(Floor),
 }
 
 /// A workload's own options, and those that all have.
@@ -60,6 +65,7 @@ impl Bench {
             Measure::Rooms(one) => one.run(output),
             Measure::Pingpong(one) => one.run(output),
             Measure::Publish(one) => one.run(output),
+            Measure::Floor(floor) => floor.run(output),
             Measure::Failover => Err(Failure::usage(
                 "failover needs a cluster, and a node cannot be part of one yet",
             )

@@ -1,0 +1,92 @@
+//! A wire over a blocking socket: for what must be there before a run, such as rooms, streams and queues.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::error::StartError;
+use crate::limits::{READ_BYTES, READY_WITHIN};
+use crate::target::{Event, Wire};
+
+/// One connection, used step by step.
+#[derive(Debug)]
+pub(super) struct Talk<W> {
+    program: &'static str,
+    socket: TcpStream,
+    wire: W,
+    input: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl<W: Wire> Talk<W> {
+    /// Connects, and waits until the wire is ready.
+    pub(super) fn open(
+        program: &'static str,
+        address: SocketAddr,
+        mut wire: W,
+    ) -> Result<Self, StartError> {
+        let socket = TcpStream::connect_timeout(&address, READY_WITHIN)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(READY_WITHIN))?;
+        let mut out = Vec::new();
+        wire.open(&mut out);
+        let mut talk = Self {
+            program,
+            socket,
+            wire,
+            input: Vec::new(),
+            out,
+        };
+        talk.hear(1, |event| matches!(event, Event::Ready))?;
+        Ok(talk)
+    }
+
+    /// From now on an answer must come within this.
+    pub(super) fn give_up_after(&self, wait: Duration) -> Result<(), StartError> {
+        Ok(self.socket.set_read_timeout(Some(wait))?)
+    }
+
+    /// Has the wire say something; it goes out with the next [`Talk::hear`].
+    pub(super) fn say<R>(&mut self, speak: impl FnOnce(&mut W, &mut Vec<u8>) -> R) -> R {
+        speak(&mut self.wire, &mut self.out)
+    }
+
+    /// Sends, and reads until `count` events are what `is_due` says. A refusal is an error.
+    pub(super) fn hear(
+        &mut self,
+        count: usize,
+        is_due: impl Fn(&Event<'_>) -> bool,
+    ) -> Result<(), StartError> {
+        let mut come = 0;
+        let mut buffer = vec![0; READ_BYTES];
+        while come < count {
+            self.socket.write_all(&self.out)?;
+            self.out.clear();
+            let read = self.socket.read(&mut buffer)?;
+            if read == 0 {
+                return Err(self.refused("it closed the connection".to_owned()));
+            }
+            self.input.extend_from_slice(&buffer[..read]);
+            let mut is_refused = false;
+            let parsed = self.wire.parse(&self.input, &mut self.out, &mut |event| {
+                come += usize::from(is_due(&event));
+                is_refused |= event == Event::Refused;
+            });
+            let used = parsed.map_err(|error| self.refused(error.to_string()))?;
+            self.input.drain(..used);
+            if is_refused {
+                return Err(self.refused("it answered with an error".to_owned()));
+            }
+        }
+        self.socket.write_all(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
+    fn refused(&self, reason: String) -> StartError {
+        StartError::Refused {
+            program: self.program.to_owned(),
+            reason,
+        }
+    }
+}

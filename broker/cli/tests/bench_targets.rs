@@ -1,0 +1,76 @@
+//! The systems of the load harness that are this program itself: signals of our broker, and the floors.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use antiphon_bench::antiphon::Antiphon;
+use antiphon_bench::drive::Phases;
+use antiphon_bench::error::BenchError;
+use antiphon_bench::pace::Pace;
+use antiphon_bench::progress::Progress;
+use antiphon_bench::result::Run;
+use antiphon_bench::rivals::floor::Floor;
+use antiphon_bench::rivals::signals::Signals;
+use antiphon_bench::run::run;
+use antiphon_bench::stage::Options;
+use antiphon_bench::target::Target;
+use antiphon_bench::workload::{Fanout, Publish, Rooms, Workload};
+
+fn binary() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_antiphon"))
+}
+
+fn ran<T: Target>(target: &T, workload: &Workload) -> Result<Run, BenchError> {
+    let mut options = Options::new(std::env::temp_dir())?;
+    options.cpus = None;
+    options.phases = Phases {
+        warm_up: Duration::from_millis(50),
+        measure: Duration::from_millis(300),
+        drain: Duration::from_secs(20),
+    };
+    let run = run(target, workload, &options, 0, &Progress::default())?;
+    assert!(run.verdict.is_clean(), "{}: {:?}", run.key(), run.verdict);
+    Ok(run)
+}
+
+#[test]
+fn a_floor_delivers_and_acks() -> Result<(), BenchError> {
+    let floor = Floor { binary: binary() };
+    let rooms = ran(
+        &floor,
+        &Workload::Rooms(Rooms {
+            rooms: 5,
+            members: 3,
+            connections: 5,
+            pace: Pace::InFlight(4),
+        }),
+    )?;
+    assert!(rooms.verdict.delivered > 100, "{:?}", rooms.verdict);
+    let publish = ran(
+        &floor,
+        &Workload::Publish(Publish {
+            connections: 3,
+            pace: Pace::InFlight(4),
+        }),
+    )?;
+    assert!(publish.latency["ack"].count > 3, "{:?}", publish.metrics);
+    Ok(())
+}
+
+/// As many as a connection may send: several publishers share a room.
+#[test]
+fn signals_reach_everybody_within_their_limits() -> Result<(), BenchError> {
+    let mut broker = Antiphon::new(binary());
+    broker.settings.push("data.segment_bytes=4MiB".to_owned());
+    let fanout = Workload::Fanout(Fanout {
+        subscribers: 7,
+        publishers: 4,
+        pace: Pace::Bursts {
+            messages: 8,
+            per_second: 20.0,
+        },
+    });
+    let run = ran(&Signals { broker }, &fanout)?;
+    assert!(run.verdict.delivered >= 7 * 8 * 5, "{:?}", run.verdict);
+    Ok(())
+}
