@@ -167,13 +167,21 @@ impl ResultFile {
     /// # Errors
     /// [`BenchError::File`].
     pub fn write(&self, path: &Path) -> Result<(), BenchError> {
-        let mut text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?;
-        text.push(b'\n');
-        fs::write(path, text).map_err(|error| BenchError::File {
-            path: path.to_owned(),
-            error,
-        })
+        write(self, path)
     }
+}
+
+/// Writes `value` as JSON for people and programs.
+///
+/// # Errors
+/// [`BenchError::File`].
+pub fn write(value: &impl Serialize, path: &Path) -> Result<(), BenchError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
+    text.push(b'\n');
+    fs::write(path, text).map_err(|error| BenchError::File {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 #[derive(Deserialize)]

@@ -64,6 +64,27 @@ impl Program {
         }
     }
 
+    /// What it calls its version, if it is installed.
+    #[must_use]
+    pub fn version(self) -> Option<String> {
+        let path = self.find()?;
+        if self == Program::RabbitMq {
+            // To ask it would start Erlang; its folder says it.
+            let path = path.canonicalize().unwrap_or(path);
+            let mut names = path.iter().filter_map(|part| part.to_str());
+            let version = names.find_map(|part| part.strip_prefix("rabbitmq_server-"));
+            return Some(version.unwrap_or("of unknown version").to_owned());
+        }
+        let flag = if self == Program::Mosquitto {
+            "-h"
+        } else {
+            "--version"
+        };
+        let told = Command::new(path).arg(flag).output().ok()?.stdout;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        Some(version_in(&told).unwrap_or("of unknown version").to_owned())
+    }
+
     /// Where it is, or its bare name, so that starting it says what is missing.
     #[must_use]
     pub fn path(self) -> PathBuf {
@@ -91,6 +112,14 @@ fn nats() -> Option<PathBuf> {
     }
 }
 
+/// The first word that begins with a digit, perhaps behind `v` or `v=`.
+fn version_in(told: &str) -> Option<&str> {
+    let words = told.split_whitespace();
+    words
+        .map(|word| word.trim_start_matches('v').trim_start_matches('='))
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 fn is_script(path: &Path) -> bool {
     let mut start = [0; 2];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
@@ -112,6 +141,21 @@ fn wheel_scripts() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        let told = [
+            "nats-server: v2.15.1\n",
+            "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64\n",
+            "mosquitto version 2.0.11\n\nmosquitto is an MQTT v5.0/v3.1.1/v3.1 broker.\n",
+            "nothing",
+        ];
+        let found = told.map(version_in);
+        assert_eq!(
+            found,
+            [Some("2.15.1"), Some("7.0.15"), Some("2.0.11"), None]
+        );
+    }
 
     #[test]
     fn a_script_is_told_from_a_binary() -> std::io::Result<()> {

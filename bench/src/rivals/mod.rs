@@ -4,12 +4,16 @@
 //! its protocol looks like on raw sockets. None of their client libraries is involved.
 
 pub mod floor;
+pub mod found;
 pub mod install;
 pub mod mosquitto;
 pub mod nats;
+pub mod plan;
 pub mod rabbitmq;
 pub mod redis;
 pub mod signals;
+pub mod system;
 mod talk;
+pub mod tournament;
 #[cfg(test)]
 mod transcript;

@@ -198,7 +198,7 @@ fn read(path: &Path) -> Result<ResultFile, Failure> {
 }
 
 /// A result without runs.
-fn begin(options: &Options) -> ResultFile {
+pub(super) fn begin(options: &Options) -> ResultFile {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     ResultFile {
         format: FORMAT.to_owned(),
@@ -228,14 +228,14 @@ fn judge(runs: &[Run]) -> Result<(), Failure> {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("a number of seconds is expected, such as 2.5".to_owned()),
     }
 }
 
-fn cpus(text: &str) -> Result<(Cpu, Cpu), String> {
+pub(super) fn cpus(text: &str) -> Result<(Cpu, Cpu), String> {
     let told = || "two numbers are expected, such as 0,1".to_owned();
     let (server, generator) = text.split_once(',').ok_or_else(told)?;
     let cpu = |text: &str| text.trim().parse().map(Cpu).map_err(|_| told());

@@ -2,6 +2,8 @@
 
 mod common;
 mod floor;
+mod rivals;
+mod rivals_table;
 mod table;
 mod watching;
 mod workloads;
@@ -12,6 +14,7 @@ use clap::{Args, Subcommand};
 
 use self::common::Common;
 use self::floor::Floor;
+use self::rivals::Rivals;
 use self::workloads::{Fanout, Pingpong, Publish, Rooms};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
@@ -35,6 +38,8 @@ enum Measure {
     Publish(One<Publish>),
     /// How long a cluster does without its leader; it needs a cluster, which there is not yet.
     Failover,
+    /// This broker and its rivals in turn, on the same loads: ratios with intervals, against goals.
+    Rivals(Box<Rivals>),
     /// Serves as the yardstick of `rivals` on a port of loopback that it prints, until it is killed.
     #[command(hide = true)]
     Floor(Floor),
@@ -65,6 +70,7 @@ impl Bench {
             Measure::Rooms(one) => one.run(output),
             Measure::Pingpong(one) => one.run(output),
             Measure::Publish(one) => one.run(output),
+            Measure::Rivals(rivals) => rivals.run(output),
             Measure::Floor(floor) => floor.run(output),
             Measure::Failover => Err(Failure::usage(
                 "failover needs a cluster, and a node cannot be part of one yet",

@@ -112,7 +112,7 @@ pub(super) fn comparisons(
 }
 
 /// Four digits that matter, thousands apart.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value.abs() < 1_000.0 {
         let digits = if value.abs() < 10.0 { 3 } else { 1 };
         return format!("{value:.digits$}");
