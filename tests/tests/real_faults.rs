@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use antiphon_tests::binary;
-use antiphon_tests::real::{Family, Fault, Plan, available, check};
+use antiphon_tests::real::{Family, Plan, available, check};
 
 fn survives(family: Family, seed: u64, seconds: u64) {
-    survives_these(family.faults(), seed, seconds);
-}
-
-fn survives_these(faults: Vec<Fault>, seed: u64, seconds: u64) {
     // What is missing on this machine has been said; without any fault left there is nothing to show.
-    let faults = available(faults);
+    let faults = available(family.faults());
     if faults.is_empty() {
         return;
     }
@@ -33,10 +29,7 @@ fn promises_hold_on_a_bad_network() {
 
 #[test]
 fn promises_hold_when_processes_die() {
-    // Not `pause`: docs/faults.md, "Known".
-    let mut faults = Family::Processes.faults();
-    faults.retain(|fault| *fault != Fault::Pause);
-    survives_these(faults, 2, 5);
+    survives(Family::Processes, 2, 5);
 }
 
 #[test]

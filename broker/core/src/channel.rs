@@ -24,7 +24,7 @@ use bytes::Bytes;
 use crossbeam_queue::SegQueue;
 
 use crate::core::{ConnId, CoreId};
-use crate::identity::Identities;
+use crate::identity::{Claim, Identities};
 use crate::leading::Leading;
 use crate::limits::CHANNEL_PLACES;
 
@@ -188,6 +188,13 @@ impl Exchange {
             identities: Identities::default(),
             leading: Leading::default(),
         })
+    }
+
+    /// The next claim: of connections that name one producer, the one with the greatest stays.
+    ///
+    /// Whoever accepts connections draws one for each, in the order in which they came.
+    pub fn claim(&self) -> Claim {
+        self.identities.claim()
     }
 
     /// What must never repeat on the node.

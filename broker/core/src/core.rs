@@ -20,7 +20,7 @@ use crate::channel::Exchange;
 use crate::edge::Edge;
 use crate::edge::outbox::Outbox;
 use crate::home::{Home, PartitionSeed};
-use crate::lane::Message;
+use crate::lane::{Claim, Message};
 use crate::lanes::Lanes;
 use crate::limits::{LOCAL_MESSAGES_PER_TURN, Limits};
 use crate::map::SlotMap;
@@ -194,10 +194,10 @@ impl Core {
         core
     }
 
-    /// A socket was accepted.
-    pub fn connected(&mut self, conn: ConnId, now: Now) {
+    /// A socket was accepted; `claim` was drawn then, by [`Exchange::claim`].
+    pub fn connected(&mut self, conn: ConnId, claim: Claim, now: Now) {
         self.edge.set_now(now);
-        self.edge.connected(conn);
+        self.edge.connected(conn, claim);
     }
 
     /// A whole frame arrived.
@@ -354,7 +354,7 @@ impl Core {
             }
             Message::Replace(replace) => {
                 self.edge.set_now(now);
-                self.edge.replace(&replace);
+                self.edge.replace(from, &replace);
             }
         }
     }

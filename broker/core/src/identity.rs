@@ -42,7 +42,7 @@ const BIRTH_MAX: u64 = (1 << (u64::BITS - Producer::RANDOM_BITS)) - (1 << 30);
 /// The era stands above birth and counter in the shared word.
 const ERA_SHIFT: u32 = u64::BITS - ERA_BITS;
 
-/// When a connection took its producer: of two, the greater one came later.
+/// When a connection was accepted: of two, the greater one came later.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Claim(pub u64);
 
@@ -57,9 +57,18 @@ pub(crate) struct Identities {
 impl Identities {
     /// The greatest claim so far.
     ///
-    /// A core draws it in the same step in which it enters the connection, and tells the others after. So if it hears of a greater claim before that
-    /// step, that claim was drawn before its own: it cannot be greater. Hence of any number of connections that claim one producer, the one with the
-    /// greatest claim hears of no greater one and stays, and each other one is in its core's table when the greatest one's message arrives.
+    /// It is drawn when a connection is accepted, not when its HELLO is read. A HELLO may be read long after it was sent, and after the one that the same
+    /// client sent over its next connection: on another core, or because the network kept the first one back. Ordered by reading, the connection that the
+    /// client gave up would end the one that it uses.
+    ///
+    /// # Why exactly one connection of a session stays
+    /// A core that reads a HELLO enters the connection into its table, then tells every other core the claim. Who is told of a claim ends its connections
+    /// with a lesser one, and answers with a greater one if it holds one. Take two connections of one session on two cores, and look at the one that is
+    /// entered first.
+    /// 1. When the message of the second one arrives at the first one's core, the first one is in the table. If its claim is the lesser one, it ends.
+    /// 2. Else the answer goes back to the second one, which was entered before it asked, and ends.
+    ///
+    /// So each connection but the one with the greatest claim ends, and nobody ever tells that one of a greater claim.
     pub(crate) fn claim(&self) -> Claim {
         Claim(self.claims.fetch_add(1, Ordering::SeqCst) + 1)
     }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use antiphon_core::channel::Exchange;
+use antiphon_core::lane::Claim;
 use crossbeam_channel::{Sender, TrySendError};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -31,6 +33,7 @@ pub(crate) const WAKE: Token = Token(1);
 pub(crate) struct Accepted {
     pub(crate) socket: TcpStream,
     pub(crate) place: Place,
+    pub(crate) claim: Claim,
 }
 
 /// Where a core takes its new connections.
@@ -46,6 +49,7 @@ pub(crate) struct Acceptor {
     poll: Poll,
     listener: TcpListener,
     places: Arc<Places>,
+    exchange: Arc<Exchange>,
     doors: Vec<Door>,
     sleeper: Arc<Sleeper>,
     stop: Arc<AtomicBool>,
@@ -82,6 +86,7 @@ impl Acceptor {
         poll: Poll,
         listener: TcpListener,
         places: Arc<Places>,
+        exchange: Arc<Exchange>,
         doors: Vec<Door>,
         sleeper: Arc<Sleeper>,
         stop: Arc<AtomicBool>,
@@ -90,6 +95,7 @@ impl Acceptor {
             poll,
             listener,
             places,
+            exchange,
             doors,
             sleeper,
             stop,
@@ -185,7 +191,12 @@ impl Acceptor {
             tracing::debug!(%error, "connection_lost_before_use");
             return None;
         }
-        match self.hand_over(Accepted { socket, place }) {
+        let claim = self.exchange.claim();
+        match self.hand_over(Accepted {
+            socket,
+            place,
+            claim,
+        }) {
             Ok(()) => None,
             Err(held) => {
                 self.held = Some(held);

@@ -113,7 +113,8 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         log: Arc::clone(&common.log_cells),
         started: Instant::now(),
     };
-    let (acceptor, acceptor_handle) = acceptor(config, listener, places_max, &seats)?;
+    let exchange = Arc::clone(&common.exchange);
+    let (acceptor, acceptor_handle) = acceptor(config, listener, places_max, exchange, &seats)?;
 
     // From here on threads run. Should one not start, dropping the node ends those that do.
     let mut node = Node {
@@ -143,6 +144,7 @@ fn acceptor(
     config: &Config,
     listener: TcpListener,
     places_max: u32,
+    exchange: Arc<Exchange>,
     seats: &[Seat],
 ) -> Result<(Acceptor, AcceptorHandle), StartError> {
     let poll = Poll::new().map_err(system("a poller"))?;
@@ -159,7 +161,7 @@ fn acceptor(
     };
     let doors = seats.iter().map(Seat::door).collect();
     Ok((
-        Acceptor::new(poll, listener, places, doors, sleeper, stop),
+        Acceptor::new(poll, listener, places, exchange, doors, sleeper, stop),
         handle,
     ))
 }

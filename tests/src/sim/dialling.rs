@@ -50,7 +50,8 @@ impl World {
         };
         self.last_link += 1;
         let link_number = self.last_link;
-        process.seats[core].accepted.push_back(link_number);
+        let claim = process.exchange.claim();
+        process.seats[core].accepted.push_back((link_number, claim));
         let capacity = self.choices.pipe_bytes;
         let grain = self.dice.net.pick(&[4_096, 64 * 1024, 64 * 1024, 100]);
         let link = Link {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use antiphon_core::channel::Exchange;
-use antiphon_core::lane::Message;
+use antiphon_core::lane::{Claim, Message};
 use antiphon_core::{
     CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, HashState, Now, ReadAnswer,
     ReadJob, Recovering, SlotMap,
@@ -63,6 +63,7 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) map: SlotMap,
+    pub(crate) exchange: Arc<Exchange>,
     pub(crate) seats: Vec<Seat>,
     /// `lanes[from][to]`
     pub(crate) lanes: Vec<Vec<Lane>>,
@@ -90,7 +91,7 @@ pub(crate) struct Seat {
     /// It does not run before.
     pub(crate) stuck_until: Micros,
     /// Accepted, not taken in.
-    pub(crate) accepted: VecDeque<u64>,
+    pub(crate) accepted: VecDeque<(u64, Claim)>,
     pub(crate) persisted: VecDeque<(Vec<Persisted>, LogPosition)>,
     pub(crate) answers: VecDeque<ReadAnswer>,
     /// Lanes that have room again.
@@ -289,6 +290,7 @@ impl Node {
             .collect();
         self.process = Some(Process {
             map,
+            exchange,
             seats,
             lanes,
             logger: Logger::new(log),

@@ -163,7 +163,7 @@ impl World {
             return;
         };
         let seat = &mut process.seats[core];
-        for number in seat.accepted.drain(..).collect::<Vec<_>>() {
+        for (number, claim) in seat.accepted.drain(..).collect::<Vec<_>>() {
             let Some(link) = self.links.get_mut(&number) else {
                 continue;
             };
@@ -171,7 +171,7 @@ impl World {
             seat.links.insert(conn, number);
             link.server.conn = conn;
             link.server.stage = Stage::Open;
-            seat.core.connected(conn, now);
+            seat.core.connected(conn, claim, now);
             if !link.server.is_queued {
                 link.server.is_queued = true;
                 seat.readable.push_back(number);

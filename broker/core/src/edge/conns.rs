@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::outbox::{Outbox, Spare};
 use super::session::{Open, Session};
 use crate::core::ConnId;
+use crate::lane::Claim;
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_SCARCE_BYTES, OUTBOXES_BYTES_MAX};
 use crate::planted::{Bug, planted};
 
@@ -15,6 +16,8 @@ use crate::planted::{Bug, planted};
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) id: ConnId,
+    /// When it was accepted.
+    pub(super) claim: Claim,
     pub(super) session: Session,
     pub(super) outbox: Outbox,
     /// Already in `Conns::flushes`.

@@ -11,7 +11,7 @@ use super::producers;
 use super::session::{Granted, Open, Session};
 use super::{DECODER_FAILED, Edge, decoding};
 use crate::core::{ConnId, CoreEvent, CoreId, Output};
-use crate::lane::{Message, Replace};
+use crate::lane::{Claim, Message, Replace};
 
 /// What this server does beyond the first version's requests.
 const SERVED: Features = Features(
@@ -65,7 +65,6 @@ impl Edge {
             namespace: hello.namespace,
             device,
             producer,
-            claim: self.settings.exchange.identities().claim(),
             keepalive_ms: self.keepalive_for(hello.keepalive_ms),
             frame_bytes_max: self.frame_bytes_for(hello.frame_bytes_max),
             features: hello.features & SERVED,
@@ -123,11 +122,14 @@ impl Edge {
     }
 
     fn enter_session(&mut self, conn: ConnId, open: Open, is_named: bool) {
+        let Some(claim) = self.conns.get(conn).map(|entry| entry.claim) else {
+            return;
+        };
         let replace = Replace {
             namespace: open.namespace,
             user: open.user.clone(),
             producer: open.producer,
-            claim: open.claim,
+            claim,
         };
         self.producers.insert(&open, conn.slot, &self.conns);
         if let Some(entry) = self.conns.get_mut(conn) {
@@ -138,8 +140,8 @@ impl Edge {
         self.out
             .push_back(Output::Event(CoreEvent::SessionOpened { conn }));
         if is_named {
-            self.replace(&replace);
             let me = self.settings.me;
+            self.replace(me, &replace);
             for core in (0..self.settings.map.cores())
                 .map(CoreId)
                 .filter(|&core| core != me)
@@ -149,24 +151,38 @@ impl Edge {
         }
     }
 
-    /// A session took a producer, here or on another core: connections of the same user that took it earlier end. Which one stays, and why exactly
-    /// one, tells [`Identities::claim`](crate::identity::Identities::claim).
-    pub(crate) fn replace(&mut self, replace: &Replace) {
+    /// A session took a producer on core `from`: of its connections here, those that were accepted earlier end, and one that was accepted later ends the
+    /// one there. Why exactly one stays, tells [`Identities::claim`](crate::identity::Identities::claim).
+    pub(crate) fn replace(&mut self, from: CoreId, replace: &Replace) {
         let Replace {
             namespace,
             ref user,
             producer,
-            claim,
+            ..
         } = *replace;
-        for slot in self.producers.slots(namespace, user, producer, &self.conns) {
-            let older = self.conns.in_slot(slot).filter(|conn| match &conn.session {
-                Session::Open(open) => open.claim < claim,
-                Session::AwaitHello { .. } | Session::Closing { .. } => false,
-            });
-            if let Some(conn) = older.map(|conn| conn.id) {
+        let slots = self.producers.slots(namespace, user, producer, &self.conns);
+        let claims = slots
+            .iter()
+            .filter_map(|&slot| Some(self.conns.in_slot(slot)?.claim));
+        let newest = claims.fold(replace.claim, Claim::max);
+        for slot in slots {
+            let older = self
+                .conns
+                .in_slot(slot)
+                .filter(|conn| conn.claim < newest)
+                .map(|conn| conn.id);
+            if let Some(conn) = older {
                 self.stats.sessions_replaced += 1;
                 self.goaway(conn, Code::REPLACED, "the session has a newer connection");
             }
+        }
+        if newest > replace.claim && from != self.settings.me {
+            let claim = newest;
+            let answer = Replace {
+                claim,
+                ..replace.clone()
+            };
+            self.send(from, Message::Replace(answer));
         }
     }
 

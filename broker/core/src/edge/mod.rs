@@ -68,7 +68,7 @@ use self::signals::Signals;
 use self::wheel::Wheel;
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreConfig, CoreId, Flow, Now, Output};
-use crate::lane::{Ack, Message, Refused, Reject, ToEdge};
+use crate::lane::{Ack, Claim, Message, Refused, Reject, ToEdge};
 use crate::limits::{Limits, OUTBOX_PAUSE_BYTES};
 
 /// What the edge counts, and its sizes now.
@@ -183,11 +183,12 @@ impl Edge {
         self.now = now;
     }
 
-    pub(crate) fn connected(&mut self, id: ConnId) {
+    pub(crate) fn connected(&mut self, id: ConnId, claim: Claim) {
         let now_ms = self.now.mono_ms;
         let deadline_ms = now_ms + self.settings.limits.handshake_ms;
         self.conns.insert(Conn {
             id,
+            claim,
             session: Session::AwaitHello { deadline_ms },
             outbox: Outbox::new(),
             flush_due: false,

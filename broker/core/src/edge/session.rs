@@ -9,7 +9,7 @@ use antiphon_protocol::{Device, Features, Namespace, Producer, RequestId, Seq, U
 
 use super::signals::SignalPace;
 use super::subs::Subs;
-use crate::lane::{Claim, FetchRange, RoomKey, Ticket};
+use crate::lane::{FetchRange, RoomKey, Ticket};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
 
 /// State of a connection; each owns what exists only in it.
@@ -30,8 +30,6 @@ pub(super) struct Open {
     pub(super) namespace: Namespace,
     pub(super) device: Device,
     pub(super) producer: Producer,
-    /// When it took its producer.
-    pub(super) claim: Claim,
     pub(super) keepalive_ms: u32,
     /// Largest `len` either side may send.
     pub(super) frame_bytes_max: u32,
@@ -72,7 +70,6 @@ pub(super) struct Granted {
     pub(super) namespace: Namespace,
     pub(super) device: Device,
     pub(super) producer: Producer,
-    pub(super) claim: Claim,
     pub(super) keepalive_ms: u32,
     pub(super) frame_bytes_max: u32,
     pub(super) features: Features,
@@ -140,7 +137,6 @@ impl Open {
             namespace,
             device,
             producer,
-            claim,
             keepalive_ms,
             frame_bytes_max,
             features,
@@ -150,7 +146,6 @@ impl Open {
             namespace,
             device,
             producer,
-            claim,
             keepalive_ms,
             frame_bytes_max,
             has_digests: features.has(Features::DIGESTS),

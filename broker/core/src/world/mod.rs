@@ -8,6 +8,7 @@ mod overfull;
 mod steps;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::Persisted;
@@ -54,6 +55,7 @@ impl Default for Terrain {
 #[derive(Debug)]
 struct World {
     cores: Vec<Core>,
+    exchange: Arc<Exchange>,
     /// [from][to], bounded.
     lanes: Vec<Vec<VecDeque<Message>>>,
     terrain: Terrain,
@@ -95,18 +97,14 @@ impl World {
                     map.home_of_group(seed.group()) == Some(CoreId(core))
                 })
                 .collect();
-            cores.push(Core::new(
-                config,
-                alloc::sync::Arc::clone(&exchange),
-                mine,
-                now,
-            ));
+            cores.push(Core::new(config, Arc::clone(&exchange), mine, now));
         }
         let lanes = (0..CORES)
             .map(|_| (0..CORES).map(|_| VecDeque::new()).collect())
             .collect();
         let mut world = World {
             cores,
+            exchange,
             lanes,
             terrain,
             refused: BTreeSet::new(),
@@ -135,7 +133,7 @@ impl World {
             generation: 1,
         };
         self.conns += 1;
-        self.cores[core].connected(conn, self.now);
+        self.cores[core].connected(conn, self.exchange.claim(), self.now);
         (core, conn)
     }
 

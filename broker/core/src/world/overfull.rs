@@ -27,7 +27,8 @@ fn greet(world: &mut World, slot: u32) -> (ConnId, Flow) {
         slot,
         generation: 1,
     };
-    world.cores[0].connected(conn, world.now);
+    let claim = world.exchange.claim();
+    world.cores[0].connected(conn, claim, world.now);
     let mut hello = Vec::new();
     Hello::new("ann").encode(RequestId(1), &mut hello);
     let flow = say(world, conn, &hello);

@@ -247,9 +247,12 @@ impl CoreThread {
 
     /// Takes a new connection in.
     fn welcome(&mut self, accepted: Accepted, now: Now) {
-        let id = self
-            .connections
-            .insert(Connection::new(accepted.socket, accepted.place));
+        let Accepted {
+            socket,
+            place,
+            claim,
+        } = accepted;
+        let id = self.connections.insert(Connection::new(socket, place));
         let Some(connection) = self.connections.by_id(id) else {
             unreachable!("INV-SRV-5: what was just inserted is there")
         };
@@ -263,7 +266,7 @@ impl CoreThread {
             self.connections.remove(id);
             return;
         }
-        self.core.connected(id, now);
+        self.core.connected(id, claim, now);
     }
 
     /// The socket is gone, or patience with it.

@@ -10,6 +10,7 @@ mod fanout;
 mod hostile;
 mod places;
 mod quiet;
+mod replaced;
 mod spine;
 mod starting;
 mod support;

@@ -180,6 +180,27 @@ fn a_session_that_comes_back_ends_its_older_connection_here() {
 }
 
 #[test]
+fn a_hello_that_was_kept_back_does_not_end_the_connection_that_came_after_it() {
+    let mut bench = Bench::new();
+    let first = bench.open(0, "ann");
+    let hello = Hello {
+        producer: Some(bench.session_producer(first)),
+        ..Hello::new("ann")
+    };
+    let (kept_back, newest) = (bench.connect(1), bench.connect(2));
+    bench.hello(newest, &hello);
+    assert_eq!(bench.said(first), ["GOAWAY REPLACED terminal"]);
+    bench.hello(kept_back, &hello);
+    assert_eq!(
+        bench.said(kept_back),
+        ["WELCOME 1 ann", "GOAWAY REPLACED terminal"]
+    );
+    assert_eq!(bench.said(newest), ["WELCOME 1 ann"]);
+    bench.hello(newest, &hello);
+    assert_eq!(bench.said(newest), ["ERROR 1 BAD_STATE hint 0"], "open");
+}
+
+#[test]
 fn a_named_producer_is_told_to_every_other_core_and_a_drawn_one_is_not() {
     let mut bench = Bench::new();
     let first = bench.open(0, "ann");
@@ -216,9 +237,9 @@ fn a_named_producer_is_told_to_every_other_core_and_a_drawn_one_is_not() {
 #[test]
 fn of_two_claims_the_later_one_stays() {
     let mut bench = Bench::new();
+    let earlier = bench.exchange.claim();
     let mine = bench.connect(0);
     let producer = Producer::new(Timestamp(WALL), 9);
-    let earlier = bench.exchange.identities().claim();
     bench.hello(
         mine,
         &Hello {
@@ -227,16 +248,31 @@ fn of_two_claims_the_later_one_stays() {
         },
     );
     let _ = bench.take(mine);
+    let told = |output| match output {
+        Output::Lane {
+            to: CoreId(1),
+            message: Message::Replace(replace),
+        } => Some(replace.claim),
+        _ => None,
+    };
+    bench.outputs.clear();
     let replace = |claim| Replace {
         namespace: Namespace(0),
         user: UserName::try_from("ann").unwrap(),
         producer,
         claim,
     };
-    bench.edge.replace(&replace(earlier));
+    let held = bench.edge.conns.in_slot(0).unwrap().claim;
+    bench.edge.replace(CoreId(1), &replace(earlier));
     assert_eq!(bench.said(mine), [""; 0]);
-    let later = bench.exchange.identities().claim();
-    bench.edge.replace(&replace(later));
+    let answers: Vec<_> = bench.outputs.drain(..).filter_map(told).collect();
+    assert_eq!(
+        answers,
+        [held],
+        "the core that asked is told of the later one"
+    );
+    let later = bench.exchange.claim();
+    bench.edge.replace(CoreId(1), &replace(later));
     assert_eq!(bench.said(mine), ["GOAWAY REPLACED terminal"]);
 }
 
@@ -323,7 +359,7 @@ fn a_slot_given_again_is_another_connection() {
         slot: 0,
         generation: 2,
     };
-    bench.edge.connected(new);
+    bench.edge.connected(new, bench.exchange.claim());
     assert!(bench.edge.outbox(conn(0)).is_none());
     assert!(bench.edge.outbox(new).is_some());
     bench.edge.disconnected(conn(0));
@@ -392,8 +428,8 @@ fn retry_after_of_a_drain_differs_per_connection() {
 #[test]
 fn an_idle_connection_is_small() {
     // With the name's 16 bytes and the entries in the table of producers and in the wheel: below 300.
-    assert_eq!(size_of::<Option<Conn>>(), 72);
-    assert_eq!(size_of::<Open>(), 112);
+    assert_eq!(size_of::<Option<Conn>>(), 80);
+    assert_eq!(size_of::<Open>(), 104);
     assert_eq!(size_of::<Sub>(), 48);
     assert_eq!(size_of::<Live>(), 16);
 }

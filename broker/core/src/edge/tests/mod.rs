@@ -111,7 +111,7 @@ impl Bench {
     }
 
     pub(super) fn connect(&mut self, slot: u32) -> ConnId {
-        self.edge.connected(conn(slot));
+        self.edge.connected(conn(slot), self.exchange.claim());
         conn(slot)
     }
 
