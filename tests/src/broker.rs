@@ -19,7 +19,14 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Arguments of `serve` for tests: small segments, so that making them does not take longer than the test, and rolls happen.
-pub const SMALL: [&str; 2] = ["--set", "data.segment_bytes=4MiB"];
+pub const SMALL: [&str; 6] = [
+    "--set",
+    "data.segment_bytes=4MiB",
+    "--set",
+    "data.reserve_bytes=8MiB",
+    "--set",
+    "data.resume_bytes=16MiB",
+];
 
 /// A running broker; killed when dropped.
 #[derive(Debug)]

@@ -178,6 +178,8 @@ pub struct Exchange {
     identities: Identities,
     /// What takes publishes.
     leading: Leading,
+    /// The disk is as good as full: see [`Exchange::set_storage_full`].
+    storage_full: AtomicBool,
 }
 
 impl Exchange {
@@ -187,6 +189,7 @@ impl Exchange {
             ready: (0..cores).map(|_| SegQueue::new()).collect(),
             identities: Identities::default(),
             leading: Leading::default(),
+            storage_full: AtomicBool::new(false),
         })
     }
 
@@ -205,6 +208,17 @@ impl Exchange {
     /// Which partitions of the node take publishes.
     pub(crate) fn leading(&self) -> &Leading {
         &self.leading
+    }
+
+    /// The log thread says whether the disk is as good as full. While it is, whatever would add to the log for a client is refused with STORAGE_FULL;
+    /// reading, and retries of what is stored, go on. No core is woken for it: whoever publishes next sees it.
+    pub fn set_storage_full(&self, is_full: bool) {
+        self.storage_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_storage_full(&self) -> bool {
+        self.storage_full.load(Ordering::Relaxed)
     }
 
     /// Puts a batch into its room's channel.

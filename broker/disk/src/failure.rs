@@ -51,6 +51,7 @@ fn operation(op: DiskOp) -> &'static str {
         DiskOp::Rename => "rename",
         DiskOp::Remove => "remove",
         DiskOp::SyncDirectory => "sync the folder",
+        DiskOp::Free => "ask the free space of",
         DiskOp::List => "list the folder",
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_log::{Disk, DiskError, DiskErrorKind, DiskOp, parse_segment_name};
-use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
+use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate, statvfs};
 use rustix::io::Errno;
 
 use crate::bad_pages::{BadPages, PAGE_BYTES};
@@ -179,6 +179,14 @@ impl Disk for FileDisk {
     fn sync_directory(&self, folder: &str) -> Result<(), DiskError> {
         let synced = File::open(self.path(folder)).and_then(|opened| opened.sync_all());
         self.note(DiskOp::SyncDirectory, folder, synced)
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, DiskError> {
+        // What an unprivileged process may take: the rest is kept for the administrator.
+        let told = statvfs(&self.shared.root)
+            .map(|told| told.f_bavail.saturating_mul(told.f_frsize))
+            .map_err(io::Error::from);
+        self.note(DiskOp::Free, "", told).map(Some)
     }
 
     fn list(&self, folder: &str) -> Result<Vec<String>, DiskError> {

@@ -70,6 +70,12 @@ impl<D: Disk> ActiveSegment<D> {
         self.segment
     }
 
+    /// What is not written to yet.
+    pub(crate) fn rest_bytes(&self) -> u32 {
+        self.segment_bytes
+            .saturating_sub(self.append_end().offset())
+    }
+
     /// Where the next block will stand.
     pub(crate) fn append_end(&self) -> LogPosition {
         LogPosition::new(self.segment, self.written_end + self.buffer.len() as u32)

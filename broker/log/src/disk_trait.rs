@@ -85,6 +85,12 @@ pub trait Disk {
     /// As the system says.
     fn sync_directory(&self, folder: &str) -> Result<(), DiskError>;
 
+    /// Bytes that may still be written to new files; `None`: there is no such bound, or nobody knows it.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn free_bytes(&self) -> Result<Option<u64>, DiskError>;
+
     /// Names of the files in a folder, without the folder, in any order; empty if there is no such folder.
     ///
     /// # Errors
@@ -117,6 +123,8 @@ pub enum DiskOp {
     Remove,
     /// `sync_directory`
     SyncDirectory,
+    /// `free_bytes`
+    Free,
     /// `list`
     List,
 }

@@ -43,6 +43,7 @@ mod recover;
 mod scan;
 mod segment;
 mod settings;
+mod space;
 mod state;
 mod tally;
 #[cfg(any(test, feature = "testing"))]
@@ -81,3 +82,4 @@ pub use segment::{
     segment_name,
 };
 pub use settings::LogSettings;
+pub use space::Space;

@@ -19,6 +19,11 @@ pub const SEGMENT_BYTES_MAX: u32 = 1024 * 1024 * 1024;
 pub const SEGMENT_BYTES_DEFAULT: u32 = 64 * 1024 * 1024;
 /// Kept free at the end of each segment, so that the END mark always fits.
 pub const SEGMENT_RESERVE_BYTES: u32 = 2 * BLOCK_HEAD_BYTES;
+/// Space that is kept, beyond one segment, for what must be written even if publishes are refused: what was admitted before, control blocks,
+/// checkpoints. One segment of the usual size.
+pub const RESERVE_BYTES_DEFAULT: u64 = SEGMENT_BYTES_DEFAULT as u64;
+/// Space, beyond one segment, at which publishes that were refused are taken again.
+pub const RESUME_BYTES_DEFAULT: u64 = 2 * RESERVE_BYTES_DEFAULT;
 
 /// Groups in one log: the most partitions that a directory may have, and the meta group.
 pub const GROUPS_MAX: usize = 4_096 + 1;

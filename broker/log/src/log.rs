@@ -21,6 +21,7 @@ use crate::planted::{Bug, planted};
 use crate::queue::{Queue, Queued, QueuedCheckpoint};
 use crate::segment::segment_name;
 use crate::settings::LogSettings;
+use crate::space::SpaceGate;
 use crate::state::encode_state;
 use crate::tally::Tally;
 
@@ -47,6 +48,7 @@ pub struct Log<D: Disk> {
     /// Kept for its memory.
     pub(crate) batch: Vec<Queued>,
     pub(crate) is_failed: bool,
+    pub(crate) space: SpaceGate,
 }
 
 /// The segment to roll to.
@@ -420,6 +422,7 @@ impl<D: Disk> Log<D> {
                 self.ahead = none_or_making;
                 let segment = self.number_segment()?;
                 let file = make_segment(&self.disk, &self.settings, segment)?;
+                self.space.took(self.settings.segment_bytes);
                 Ok(PreparedSegment { segment, file })
             }
         }
@@ -480,6 +483,7 @@ impl<D: Disk> Log<D> {
         }
         let segment = self.number_segment()?;
         let file = make_segment(&self.disk, &self.settings, segment)?;
+        self.space.took(self.settings.segment_bytes);
         self.ahead = Ahead::Ready(PreparedSegment { segment, file });
         Ok(true)
     }
@@ -506,7 +510,10 @@ impl<D: Disk> Log<D> {
     /// Takes a segment that was made elsewhere, or the news that making it failed: the maker can be asked for anew.
     pub fn adopt(&mut self, made: Result<PreparedSegment<D>, LogError>) {
         self.ahead = match made {
-            Ok(prepared) if prepared.segment > self.active.segment() => Ahead::Ready(prepared),
+            Ok(prepared) if prepared.segment > self.active.segment() => {
+                self.space.took(self.settings.segment_bytes);
+                Ahead::Ready(prepared)
+            }
             Ok(late) => {
                 // It was overtaken by a roll. Without STATE it does not exist; the next open would remove it too.
                 let _ = self.disk.remove(&segment_name(late.segment));

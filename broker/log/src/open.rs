@@ -19,6 +19,7 @@ use crate::recover::{Finding, Findings, Outcome, Recover, Recovery};
 use crate::scan::{Accepted, Scan};
 use crate::segment::LOG_FOLDER;
 use crate::settings::LogSettings;
+use crate::space::SpaceGate;
 
 impl<D: Disk> Log<D> {
     /// Opens the log, or starts one if there is none. Writes nothing but, at most, a new segment.
@@ -134,6 +135,7 @@ impl<D: Disk> Log<D> {
             queue: Queue::default(),
             batch: Vec::new(),
             is_failed: false,
+            space: SpaceGate::default(),
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::error::LogError;
 use crate::limits::{
-    BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX, SECTOR_BYTES, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN, UNSETTLED_BYTES_MAX,
+    BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX, RESERVE_BYTES_DEFAULT, RESUME_BYTES_DEFAULT, SECTOR_BYTES,
+    SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, UNSETTLED_BYTES_MAX,
 };
 use crate::state::state_bytes_max;
 
@@ -21,6 +21,10 @@ pub struct LogSettings {
     pub partitions: u32,
     /// Memory for entries without a known commit while opening.
     pub unsettled_bytes_max: u64,
+    /// Publishes are refused while less than one segment and this is left on the disk; 0: never. See [`Space`](crate::Space).
+    pub reserve_bytes: u64,
+    /// Once refused, they are taken again when one segment and this is left. `reserve_bytes <= resume_bytes`
+    pub resume_bytes: u64,
 }
 
 impl LogSettings {
@@ -33,6 +37,8 @@ impl LogSettings {
             mark_slots: true,
             partitions: 0,
             unsettled_bytes_max: UNSETTLED_BYTES_MAX,
+            reserve_bytes: RESERVE_BYTES_DEFAULT,
+            resume_bytes: RESUME_BYTES_DEFAULT,
         }
     }
 
@@ -53,6 +59,9 @@ impl LogSettings {
         }
         if self.partitions as usize >= GROUPS_MAX {
             return Err(LogError::Settings("partitions is out of range"));
+        }
+        if self.resume_bytes < self.reserve_bytes {
+            return Err(LogError::Settings("resume_bytes is below reserve_bytes"));
         }
         if self.directory_id == 0 {
             return Err(LogError::Settings("directory_id is 0"));

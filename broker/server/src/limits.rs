@@ -92,6 +92,10 @@ pub(crate) const LOG_IDLE_MS: u64 = 1_000;
 /// After a segment could not be made, none is ordered for so long, in milliseconds. The log makes one itself if it must.
 pub(crate) const SEGMENT_RETRY_MS: u64 = 1_000;
 
+/// The log thread asks how much of the disk is free once in so many milliseconds while it works, and while the disk is full. What others write in
+/// between is not known; the reserve (`data.reserve_bytes`) is for that, too.
+pub(crate) const SPACE_LOOK_MS: u64 = 100;
+
 /// How long a connection that is to be closed may take to receive its last bytes, in milliseconds.
 pub(crate) const CLOSE_WAIT_MS: u64 = 2_000;
 

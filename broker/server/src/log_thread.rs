@@ -12,24 +12,27 @@
 //! state of a large partition, takes longer than any publisher waits. What they made comes back as a job.
 
 mod makers;
+mod space;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use antiphon_core::channel::Exchange;
 use antiphon_core::{CheckpointJob, CheckpointQueue, SlotMap};
 use antiphon_log::{Append, Disk, Flushed, Log, LogError, MadeCheckpoint, PreparedSegment};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::admin::cells::LogCells;
 use crate::core_thread::Persistence;
-use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS};
+use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS, SPACE_LOOK_MS};
 use crate::node::Report;
 use crate::phase::{Phase, PhaseCell};
 use crate::priority::raise_for_log;
 use crate::wake::Sleeper;
 
 pub(crate) use makers::Makers;
+pub(crate) use space::SpaceWatch;
 
 /// What the log thread is asked to do.
 pub(crate) enum LogJob<D: Disk> {
@@ -82,6 +85,9 @@ pub(crate) struct LogThread<D: Disk> {
     pub(crate) disk: D,
     /// The last segment could not be made: no other is ordered before.
     pub(crate) no_segment_before: Option<Instant>,
+    /// Where the cores see whether the disk is full.
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) space: SpaceWatch,
 }
 
 /// What a drain of the jobs brought.
@@ -159,6 +165,7 @@ where
 
     fn serve(&mut self) -> Result<Ending, LogError> {
         let mut is_marked = false;
+        self.look_at_space();
         self.order_segment();
         loop {
             let drained = match self.next_job(self.log.has_queued(), is_marked) {
@@ -182,6 +189,7 @@ where
             }
             self.order_checkpoint();
             self.order_segment();
+            self.look_at_space();
             if let Some(ending) = drained.ending {
                 return Ok(ending);
             }
@@ -193,6 +201,9 @@ where
     fn next_job(&self, has_work: bool, is_marked: bool) -> Result<LogJob<D>, RecvTimeoutError> {
         if has_work {
             self.jobs.recv_timeout(Duration::ZERO)
+        } else if self.space.is_full() {
+            // Nobody publishes: it is for this thread to see that there is space again.
+            self.jobs.recv_timeout(Duration::from_millis(SPACE_LOOK_MS))
         } else if is_marked {
             self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {

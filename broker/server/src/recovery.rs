@@ -5,6 +5,7 @@ use antiphon_disk::{DataDirectory, FileDisk};
 use antiphon_log::{Log, LogError, LogSettings, Outcome, Recovery};
 use antiphon_protocol::NodeId;
 
+use crate::config::Data;
 use crate::error::StartError;
 use crate::start::random;
 
@@ -19,10 +20,7 @@ pub(crate) struct Recovered {
 /// Opens the log of `directory` and rebuilds every partition from it.
 ///
 /// Damage is no error: what is whole is served, what is not is read only, and the operator is told both.
-pub(crate) fn recover(
-    directory: &DataDirectory,
-    segment_bytes: u64,
-) -> Result<Recovered, StartError> {
+pub(crate) fn recover(directory: &DataDirectory, data: &Data) -> Result<Recovered, StartError> {
     let file = directory.file();
     let failed = |told: String| StartError::Log {
         directory: directory.path().to_path_buf(),
@@ -37,7 +35,9 @@ pub(crate) fn recover(
     let disk = directory.disk();
     let mut settings = LogSettings::new(file.directory_id);
     settings.partitions = file.partitions;
-    settings.segment_bytes = u32::try_from(segment_bytes).unwrap_or(u32::MAX);
+    settings.segment_bytes = u32::try_from(data.segment_bytes.bytes()).unwrap_or(u32::MAX);
+    settings.reserve_bytes = data.reserve_bytes.bytes();
+    settings.resume_bytes = data.resume_bytes.bytes();
     let mut recovering = Recovering::new(partitions, random()?);
     let (log, recovery) = Log::open(disk.clone(), settings, &mut recovering).map_err(|error| {
         failed(

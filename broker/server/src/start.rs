@@ -35,7 +35,7 @@ use crate::limits::{
     HANDOVER_SOCKETS_MAX, LANE_MESSAGES_MAX, LOG_JOBS_MAX, PERSISTED_MAX, READ_JOBS_MAX,
 };
 use crate::listen::Bound;
-use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers};
+use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers, SpaceWatch};
 use crate::node::{AcceptorHandle, CoreHandle, LogHandle, Node, Report};
 use crate::phase::PhaseCell;
 use crate::places::Places;
@@ -84,7 +84,7 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         partitions: config.data.partitions.number(),
     };
     let directory = DataDirectory::open(&config.data.directory, new)?;
-    let recovered = recover(&directory, config.data.segment_bytes.bytes())?;
+    let recovered = recover(&directory, &config.data)?;
     let (listener, address) = bound.listen(config.listen.backlog.number())?;
 
     let cores = core_count(config);
@@ -254,6 +254,8 @@ fn start_log(
         explain: |disk: &FileDisk| disk.take_failure().map(|failure| failure.to_string()),
         disk,
         no_segment_before: None,
+        exchange: Arc::clone(&common.exchange),
+        space: SpaceWatch::default(),
     };
     guard::spawn("log".to_owned(), move || thread.run()).map_err(system("a thread"))
 }

@@ -78,6 +78,8 @@ impl TestBroker {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let mut config = Config::default();
         config.data.segment_bytes = Size::new(4 << 20).expect("the smallest size is lawful");
+        config.data.reserve_bytes = Size::new(4 << 20).expect("a lawful size");
+        config.data.resume_bytes = Size::new(8 << 20).expect("a lawful size");
         config.data.partitions = Count::new(4).expect("a lawful number");
         config.threads.cores = Count::new(2).expect("a lawful number");
         config.threads.readers = Count::new(1).expect("a lawful number");

@@ -9,6 +9,8 @@ pub(crate) const PROGRESS: Micros = 90 * SECOND;
 pub(crate) const LOOK_EVERY: Micros = 100 * MILLI;
 /// The log is marked idle after this time.
 pub(crate) const LOG_IDLE: Micros = SECOND;
+/// While the disk is full, it is looked at again after this time.
+pub(crate) const SPACE_LOOK: Micros = 100 * MILLI;
 /// After a segment could not be made, none is ordered for so long.
 pub(crate) const SEGMENT_RETRY: Micros = SECOND;
 /// A core offers again what the log thread had no place for after this time.

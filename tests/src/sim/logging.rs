@@ -5,7 +5,7 @@
 
 use antiphon_log::{Flushed, LogError};
 
-use super::limits::{LOG_IDLE, SEGMENT_RETRY};
+use super::limits::{LOG_IDLE, SEGMENT_RETRY, SPACE_LOOK};
 use super::node::{LogCall, LogJob};
 use super::queue::{Event, Micros};
 use super::world::World;
@@ -173,13 +173,36 @@ impl World {
     fn end_log_turn(&mut self, node: usize) {
         self.order_checkpoint(node);
         self.order_segment(node);
+        self.look_at_space(node);
         let Some(process) = self.nodes[node].process.as_mut() else {
             return;
         };
         if !process.logger.jobs.is_empty() {
             self.wake_log(node);
+        } else if process.logger.is_full {
+            self.plan_log(node, SPACE_LOOK);
         } else if !process.logger.is_marked {
             self.plan_log(node, LOG_IDLE);
+        }
+    }
+
+    /// Tells the cores whether too little is left of the disk.
+    fn look_at_space(&mut self, node: usize) {
+        let now = self.queue.now();
+        let Some(process) = self.nodes[node].process.as_mut() else {
+            return;
+        };
+        let logger = &mut process.logger;
+        let space = if logger.no_look_before <= now {
+            logger.no_look_before = now + SPACE_LOOK;
+            logger.log.look_at_space()
+        } else {
+            logger.log.weigh_space()
+        };
+        let was_full = std::mem::replace(&mut logger.is_full, space.is_full);
+        logger.exchange.set_storage_full(logger.is_full);
+        if logger.is_full && !was_full {
+            self.tally.storage_full();
         }
     }
 

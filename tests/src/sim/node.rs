@@ -162,6 +162,12 @@ pub(crate) struct Logger {
     pub(crate) checkpoint: Option<Making>,
     /// No segment is ordered before.
     pub(crate) no_segment_before: Micros,
+    /// Where the cores see whether the disk is full.
+    pub(crate) exchange: Arc<Exchange>,
+    /// It is.
+    pub(crate) is_full: bool,
+    /// The disk itself is not asked before.
+    pub(crate) no_look_before: Micros,
 }
 
 impl Order {
@@ -180,6 +186,9 @@ impl Node {
         let settings = LogSettings {
             segment_bytes: choices.segment_bytes,
             mark_slots: choices.mark_slots,
+            // A disk that gets full in steps of a few segments: see the fault `disk-full`.
+            reserve_bytes: u64::from(choices.segment_bytes),
+            resume_bytes: u64::from(choices.segment_bytes) * 3 / 2,
             ..LogSettings::new(0xA0 + number as u128)
         };
         Node {
@@ -293,7 +302,7 @@ impl Node {
             exchange,
             seats,
             lanes,
-            logger: Logger::new(log),
+            logger: Logger::new(log, exchange),
             reads: BTreeMap::new(),
             last_read: 0,
             is_draining: false,
@@ -336,7 +345,7 @@ impl Seat {
 }
 
 impl Logger {
-    fn new(log: Log<WatchedDisk>) -> Logger {
+    fn new(log: Log<WatchedDisk>, exchange: Arc<Exchange>) -> Logger {
         Logger {
             log,
             jobs: VecDeque::new(),
@@ -347,6 +356,9 @@ impl Logger {
             segment: None,
             checkpoint: None,
             no_segment_before: 0,
+            exchange,
+            is_full: false,
+            no_look_before: 0,
         }
     }
 

@@ -46,7 +46,8 @@ pub(crate) struct Tally {
 }
 
 /// What must be met by enough worlds, apart from faults. Not `unlinked` and `contradiction`: no world met them yet (docs/simulation.md).
-const WANTED: [&str; 13] = [
+const WANTED: [&str; 14] = [
+    "storage full",
     "recovery fresh",
     "recovery clean",
     "recovery unclean",
@@ -65,6 +66,11 @@ const WANTED: [&str; 13] = [
 impl Tally {
     fn count(&mut self, name: impl Into<String>) {
         *self.named.entry(name.into()).or_default() += 1;
+    }
+
+    /// Too little was left of a disk.
+    pub(crate) fn storage_full(&mut self) {
+        self.count("storage full");
     }
 
     /// Adds another world's counts.

@@ -213,6 +213,10 @@ impl Disk for WatchedDisk {
         Ok(())
     }
 
+    fn free_bytes(&self) -> Result<Option<u64>, DiskError> {
+        self.disk.free_bytes()
+    }
+
     fn forget_cached(&self, file: &WatchedFile) -> Result<(), DiskError> {
         self.disk.forget_cached(&file.file)
     }

@@ -8,6 +8,7 @@ use antiphon_protocol::{Code, RequestId};
 
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreId, Now, Output};
+use crate::home::limits::STORAGE_RETRY_MS;
 use crate::home::reads::{Reading, Sought};
 use crate::home::settings::HomeSettings;
 use crate::home::state::Effects;
@@ -168,7 +169,10 @@ impl Desk {
             code,
             class: None,
             hint,
-            retry_after_ms: 0,
+            retry_after_ms: match code {
+                Code::STORAGE_FULL => STORAGE_RETRY_MS,
+                _ => 0,
+            },
         };
         self.send(edge, ToEdge::Reject(reject));
     }

@@ -7,6 +7,10 @@ use antiphon_protocol::limits::{
 };
 use antiphon_protocol::record_bytes;
 
+/// Whoever is refused because the disk is full is asked to wait so long, in ms: space comes back when an operator makes some, and every attempt costs
+/// a turn. All who wait come at once then, each with what it has in flight, as after any pause.
+pub(crate) const STORAGE_RETRY_MS: u32 = 500;
+
 /// Most bytes of one entry's payload, unless a single publish is larger: one proposal per partition and turn.
 pub(crate) const ENTRY_BYTES_MAX: usize = 256 * 1024;
 

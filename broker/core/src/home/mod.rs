@@ -275,6 +275,10 @@ impl Home {
         }
         if now.mono_ms >= self.sweep_at_ms {
             self.sweep_at_ms = now.mono_ms + EXPIRE_EVERY_MS;
+            if self.exchange.is_storage_full() {
+                // Nobody new is remembered either, and the entry takes space.
+                return;
+            }
             self.partitions
                 .iter_mut()
                 .for_each(|partition| partition.sweep(now.wall));

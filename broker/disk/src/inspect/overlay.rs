@@ -195,6 +195,11 @@ impl Disk for Overlay {
         Ok(())
     }
 
+    /// Nothing is written to the disk.
+    fn free_bytes(&self) -> Result<Option<u64>, DiskError> {
+        Ok(None)
+    }
+
     fn forget_cached(&self, _file: &OverlayFile) -> Result<(), DiskError> {
         Ok(())
     }

@@ -63,6 +63,9 @@ impl Disk for Counting {
     fn sync(&self, file: &DiskFile) -> Result<(), DiskError> {
         self.0.sync(file)
     }
+    fn free_bytes(&self) -> Result<Option<u64>, DiskError> {
+        self.0.free_bytes()
+    }
     fn forget_cached(&self, file: &DiskFile) -> Result<(), DiskError> {
         self.0.forget_cached(file)
     }

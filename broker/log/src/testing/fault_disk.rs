@@ -273,13 +273,17 @@ impl World {
         self.inodes.entry(file.0).or_default()
     }
 
-    fn has_space(&self, file: &FaultFile, end: u64) -> bool {
-        let used: u64 = self
-            .names
+    /// Bytes of all files that have a name.
+    fn used(&self) -> u64 {
+        self.names
             .values()
             .filter_map(|inode| self.inodes.get(inode))
             .map(|inode| inode.len() as u64)
-            .sum();
+            .sum()
+    }
+
+    fn has_space(&self, file: &FaultFile, end: u64) -> bool {
+        let used = self.used();
         let grown = end.saturating_sub(
             self.inodes
                 .get(&file.0)
@@ -460,6 +464,19 @@ impl Disk for FaultDisk {
         done.iter()
             .for_each(|change| change.apply(&mut world.durable_names));
         Ok(())
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, DiskError> {
+        let world = self.0.borrow();
+        if world.is_dead {
+            return Err(DiskError {
+                op: DiskOp::Free,
+                kind: DiskErrorKind::Io,
+            });
+        }
+        Ok(world
+            .capacity
+            .map(|capacity| capacity.saturating_sub(world.used())))
     }
 
     fn list(&self, folder: &str) -> Result<Vec<String>, DiskError> {

@@ -13,6 +13,7 @@ mod hostile;
 mod reserved;
 mod sample;
 mod script;
+mod space;
 mod tails;
 mod unreadable;
 

@@ -69,11 +69,22 @@ pub(crate) struct LogCells {
     pub(crate) bytes: AtomicU64,
     pub(crate) blocks: AtomicU64,
     pub(crate) sync_us: AtomicU64,
+    /// Left for the log when it was looked at last; `u64::MAX`: unknown.
+    pub(crate) left_bytes: AtomicU64,
+    /// Publishes are refused for that.
+    pub(crate) is_full: AtomicBool,
     /// Syncs by duration; one more bucket than [`SYNC_BUCKETS_US`] has ends.
     pub(crate) syncs: [AtomicU64; SYNC_BUCKETS_US.len() + 1],
 }
 
 impl LogCells {
+    /// The disk was looked at.
+    pub(crate) fn left(&self, bytes: Option<u64>, is_full: bool) {
+        self.left_bytes
+            .store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
     /// A sync, with the write before it, is done.
     pub(crate) fn synced(&self, bytes: u64, blocks: u32, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

@@ -220,6 +220,8 @@ struct Scrape {
     uptime: f64,
     log_bytes: u64,
     log_blocks: u64,
+    left_bytes: u64,
+    is_full: bool,
     sync_us: u64,
     syncs: Vec<u64>,
 }
@@ -233,6 +235,8 @@ pub(crate) fn encode(sights: &Sights, cores: Vec<Option<CoreStats>>) -> Result<S
         uptime: Instant::now().duration_since(sights.started).as_secs_f64(),
         log_bytes: log.bytes.load(Ordering::Relaxed),
         log_blocks: log.blocks.load(Ordering::Relaxed),
+        left_bytes: log.left_bytes.load(Ordering::Relaxed),
+        is_full: log.is_full.load(Ordering::Relaxed),
         sync_us: log.sync_us.load(Ordering::Relaxed),
         syncs: log
             .syncs
@@ -280,6 +284,7 @@ impl Collector for Scrape {
             )?
             .encode_family(&node)?
             .encode_counter::<NoLabelSet, _, u64>(&self.log_blocks, None)?;
+        self.storage(&mut encoder, &node)?;
         let ends = SYNC_BUCKETS_US.iter().map(|end| *end as f64 / 1e6);
         let buckets: Vec<(f64, u64)> = ends
             .chain([f64::MAX])
@@ -303,6 +308,35 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    /// What is left of the disk, if that is known.
+    fn storage(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        node: &[(&str, &str); 1],
+    ) -> Result<(), fmt::Error> {
+        if self.left_bytes != u64::MAX {
+            let left = i64::try_from(self.left_bytes).unwrap_or(i64::MAX);
+            encoder
+                .encode_descriptor(
+                    "storage_left",
+                    "Left for the log: free space, the segment made ahead, the rest of the one being written",
+                    Some(&Unit::Bytes),
+                    MetricType::Gauge,
+                )?
+                .encode_family(node)?
+                .encode_gauge(&left)?;
+        }
+        encoder
+            .encode_descriptor(
+                "storage_full",
+                "1 while publishes are refused because too little is left",
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_family(node)?
+            .encode_gauge(&i64::from(self.is_full))
+    }
+
     fn row(
         &self,
         encoder: &mut DescriptorEncoder<'_>,

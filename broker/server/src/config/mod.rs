@@ -117,6 +117,17 @@ pub enum Conflict {
         /// The address asked for.
         address: std::net::SocketAddr,
     },
+    /// Publishes would be taken again while they are refused.
+    #[error(
+        "data.resume_bytes = {resume} is below data.reserve_bytes = {reserve}: publishes are taken again only when more is left than where they \
+         are refused. Raise the first or lower the second"
+    )]
+    ResumeBelowReserve {
+        /// `data.resume_bytes`.
+        resume: u64,
+        /// `data.reserve_bytes`.
+        reserve: u64,
+    },
     /// Everybody could connect, as anybody.
     #[error(
         "listen.address = {address} can be reached from other machines, and there is no authentication yet: anybody could \
@@ -181,6 +192,13 @@ impl Config {
             return Err(Conflict::AdminReachable {
                 address: self.admin.address,
             });
+        }
+        let (reserve, resume) = (
+            self.data.reserve_bytes.bytes(),
+            self.data.resume_bytes.bytes(),
+        );
+        if resume < reserve {
+            return Err(Conflict::ResumeBelowReserve { resume, reserve });
         }
         let (body, frame) = (
             self.session.body_bytes_max.bytes(),

@@ -70,6 +70,11 @@ pub struct Data {
     pub partitions: Count<1, 1024>,
     /// Size of a log segment, 4 MiB..=1 GiB. Default 64 MiB. May differ from start to start.
     pub segment_bytes: Size<{ 4 << 20 }, { 1 << 30 }>,
+    /// Publishes are refused (STORAGE_FULL) while less than one segment and this is left: free space, the segment made ahead and the rest of the one
+    /// being written. The rest is for what must be written even so. 0 (never refused)..=1 TiB. Default 64 MiB.
+    pub reserve_bytes: Size<0, { 1 << 40 }>,
+    /// Once refused, publishes are taken again when one segment and this is left; at least `reserve_bytes`, 0..=1 TiB. Default 128 MiB.
+    pub resume_bytes: Size<0, { 1 << 40 }>,
     /// Id of this node in a *new* directory, from 1. Default 1.
     pub node: Count<1, { u32::MAX }>,
 }
@@ -192,6 +197,8 @@ impl Default for Data {
             directory: PathBuf::from("antiphon-data"),
             partitions: Count::fixed(16),
             segment_bytes: Size::fixed(64 << 20),
+            reserve_bytes: Size::fixed(64 << 20),
+            resume_bytes: Size::fixed(128 << 20),
             node: Count::fixed(1),
         }
     }

@@ -1,6 +1,6 @@
 //! The log thread over a real directory, and over a disk that fails when told to.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use antiphon_core::Recovering;
@@ -25,6 +25,8 @@ struct MoodyDisk {
     gate: Receiver<()>,
     files: FileDisk,
     fails: Arc<AtomicBool>,
+    /// Bytes that are free; `u64::MAX`: as on the real disk.
+    left: Arc<AtomicU64>,
     /// How many checkpoints found no space.
     refused: Arc<AtomicUsize>,
 }
@@ -67,6 +69,12 @@ impl Disk for MoodyDisk {
         }
         self.files.sync(file)
     }
+    fn free_bytes(&self) -> Result<Option<u64>, DiskError> {
+        match self.left.load(Ordering::SeqCst) {
+            u64::MAX => self.files.free_bytes(),
+            left => Ok(Some(left)),
+        }
+    }
     fn forget_cached(&self, file: &DiskFile) -> Result<(), DiskError> {
         self.files.forget_cached(file)
     }
@@ -90,6 +98,8 @@ struct World {
     heard: Vec<Receiver<Persistence>>,
     reports: Receiver<Report>,
     fails: Arc<AtomicBool>,
+    left: Arc<AtomicU64>,
+    cells: Arc<LogCells>,
     refused: Arc<AtomicUsize>,
     /// Checkpoints wait until this is gone.
     gate: Option<Sender<()>>,
@@ -117,6 +127,8 @@ impl World {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let opened = open(&directory);
         let fails = Arc::new(AtomicBool::new(false));
+        let left = Arc::new(AtomicU64::new(u64::MAX));
+        let cells = Arc::<LogCells>::default();
         let refused = Arc::new(AtomicUsize::new(0));
         let (jobs, receiver) = bounded(64);
         let (gate, closed) = bounded(0);
@@ -124,6 +136,7 @@ impl World {
             gate: closed,
             files: opened.disk(),
             fails: Arc::clone(&fails),
+            left: Arc::clone(&left),
             refused: Arc::clone(&refused),
         };
         let (log, _) = Log::open(disk.clone(), settings(&opened), &mut Recovering::new(2, 1))
@@ -150,10 +163,12 @@ impl World {
             checkpoints: CheckpointQueue::default(),
             reports: sender,
             phase: Arc::clone(&phase),
-            cells: Arc::default(),
+            cells: Arc::clone(&cells),
             explain: |_| None,
             disk,
             no_segment_before: None,
+            exchange: Exchange::new(2),
+            space: SpaceWatch::default(),
         };
         let thread = guard::spawn("log".to_owned(), move || {
             let _locked = opened;
@@ -164,6 +179,8 @@ impl World {
             heard,
             reports,
             fails,
+            left,
+            cells,
             refused,
             gate: Some(gate),
             phase,
@@ -338,6 +355,37 @@ fn a_checkpoint_without_space_is_told_and_dropped_and_the_next_one_is_tried() {
             ready
         );
     }
+    let (reports, outcome) = world.close();
+    assert!(reports.is_empty());
+    assert_eq!(outcome, Outcome::Clean);
+}
+
+#[test]
+fn a_full_disk_is_told_while_appends_go_on_and_an_idle_thread_sees_that_there_is_space_again() {
+    let world = World::start();
+    let wait_for = |is_full| {
+        while world.cells.is_full.load(Ordering::SeqCst) != is_full {
+            std::thread::yield_now();
+        }
+    };
+    world.append(1, 1);
+    assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
+    world.left.store(0, Ordering::SeqCst);
+    let mut ready = 1;
+    while !world.cells.is_full.load(Ordering::SeqCst) {
+        ready += 1;
+        world.append(1, ready);
+        let report = world.heard[0].recv().expect("what was admitted is written");
+        assert_eq!(report.persisted[0].ready, ready);
+    }
+    // Nothing is sent to the thread from here on.
+    world.left.store(u64::MAX - 1, Ordering::SeqCst);
+    wait_for(false);
+    assert_eq!(
+        world.cells.left_bytes.load(Ordering::SeqCst),
+        u64::MAX,
+        "as much as there can be"
+    );
     let (reports, outcome) = world.close();
     assert!(reports.is_empty());
     assert_eq!(outcome, Outcome::Clean);

@@ -7,6 +7,7 @@ mod crowd;
 mod damage;
 mod ending;
 mod fanout;
+mod full_disk;
 mod hostile;
 mod places;
 mod quiet;

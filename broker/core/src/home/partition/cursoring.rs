@@ -146,6 +146,9 @@ impl Partition {
         if !moves {
             return tell(turn, asker, ticket, stands, head);
         }
+        if turn.exchange.is_storage_full() {
+            return turn.desk.refuse(asker, of, Code::STORAGE_FULL, 0);
+        }
         let is_new = committed_scope.is_none() && !self.cursors.wanted.contains_key(&key);
         if is_new && let Some(limit) = self.cursors_full(&key) {
             return turn.desk.refuse(asker, of, Code::LIMIT, u64::from(limit));

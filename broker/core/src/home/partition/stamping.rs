@@ -245,13 +245,9 @@ impl Partition {
                 age,
             );
             match self.claims(verdict, draft, run, batch, publish) {
-                Verdict::Admit { previous } => match self.full(turn.settings, run, previous) {
+                Verdict::Admit { previous } => match self.full(turn, run, previous) {
                     None => self.stamp(draft, run, publisher, previous, batch, publish),
-                    Some(limit) => {
-                        let limit = limit as u64;
-                        turn.desk
-                            .refuse(asker, Refused::Publish, Code::LIMIT, limit)
-                    }
+                    Some((code, hint)) => turn.desk.refuse(asker, Refused::Publish, code, hint),
                 },
                 Verdict::Refuse(code, hint) => {
                     turn.desk.refuse(asker, Refused::Publish, code, hint)
@@ -369,18 +365,20 @@ impl Partition {
         self.overlay.head_by(run.at?.0)
     }
 
-    /// The limit that the partition has reached, if the publish would make it remember one more room or producer. Told before anything is
-    /// committed: the code leaves the number bound, and the same bytes may be admitted later.
-    fn full(&self, settings: &HomeSettings, run: &Run, previous: Option<Seq>) -> Option<usize> {
+    /// What there is no place for: the record itself if the disk is full, or one more room or producer at the limit of the partition. Told before
+    /// anything is committed: the codes leave the number bound, and the same bytes may be admitted later.
+    fn full(&self, turn: &Turn<'_>, run: &Run, previous: Option<Seq>) -> Option<(Code, u64)> {
         let HomeSettings {
             rooms_max,
             producers_max,
             ..
-        } = settings;
-        if run.at.is_none() && self.overlay.room_count(&self.state) >= *rooms_max {
-            Some(*rooms_max)
+        } = turn.settings;
+        if turn.exchange.is_storage_full() {
+            Some((Code::STORAGE_FULL, 0))
+        } else if run.at.is_none() && self.overlay.room_count(&self.state) >= *rooms_max {
+            Some((Code::LIMIT, *rooms_max as u64))
         } else if previous.is_none() && self.overlay.producer_count(&self.state) >= *producers_max {
-            Some(*producers_max)
+            Some((Code::LIMIT, *producers_max as u64))
         } else {
             None
         }

@@ -163,6 +163,24 @@ fn a_cursor_never_goes_back_and_what_no_record_has_is_refused() {
 }
 
 #[test]
+fn while_the_disk_is_full_no_cursor_moves_and_each_tells_where_it_stands() {
+    let mut world = room_of(5);
+    ask(&mut world, cursor("read", at(2)));
+    world.settle();
+    pass(&mut world, 10_000);
+    assert_eq!(told(&mut world), [Ok((2, 5))]);
+    world.exchange.set_storage_full(true);
+    for seq in [3, 2] {
+        ask(&mut world, cursor("read", at(seq)));
+    }
+    pass(&mut world, 10_000);
+    assert_eq!(told(&mut world), [Err((Code::STORAGE_FULL, 0)), Ok((2, 5))]);
+    world.exchange.set_storage_full(false);
+    ask(&mut world, cursor("read", at(3)));
+    assert_eq!(told(&mut world), [Ok((3, 5))]);
+}
+
+#[test]
 fn moves_are_written_together_and_each_cursor_at_most_every_two_seconds() {
     let mut world = room_of(9);
     let entries = |world: &World| world.home.stats().entries;

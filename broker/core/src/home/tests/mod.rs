@@ -4,6 +4,7 @@ mod clocks;
 mod cursors;
 mod damage;
 mod exactly_once;
+mod full_disk;
 mod lanes;
 mod limits;
 mod publishing;

@@ -1,0 +1,47 @@
+//! How much is left of the disk: looked at by the log thread, told to the cores, which refuse publishes before it is full.
+
+use std::time::{Duration, Instant};
+
+use antiphon_log::{Disk, Space};
+
+use crate::limits::SPACE_LOOK_MS;
+use crate::log_thread::LogThread;
+
+/// What the thread remembers between two looks.
+#[derive(Debug, Default)]
+pub(crate) struct SpaceWatch {
+    next_look: Option<Instant>,
+    seen: Space,
+}
+
+impl SpaceWatch {
+    /// Publishes are refused.
+    pub(super) fn is_full(&self) -> bool {
+        self.seen.is_full
+    }
+}
+
+impl<D: Disk> LogThread<D> {
+    /// Weighs what the log itself takes in every turn; asks the disk what others take only now and then, for that is a system call.
+    pub(super) fn look_at_space(&mut self) {
+        let now = Instant::now();
+        let seen = if self.space.next_look.is_none_or(|at| at <= now) {
+            self.space.next_look = Some(now + Duration::from_millis(SPACE_LOOK_MS));
+            self.log.look_at_space()
+        } else {
+            self.log.weigh_space()
+        };
+        let before = std::mem::replace(&mut self.space.seen, seen);
+        let Space {
+            left_bytes,
+            is_full,
+        } = self.space.seen;
+        self.cells.left(left_bytes, is_full);
+        self.exchange.set_storage_full(is_full);
+        match (before.is_full, is_full) {
+            (false, true) => tracing::error!(left_bytes, "storage_full"),
+            (true, false) => tracing::info!(left_bytes, "storage_has_space"),
+            _ => {}
+        }
+    }
+}
