@@ -20,6 +20,7 @@ pub mod message;
 pub mod meter;
 pub mod pace;
 pub mod progress;
+pub mod report;
 pub mod result;
 pub mod rivals;
 pub mod run;

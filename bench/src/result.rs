@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::BenchError;
@@ -146,6 +147,14 @@ impl ResultFile {
     /// # Errors
     /// [`BenchError::File`]; [`BenchError::Usage`] if it is no result, or of a newer version.
     pub fn read(path: &Path) -> Result<Self, BenchError> {
+        Self::read_as(path)
+    }
+
+    /// Reads such a file as a type that has more fields than a result.
+    ///
+    /// # Errors
+    /// As [`ResultFile::read`].
+    pub fn read_as<T: DeserializeOwned>(path: &Path) -> Result<T, BenchError> {
         let text = fs::read(path).map_err(|error| BenchError::File {
             path: path.to_owned(),
             error,

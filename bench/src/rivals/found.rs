@@ -47,6 +47,14 @@ pub struct TournamentFile {
 }
 
 impl TournamentFile {
+    /// Reads a file that [`TournamentFile::write`] or a workload wrote, of this or an older version.
+    ///
+    /// # Errors
+    /// As [`ResultFile::read`].
+    pub fn read(path: &Path) -> Result<Self, BenchError> {
+        ResultFile::read_as(path)
+    }
+
     /// Writes the file.
     ///
     /// # Errors

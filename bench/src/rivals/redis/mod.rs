@@ -15,8 +15,10 @@ use crate::server::{Place, Process, Server, free_address};
 
 /// Settings that all of our uses share, as they stand in redis.conf 7.0
 /// (<https://raw.githubusercontent.com/redis/redis/7.0/redis.conf>).
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("bind", "127.0.0.1"),
+    // The generator also comes from other addresses of 127.0.0.0/8, which this mode takes for strangers.
+    ("protected-mode", "no"),
     // No snapshots in the background: they would fork in the middle of a run.
     ("save", ""),
     // "force the clients to disconnect" is switched off, so that a burst to many subscribers is not cut.

@@ -2,6 +2,7 @@
 
 mod common;
 mod floor;
+mod report;
 mod rivals;
 mod rivals_table;
 mod table;
@@ -14,6 +15,7 @@ use clap::{Args, Subcommand};
 
 use self::common::Common;
 use self::floor::Floor;
+use self::report::Report;
 use self::rivals::Rivals;
 use self::workloads::{Fanout, Pingpong, Publish, Rooms};
 use crate::failure::{Exit, Failure};
@@ -40,6 +42,8 @@ enum Measure {
     Failover,
     /// This broker and its rivals in turn, on the same loads: ratios with intervals, against goals.
     Rivals(Box<Rivals>),
+    /// A result as one page with plots, for a browser.
+    Report(Report),
     /// Serves as the yardstick of `rivals` on a port of loopback that it prints, until it is killed.
     #[command(hide = true)]
     Floor(Floor),
@@ -71,6 +75,7 @@ impl Bench {
             Measure::Pingpong(one) => one.run(output),
             Measure::Publish(one) => one.run(output),
             Measure::Rivals(rivals) => rivals.run(output),
+            Measure::Report(report) => report.run(),
             Measure::Floor(floor) => floor.run(output),
             Measure::Failover => Err(Failure::usage(
                 "failover needs a cluster, and a node cannot be part of one yet",

@@ -6,6 +6,7 @@ use std::{env, mem};
 
 use antiphon_bench::affinity::Cpu;
 use antiphon_bench::error::BenchError;
+use antiphon_bench::report::Report;
 use antiphon_bench::result::Run;
 use antiphon_bench::rivals::found::{Installed, TournamentFile};
 use antiphon_bench::rivals::install::Program;
@@ -44,6 +45,10 @@ pub(super) struct Rivals {
     /// Where the result goes; `-`: nowhere.
     #[arg(long, default_value = "rivals.json", value_name = "FILE")]
     out: PathBuf,
+
+    /// Where the page with the plots goes; `-`: nowhere.
+    #[arg(long, default_value = "report.html", value_name = "FILE")]
+    report: PathBuf,
 
     /// Under which the systems' private directories are made [default: the folder for temporary files].
     #[arg(long, value_name = "DIR")]
@@ -135,7 +140,8 @@ impl Rivals {
             }
             self.write(file)?;
         }
-        note(format_args!("result in {}", self.out.display()));
+        let (out, report) = (self.out.display(), self.report.display());
+        note(format_args!("result in {out}, plots in {report}"));
         Ok(())
     }
 
@@ -183,7 +189,12 @@ impl Rivals {
         if self.out == Path::new("-") {
             return Ok(());
         }
-        file.write(&self.out).map_err(|error| failure(&error))
+        file.write(&self.out).map_err(|error| failure(&error))?;
+        if self.report == Path::new("-") {
+            return Ok(());
+        }
+        let page = Report::of_rivals(file);
+        page.write(&self.report).map_err(|error| failure(&error))
     }
 }
 
