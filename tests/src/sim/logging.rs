@@ -200,7 +200,7 @@ impl World {
             logger.log.weigh_space()
         };
         let was_full = std::mem::replace(&mut logger.is_full, space.is_full);
-        logger.exchange.set_storage_full(logger.is_full);
+        process.exchange.set_storage_full(logger.is_full);
         if logger.is_full && !was_full {
             self.tally.storage_full();
         }

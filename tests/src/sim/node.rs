@@ -162,9 +162,7 @@ pub(crate) struct Logger {
     pub(crate) checkpoint: Option<Making>,
     /// No segment is ordered before.
     pub(crate) no_segment_before: Micros,
-    /// Where the cores see whether the disk is full.
-    pub(crate) exchange: Arc<Exchange>,
-    /// It is.
+    /// Too little is left of the disk.
     pub(crate) is_full: bool,
     /// The disk itself is not asked before.
     pub(crate) no_look_before: Micros,
@@ -302,7 +300,7 @@ impl Node {
             exchange,
             seats,
             lanes,
-            logger: Logger::new(log, exchange),
+            logger: Logger::new(log),
             reads: BTreeMap::new(),
             last_read: 0,
             is_draining: false,
@@ -345,7 +343,7 @@ impl Seat {
 }
 
 impl Logger {
-    fn new(log: Log<WatchedDisk>, exchange: Arc<Exchange>) -> Logger {
+    fn new(log: Log<WatchedDisk>) -> Logger {
         Logger {
             log,
             jobs: VecDeque::new(),
@@ -356,7 +354,6 @@ impl Logger {
             segment: None,
             checkpoint: None,
             no_segment_before: 0,
-            exchange,
             is_full: false,
             no_look_before: 0,
         }
