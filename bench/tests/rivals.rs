@@ -118,6 +118,14 @@ fn jetstream_acks_what_it_keeps() -> Outcome {
 }
 
 #[test]
+fn jetstream_consumers_deliver_what_is_published() -> Outcome {
+    delivers(&JetStream {
+        sync: SyncInterval::Default,
+        replicas: 1,
+    })
+}
+
+#[test]
 fn three_jetstream_servers_ack_together() -> Outcome {
     acks(&JetStream {
         sync: SyncInterval::Default,

@@ -12,6 +12,8 @@ use crate::statistics::{median, paired};
 
 /// Runs with more stolen CPU time than this are left out of pairs, if enough others remain.
 const STOLEN_MAX: f64 = 0.03;
+/// A verdict is sure only if its interval holds the truth at least so often: five pairs do.
+const COVERAGE_MIN: f64 = 0.9;
 /// As many pairs are enough.
 const PAIRS_MIN: usize = 3;
 
@@ -134,7 +136,7 @@ pub struct RatioFound {
     pub goal_is_least: bool,
     /// Whether the ratio reaches the goal; `None`: there is none.
     pub is_met: Option<bool>,
-    /// Whether the whole interval says so.
+    /// Whether the whole interval says so, and there are enough pairs for it to mean something.
     pub is_sure: bool,
 }
 
@@ -209,7 +211,7 @@ fn ratio_found(
     let ends = [interval.low, interval.high];
     let is_sure = goal.is_some_and(|goal| {
         let agrees = |end: f64| Some(goal.is_met_by(end)) == is_met;
-        interval.coverage > 0.0 && ends.into_iter().all(agrees)
+        interval.coverage >= COVERAGE_MIN && ends.into_iter().all(agrees)
     });
     Some(RatioFound {
         theirs: found,

@@ -59,7 +59,7 @@ pub struct CoreWire {
 impl Wire for CoreWire {
     fn open(&mut self, out: &mut Vec<u8>) {
         self.pinged.push_back(Pinged::Connect);
-        text::connect(out);
+        text::connect(false, out);
     }
 
     fn subscribe(
@@ -98,7 +98,9 @@ impl Wire for CoreWire {
         while let Some((operation, length)) = text::next(&input[used..])? {
             used += length;
             match operation {
-                Operation::Message { payload, .. } => sink(Event::Delivered { body: payload }),
+                Operation::Message(message) => sink(Event::Delivered {
+                    body: message.payload,
+                }),
                 Operation::Ping => out.extend_from_slice(b"PONG\r\n"),
                 Operation::Pong => match self.pinged.pop_front() {
                     Some(Pinged::Connect) => sink(Event::Ready),

@@ -1,21 +1,18 @@
 //! JetStream: what is kept, by one server or by three.
 
-use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::talk::Talk;
+use super::jetstream_wire::JetStreamWire;
 use super::node::Node;
-use super::text::{self, Operation};
-use crate::error::{StartError, Unsupported, WireError};
+use crate::error::StartError;
 use crate::limits::READY_WITHIN;
 use crate::server::{Place, Server};
-use crate::target::{Ack, Durability, Event, Room, Since, Target, Wire};
+use crate::target::{Durability, Event, Room, Target};
 
 /// The stream that keeps all rooms; a stream of many subjects is how rooms are kept there.
-const STREAM: &str = "ROOMS";
-/// Number of the request that creates it.
-const CREATE: u64 = 0;
+pub(super) const STREAM: &str = "ROOMS";
 /// How often a cluster that has no leader yet is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -133,124 +130,13 @@ impl JetStream {
         let request = format!(
             "{{\"name\":\"{STREAM}\",\"subjects\":[\"room.*\"],\"retention\":\"limits\",\
              \"storage\":\"file\",\"num_replicas\":{},\"max_msgs\":-1,\"max_bytes\":-1,\
-             \"discard\":\"old\"}}",
+             \"discard\":\"old\",\"allow_direct\":true}}",
             self.replicas
         );
         talk.say(|wire, out| {
             let subject: [&[u8]; 2] = [b"$JS.API.STREAM.CREATE.", STREAM.as_bytes()];
-            wire.ask(&subject, CREATE, request.as_bytes(), out);
+            wire.ask(&subject, "0", request.as_bytes(), out);
         });
-        talk.hear(1, |event| matches!(event, Event::Acked { request: CREATE }))
-    }
-}
-
-/// One connection. Acks come to an inbox of its own, whose last part is the request.
-#[derive(Clone, Debug)]
-pub struct JetStreamWire {
-    /// `_INBOX.NUMBER.`
-    inbox: String,
-    is_ready: bool,
-}
-
-impl JetStreamWire {
-    fn new(number: u32) -> Self {
-        Self {
-            inbox: format!("_INBOX.{number}."),
-            is_ready: false,
-        }
-    }
-
-    #[inline]
-    fn ask(&self, subject: &[&[u8]], request: u64, payload: &[u8], out: &mut Vec<u8>) {
-        let request = request.to_string();
-        let reply: [&[u8]; 2] = [self.inbox.as_bytes(), request.as_bytes()];
-        text::publish(subject, &reply, payload, out);
-    }
-
-    fn on_reply(&self, subject: &[u8], payload: &[u8], sink: &mut impl FnMut(Event<'_>)) {
-        let request = subject.strip_prefix(self.inbox.as_bytes());
-        let request = request.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        // The answer is JSON. An error is its field `error`, which no other answer has.
-        let is_error = payload.windows(ERROR.len()).any(|window| window == ERROR);
-        match request {
-            Some(request) if !is_error => sink(Event::Acked { request }),
-            _ => sink(Event::Refused),
-        }
-    }
-}
-
-const ERROR: &[u8] = b"\"error\":";
-
-impl Wire for JetStreamWire {
-    fn open(&mut self, out: &mut Vec<u8>) {
-        text::connect(out);
-        write!(out, "SUB {}* 1\r\n", self.inbox).expect("a Vec takes all bytes");
-    }
-
-    fn subscribe(&mut self, _: &Room, _: Since, _: &mut Vec<u8>) -> Result<(), Unsupported> {
-        Err(Unsupported("consumer that this harness speaks to"))
-    }
-
-    fn publish(&mut self, room: &Room, request: u64, _ack: Ack, body: &[u8], out: &mut Vec<u8>) {
-        self.ask(&[b"room.", room.name.as_bytes()], request, body, out);
-    }
-
-    fn keepalive(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"PING\r\n");
-    }
-
-    #[inline]
-    fn parse(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        sink: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, WireError> {
-        let mut used = 0;
-        while let Some((operation, length)) = text::next(&input[used..])? {
-            used += length;
-            match operation {
-                Operation::Message { subject, payload } => self.on_reply(subject, payload, sink),
-                Operation::Ping => out.extend_from_slice(b"PONG\r\n"),
-                Operation::Pong if !self.is_ready => {
-                    self.is_ready = true;
-                    sink(Event::Ready);
-                }
-                Operation::Pong | Operation::Told => {}
-                Operation::Error(text) => {
-                    let text = String::from_utf8_lossy(text).into_owned();
-                    return Err(WireError::Closed(text));
-                }
-            }
-        }
-        Ok(used)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::super::transcript::{heard, said};
-    use super::*;
-
-    #[test]
-    fn a_publish_names_where_its_ack_goes() {
-        let room = Room {
-            number: 3,
-            name: "r0-3".to_owned(),
-        };
-        let mut wire = JetStreamWire::new(5);
-        let words = said(|out| wire.publish(&room, 12, Ack::Wanted, b"hi", out));
-        assert_eq!(words, "PUB room.r0-3 _INBOX.5.12 2\r\nhi\r\n");
-        let opened = said(|out| wire.open(out));
-        assert!(opened.ends_with("PING\r\nSUB _INBOX.5.* 1\r\n"), "{opened}");
-    }
-
-    #[test]
-    fn acks_are_told_by_the_inbox_and_errors_by_their_field() {
-        let transcript = b"INFO {}\r\nPONG\r\n\
-            MSG _INBOX.5.12 1 26\r\n{\"stream\":\"ROOMS\",\"seq\":1}\r\n\
-            MSG _INBOX.5.13 1 24\r\n{\"error\":{\"code\":503 } }\r\nPONG\r\n";
-        let expected = ["Ready", "Acked 12", "Refused"];
-        assert_eq!(heard(|| JetStreamWire::new(5), transcript), expected);
+        talk.hear(1, |event| matches!(event, Event::Acked { request: 0 }))
     }
 }

@@ -2,8 +2,10 @@
 
 mod core;
 mod jetstream;
+mod jetstream_wire;
 mod node;
 mod text;
 
 pub use self::core::{Core, CoreWire};
-pub use self::jetstream::{JetStream, JetStreamWire, SyncInterval};
+pub use self::jetstream::{JetStream, SyncInterval};
+pub use self::jetstream_wire::JetStreamWire;
