@@ -4,6 +4,7 @@
 //! has (`data-plots`), which of them are empty (`data-broken`), and which script errors came (`data-errors`).
 
 mod data;
+pub mod markdown;
 
 use std::fs;
 use std::path::Path;

@@ -75,7 +75,7 @@ impl Bench {
             Measure::Pingpong(one) => one.run(output),
             Measure::Publish(one) => one.run(output),
             Measure::Rivals(rivals) => rivals.run(output),
-            Measure::Report(report) => report.run(),
+            Measure::Report(report) => report.run(output),
             Measure::Floor(floor) => floor.run(output),
             Measure::Failover => Err(Failure::usage(
                 "failover needs a cluster, and a node cannot be part of one yet",

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use antiphon_bench::report::Report as Page;
+use antiphon_bench::report::{Report as Page, markdown};
 use antiphon_bench::rivals::found::TournamentFile;
 use clap::Args;
 
 use super::failure;
 use crate::failure::Failure;
-use crate::output::note;
+use crate::output::{Output, note};
 
 #[derive(Args, Debug)]
 pub(super) struct Report {
@@ -19,11 +19,18 @@ pub(super) struct Report {
     /// Where the page goes.
     #[arg(long, default_value = "report.html", value_name = "FILE")]
     out: PathBuf,
+
+    /// Print the table of `rivals` as Markdown instead.
+    #[arg(long)]
+    markdown: bool,
 }
 
 impl Report {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self, output: &mut Output) -> Result<(), Failure> {
         let file = TournamentFile::read(&self.result).map_err(|error| failure(&error))?;
+        if self.markdown {
+            return output.bytes(markdown::table(&file).as_bytes());
+        }
         let page = if file.rows.is_empty() {
             Page::of(&file.result)
         } else {
