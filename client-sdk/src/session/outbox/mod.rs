@@ -121,7 +121,9 @@ impl Outbox {
         let producer = self.producer.unwrap_or_default();
         let stream = &mut self.streams[room];
         if let Some(given) = outgoing.number {
-            if given != stream.next && !stream.entries.is_empty() {
+            // Where a room's numbers begin is the caller's choice, but 0 is none: a broker would take it for a broken frame.
+            let is_next = given == stream.next || stream.entries.is_empty();
+            if !is_next || given < ProducerSeq::FIRST {
                 let misuse = Misuse::ProducerSeq {
                     expected: stream.next,
                     given,

@@ -395,6 +395,18 @@ fn a_kept_producer_numbers_as_it_is_told() {
 }
 
 #[test]
+fn number_0_is_none_even_for_the_first_message_of_a_room() {
+    let mut desk = Desk::open(&options().producer(Producer(5)), 5);
+    desk.publish_numbered(1, "a", Some(0));
+    assert_eq!(desk.sent(), [""; 0]);
+    let misuse = Misuse::ProducerSeq {
+        expected: ProducerSeq(1),
+        given: ProducerSeq(0),
+    };
+    assert_eq!(outcomes(&mut desk), [(1, Err(misuse.into()))]);
+}
+
+#[test]
 fn a_kept_producer_is_never_changed_and_those_behind_a_refusal_are_told() {
     let mut desk = Desk::open(&options().keep_producer(), 5);
     ["a", "b", "c"]
