@@ -12,6 +12,11 @@ impl<'a> Script<'a> {
         Script { rest: input }
     }
 
+    /// Whether all was read.
+    pub(crate) fn is_over(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// What was not read yet.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
@@ -29,6 +34,13 @@ impl<'a> Script<'a> {
     /// A number below `end`, which is at most 256.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end
+    }
+
+    /// Up to `count` bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(count.min(self.rest.len()));
+        self.rest = rest;
+        taken
     }
 }
 
@@ -62,7 +74,9 @@ mod tests {
     fn a_script_behind_its_end_is_all_zeros() {
         let mut script = Script::new(&[3, 1, 2, 9]);
         assert_eq!(script.below(2), 1);
-        assert_eq!(script.rest(), [1, 2, 9]);
+        assert_eq!(script.bytes(2), [1, 2]);
+        assert_eq!(script.bytes(5), [9]);
+        assert!(script.is_over());
         assert_eq!(script.byte(), 0);
     }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use antiphon_fuzz::{Mutator, TARGETS, Target, kept, target};
+use antiphon_fuzz::{Mutator, TARGETS, Target, kept, seeds, target};
 
 /// All inputs together stay below this, in bytes: they are in every clone of the repository.
 const CORPUS_BYTES_MAX: usize = 1024 * 1024;
@@ -18,6 +18,9 @@ fn run(target: &Target, input: &[u8], what: &str) {
 
 fn corpus_and_mutations(name: &str) {
     let target = target(name).expect("a target of that name");
+    for (label, input) in seeds(name) {
+        run(target, &input, &label);
+    }
     let kept = kept(name);
     assert!(!kept.is_empty(), "a target without corpus tests nothing");
     for input in &kept {
@@ -39,6 +42,21 @@ fn corpus_and_mutations(name: &str) {
 #[test]
 fn any_stream_of_frames_is_cut_decoded_and_said_again() {
     corpus_and_mutations("frames");
+}
+
+#[test]
+fn any_transcript_of_clients_is_answered_by_what_is_durable() {
+    corpus_and_mutations("transcript");
+}
+
+#[test]
+fn any_rot_of_a_log_is_answered_and_forgets_nothing_that_is_left() {
+    corpus_and_mutations("segments");
+}
+
+#[test]
+fn a_client_survives_whatever_a_broker_says() {
+    corpus_and_mutations("session");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 mod frames;
 mod probe;
+mod segments;
+mod session;
+mod transcript;
 
 /// Something that reads bytes, and what it promises about any of them.
 #[derive(Clone, Copy, Debug)]
@@ -17,12 +20,32 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: &[Target] = &[Target {
-    name: "frames",
-    bytes_max: 4_096,
-    mutations: 20_000,
-    run: frames::run,
-}];
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "frames",
+        bytes_max: 4_096,
+        mutations: 20_000,
+        run: frames::run,
+    },
+    Target {
+        name: "transcript",
+        bytes_max: 2_048,
+        mutations: 400,
+        run: transcript::run,
+    },
+    Target {
+        name: "segments",
+        bytes_max: 512,
+        mutations: 1_000,
+        run: segments::run,
+    },
+    Target {
+        name: "session",
+        bytes_max: 1_024,
+        mutations: 3_000,
+        run: session::run,
+    },
+];
 
 /// Not one of the targets: it breaks its promise behind comparisons that only an engine with coverage gets through.
 const PROBE: Target = Target {
