@@ -118,7 +118,7 @@ numbers!(
         STORAGE_FULL = 14,
         /// Not now.
         UNAVAILABLE = 15,
-        /// Another node answers this.
+        /// Another node answers this. Hint: the node that leads, 0 not known.
         MOVED = 16,
         /// Numbered, not served. Hint: the kind, or 0.
         NOT_SUPPORTED = 17,

@@ -14,6 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::{Append, GroupId, LogPosition, Persisted};
+use antiphon_protocol::peer;
 use antiphon_protocol::{BrokenStream, Code, NodeId, RawFrame, Timestamp};
 
 use crate::channel::Exchange;
@@ -24,6 +25,7 @@ use crate::lane::{Claim, Message};
 use crate::lanes::Lanes;
 use crate::limits::{LOCAL_MESSAGES_PER_TURN, Limits};
 use crate::map::SlotMap;
+use crate::membership::Membership;
 use crate::read::{CheckpointJob, ReadAnswer, ReadJob, ReadPurpose};
 
 /// How keys that clients choose are hashed: the server seeds it at random, a simulation fixes it.
@@ -56,6 +58,8 @@ pub struct Now {
 pub struct CoreConfig {
     /// This node.
     pub node: NodeId,
+    /// The nodes of the cluster, this one among them.
+    pub membership: Membership,
     /// This core.
     pub core: CoreId,
     /// How many cores the node has.
@@ -106,6 +110,13 @@ pub enum Output {
     Checkpoint(CheckpointJob),
     /// For the reader threads.
     Read(ReadJob),
+    /// For another node, in this order; once per turn and node. Whatever does not get there, or gets there late, only costs time.
+    Peer {
+        /// The node.
+        to: NodeId,
+        /// What its replicas are told.
+        messages: Vec<(GroupId, peer::Message)>,
+    },
     /// For the operator's log.
     Event(CoreEvent),
 }
@@ -169,6 +180,10 @@ impl Core {
         assert!(
             config.core.0 < config.cores,
             "INV-CORE-1: a core is one of its node's cores"
+        );
+        assert!(
+            config.membership.contains(config.node),
+            "INV-CORE-4: a node is one of its cluster's"
         );
         assert_eq!(
             config.cores,
@@ -258,6 +273,16 @@ impl Core {
     /// The log thread has synced readies of groups at home here.
     pub fn persisted(&mut self, persisted: &[Persisted], sync_end: LogPosition, now: Now) {
         self.home.persisted(persisted, sync_end, now);
+    }
+
+    /// A replica of a group at home here, on node `from`, says something. Messages of one peering come in its order.
+    pub fn peer(&mut self, from: NodeId, group: GroupId, message: peer::Message) {
+        self.home.peer(from, group, message);
+    }
+
+    /// What was sent to `node` may be lost: its peering broke, or took no more.
+    pub fn peer_lost(&mut self, node: NodeId) {
+        self.home.peer_lost(node);
     }
 
     /// A reader thread has answered.

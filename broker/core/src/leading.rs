@@ -1,28 +1,31 @@
-//! Which partitions of this node take publishes, as all its cores tell their clients.
+//! Who leads each partition, as all cores of this node tell their clients.
 //!
-//! A bit per partition and a version that rises with each change. The bit is set before the version rises, and read after it: so who has the newest
+//! A number per partition and a version that rises with each change. The number is set before the version rises, and read after it: so who has the newest
 //! version has everything, and who reads in between is told again next time.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use antiphon_protocol::{NodeId, Slot};
 
-const WORDS: usize = Slot::COUNT as usize / u64::BITS as usize;
+/// This node, whatever its id.
+const HERE: u32 = u32::MAX;
+/// Nobody that is known.
+const NOBODY: u32 = 0;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Leading {
     version: AtomicU64,
-    /// Partitions that take no publishes, one bit each.
-    impaired: [AtomicU64; WORDS],
+    /// The node that leads each partition, or one of the two above. A node alone leads all.
+    leaders: [AtomicU32; Slot::COUNT as usize],
 }
 
 impl Default for Leading {
     fn default() -> Leading {
         Leading {
             version: AtomicU64::new(1),
-            impaired: [const { AtomicU64::new(0) }; WORDS],
+            leaders: [const { AtomicU32::new(HERE) }; Slot::COUNT as usize],
         }
     }
 }
@@ -30,8 +33,13 @@ impl Default for Leading {
 impl Leading {
     /// A partition takes no publishes any more.
     pub(crate) fn stopped(&self, partition: u16) {
-        let bit = 1 << (u32::from(partition) % u64::BITS);
-        self.word(partition).fetch_or(bit, Ordering::SeqCst);
+        self.led_by(partition, None);
+    }
+
+    /// A partition has another leader, or none that is known.
+    pub(crate) fn led_by(&self, partition: u16, leader: Option<NodeId>) {
+        let leader = leader.map_or(NOBODY, |node| node.0);
+        self.place(partition).store(leader, Ordering::SeqCst);
         self.version.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -40,19 +48,18 @@ impl Leading {
         self.version.load(Ordering::SeqCst)
     }
 
-    /// Who leads each of the first `partitions`: this node, or 0.
+    /// Who leads each of the first `partitions`; 0: nobody that is known.
     pub(crate) fn leaders(&self, node: NodeId, partitions: u16) -> Vec<NodeId> {
         (0..partitions)
             .map(|partition| {
-                let word = self.word(partition).load(Ordering::SeqCst);
-                let is_impaired = word >> (u32::from(partition) % u64::BITS) & 1 == 1;
-                if is_impaired { NodeId(0) } else { node }
+                let leader = self.place(partition).load(Ordering::SeqCst);
+                if leader == HERE { node } else { NodeId(leader) }
             })
             .collect()
     }
 
-    fn word(&self, partition: u16) -> &AtomicU64 {
-        &self.impaired[usize::from(partition) / u64::BITS as usize]
+    fn place(&self, partition: u16) -> &AtomicU32 {
+        &self.leaders[usize::from(partition)]
     }
 }
 
@@ -71,5 +78,8 @@ mod tests {
         assert_eq!(leading.version(), 3);
         assert_eq!(leading.leaders(node, 3), [node, NodeId(0), node]);
         assert_eq!(leading.leaders(node, Slot::COUNT).last(), Some(&NodeId(0)));
+        leading.led_by(1, Some(NodeId(9)));
+        leading.led_by(0, Some(node));
+        assert_eq!(leading.leaders(node, 2), [node, NodeId(9)]);
     }
 }

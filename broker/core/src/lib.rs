@@ -25,6 +25,7 @@ mod identity;
 mod lanes;
 mod leading;
 mod map;
+mod membership;
 #[cfg(not(feature = "planted-bugs"))]
 mod planted;
 #[cfg(feature = "planted-bugs")]
@@ -41,6 +42,7 @@ pub use crate::edge::EdgeStats;
 pub use crate::edge::outbox::Outbox;
 pub use crate::home::{Condition, HomeStats, PartitionSeed, Recovering, Unsound};
 pub use crate::map::SlotMap;
+pub use crate::membership::{Member, Membership};
 pub use crate::read::{
     CheckpointJob, HomeRead, PageRoute, ReadAnswer, ReadFailure, ReadJob, ReadPurpose, ReadRecords,
     SliceRoute,

@@ -193,6 +193,9 @@ pub struct Budgets {
     pub batch_publishes_max: usize,
 }
 
+/// Nodes of a cluster, all of them voters of every group.
+pub const MEMBERS_MAX: usize = 7;
+
 impl Default for Budgets {
     fn default() -> Budgets {
         Budgets {

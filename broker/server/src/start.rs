@@ -12,7 +12,9 @@ use std::time::Instant;
 
 use antiphon_core::channel::Exchange;
 use antiphon_core::limits::Limits;
-use antiphon_core::{CheckpointQueue, Core, CoreConfig, CoreId, HashState, PartitionSeed, SlotMap};
+use antiphon_core::{
+    CheckpointQueue, Core, CoreConfig, CoreId, HashState, Membership, PartitionSeed, SlotMap,
+};
 use antiphon_disk::{DataDirectory, FileDisk, MAPS_DEFAULT, NewDirectory};
 use antiphon_log::Log;
 use antiphon_protocol::NodeId;
@@ -307,6 +309,7 @@ impl Common {
     fn core_config(&self, core: CoreId) -> Result<CoreConfig, StartError> {
         Ok(CoreConfig {
             node: self.node,
+            membership: Membership::alone(self.node),
             core,
             cores: self.map.cores(),
             partitions: self.map.partitions(),

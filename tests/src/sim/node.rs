@@ -6,8 +6,8 @@ use std::sync::Arc;
 use antiphon_core::channel::Exchange;
 use antiphon_core::lane::{Claim, Message};
 use antiphon_core::{
-    CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, HashState, Now, ReadAnswer,
-    ReadJob, Recovering, SlotMap,
+    CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, HashState, Membership, Now,
+    ReadAnswer, ReadJob, Recovering, SlotMap,
 };
 use antiphon_log::testing::FaultDisk;
 use antiphon_log::{
@@ -276,6 +276,7 @@ impl Node {
         let seats = (0..choices.cores).map(|core| {
             let config = CoreConfig {
                 node: NodeId(1 + number as u32),
+                membership: Membership::alone(NodeId(1 + number as u32)),
                 core: CoreId(core),
                 cores: choices.cores,
                 partitions: choices.partitions,

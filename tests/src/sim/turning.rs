@@ -209,6 +209,7 @@ impl World {
                         wakes.push(reply_to);
                     }
                 }
+                Output::Peer { to, .. } => self.fail(format!("node {node} knows a node {to}")),
                 Output::Event(event) => self.core_event(node, &event),
             }
         }

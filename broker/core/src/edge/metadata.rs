@@ -20,8 +20,17 @@ impl Edge {
             Metadata::encode(version, node, &[], &[], id, &mut answer);
         } else {
             let leaders = leading.leaders(node, partitions);
-            // Whoever asks has an address that works.
-            let nodes = [MetadataNode { node, address: "" }];
+            // Whoever asks has an address of this node that works.
+            let members = self.settings.membership.members().iter();
+            let nodes: alloc::vec::Vec<MetadataNode<'_>> = members
+                .map(|member| MetadataNode {
+                    node: member.node,
+                    address: match member.node == node {
+                        true => "",
+                        false => &member.address,
+                    },
+                })
+                .collect();
             Metadata::encode(version, node, &nodes, &leaders, id, &mut answer);
         }
         let length = answer.len() as u64 - antiphon_protocol::FRAME_HEADER_BYTES as u64;

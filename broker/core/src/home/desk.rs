@@ -3,8 +3,9 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use antiphon_log::LogPosition;
-use antiphon_protocol::{Code, RequestId};
+use antiphon_log::{GroupId, LogPosition};
+use antiphon_protocol::peer::Message as PeerMessage;
+use antiphon_protocol::{Code, NodeId, RequestId};
 
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreId, Now, Output};
@@ -85,6 +86,8 @@ pub(crate) struct Desk {
     acks: Vec<Vec<Ack>>,
     /// Edges with acks, in the order of their first one.
     acked: Vec<CoreId>,
+    /// What this turn has for other nodes.
+    peers: BTreeMap<NodeId, Vec<(GroupId, PeerMessage)>>,
     grant: Grant,
     reads: BTreeMap<HomeRead, Reading>,
     read_newest: HomeRead,
@@ -102,6 +105,7 @@ impl Desk {
             outputs: VecDeque::new(),
             acks: (0..cores).map(|_| Vec::new()).collect(),
             acked: Vec::new(),
+            peers: BTreeMap::new(),
             grant: Grant(0),
             reads: BTreeMap::new(),
             read_newest: HomeRead(0),
@@ -152,6 +156,19 @@ impl Desk {
             self.send(edge, ToEdge::Acks(acks));
         }
         self.acked.clear();
+    }
+
+    /// A message of `group` for its replica on `node`; goes out with the others of this turn.
+    pub(crate) fn tell_peer(&mut self, node: NodeId, group: GroupId, message: PeerMessage) {
+        self.peers.entry(node).or_default().push((group, message));
+    }
+
+    /// Sends what this turn has for other nodes, one output per node.
+    pub(crate) fn flush_peers(&mut self) {
+        while let Some((to, messages)) = self.peers.pop_first() {
+            self.stats.peer_messages += messages.len() as u64;
+            self.put(Output::Peer { to, messages });
+        }
     }
 
     /// Refuses a request.

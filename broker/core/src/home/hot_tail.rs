@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use antiphon_log::{Entry, Index, LogPosition, Term, TermRun};
 use antiphon_protocol::RoomId;
 
+use crate::home::recent::Recent;
 use crate::home::state::Part;
 use crate::planted::{Bug, planted};
 
@@ -87,6 +88,26 @@ impl HotTail {
             floor_bytes: 0,
             bytes_max,
         }
+    }
+
+    /// With the newest entries at and below the floor, as the log gave them back.
+    pub(crate) fn with_recent(mut self, recent: Recent) -> HotTail {
+        let recent = recent.into_entries();
+        let ends_at_floor = recent
+            .back()
+            .is_some_and(|(last, _, _)| last.index == self.floor);
+        assert!(
+            self.entries.is_empty() && self.last == self.floor,
+            "INV-HOME-54: what is recalled comes before what is appended"
+        );
+        if ends_at_floor {
+            for (entry, at, parts) in recent {
+                self.bytes += cost(&entry);
+                let at = Some(at);
+                self.entries.push_back(HotEntry { entry, at, parts });
+            }
+        }
+        self
     }
 
     /// Index of the newest entry of the log; 0: none.

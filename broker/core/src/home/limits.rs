@@ -3,7 +3,7 @@
 use antiphon_log::limits::{BLOCK_PAYLOAD_BYTES_MAX, CHECKPOINT_BYTES_MAX};
 use antiphon_protocol::limits::{
     CURSOR_NAME_BYTES_MAX, PARTITION_CURSORS_MAX, PARTITION_PRODUCERS_MAX, PARTITION_ROOMS_MAX,
-    USER_NAME_BYTES_MAX,
+    PEER_APPEND_BYTES_MAX, PEER_ENTRIES_MAX, PEER_ENTRY_BYTES_MAX, USER_NAME_BYTES_MAX,
 };
 use antiphon_protocol::record_bytes;
 
@@ -41,11 +41,33 @@ const _: () = assert!(
 /// Most committed bytes that one ready hands out; the rest comes with the next one.
 pub(crate) const COMMITTED_BYTES_PER_READY: u64 = 1024 * 1024;
 
-/// Largest Raft message (no peers yet).
-pub(crate) const RAFT_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
+/// Most payload bytes of one message to a follower, unless it is one entry.
+pub(crate) const RAFT_MESSAGE_BYTES_MAX: u64 = PEER_APPEND_BYTES_MAX as u64;
 
-/// Appends on their way to one follower (no peers yet).
+/// Entries that one message to a follower takes out of the hot tail; those of the proposal being made may come on top.
+pub(crate) const RAFT_ENTRIES_PER_MESSAGE_MAX: usize = 2_048;
+const _: () = assert!(
+    2 * RAFT_ENTRIES_PER_MESSAGE_MAX <= PEER_ENTRIES_MAX as usize,
+    "what the library makes, the codec takes"
+);
+const _: () = assert!(
+    BLOCK_PAYLOAD_BYTES_MAX == PEER_ENTRY_BYTES_MAX,
+    "what a block holds, a peer takes"
+);
+
+/// Appends on their way to one follower. Beyond them it is sent nothing more until it answers.
 pub(crate) const RAFT_APPENDS_IN_FLIGHT_MAX: usize = 64;
+
+/// How long a request waits for a leader, in ms; then it is refused, and its client may try another node.
+pub(crate) const LEADERLESS_MS_MAX: u64 = 2_000;
+const _: () = assert!(
+    LEADERLESS_MS_MAX >= 2 * TICK_MS * ELECTION_TICKS_MAX as u64,
+    "an election, and another one, fit"
+);
+
+/// How long subscriptions live on a replica that knows no leader, in ms; then they end, and their clients look for another node.
+pub(crate) const ORPHAN_MS_MAX: u64 = 10_000;
+const _: () = assert!(LEADERLESS_MS_MAX < ORPHAN_MS_MAX);
 
 /// Raft drops proposals beyond this many uncommitted bytes. Far above the hot budget, which stops admission earlier.
 pub(crate) const UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;

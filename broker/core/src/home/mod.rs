@@ -1,6 +1,6 @@
 //! Home: the partitions that live on this core.
 //!
-//! Each partition is a Raft group, of one voter for now. Publishes come through room channels, are admitted and stamped into one entry per partition
+//! Each partition is a Raft group, of one voter or of several. Publishes come through room channels, are admitted and stamped into one entry per partition
 //! and turn, go to the log thread, come back persisted and committed, and are applied: only then are publishers acked and subscribers served. Nothing
 //! uncommitted is ever told.
 //!
@@ -25,6 +25,7 @@ mod overlay;
 mod partition;
 mod producers;
 mod reads;
+mod recent;
 mod records;
 mod recovering;
 mod replica;
@@ -40,8 +41,9 @@ mod tests;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use antiphon_log::{LogPosition, Persisted};
-use antiphon_protocol::{Code, GapReason, Namespace, Slot};
+use antiphon_log::{GroupId, LogPosition, Persisted};
+use antiphon_protocol::peer::Message as PeerMessage;
+use antiphon_protocol::{Code, GapReason, Namespace, NodeId, Slot};
 
 use crate::channel::Exchange;
 use crate::core::{CoreConfig, CoreEvent, CoreId, Now, Output};
@@ -143,20 +145,31 @@ impl Home {
         );
         self.desk.sync_end = sync_end;
         for report in persisted {
-            let number = report
-                .group
-                .0
-                .checked_sub(1)
-                .and_then(|number| u16::try_from(number).ok());
-            let partition = number.and_then(|number| {
-                self.partitions
-                    .get_mut(usize::from(number / self.settings.map.cores()))
-            });
-            let partition = partition.filter(|partition| partition.group() == report.group);
-            partition
+            self.partition_of(report.group)
                 .expect("INV-HOME-19: reports reach their group")
                 .persisted(report);
         }
+    }
+
+    /// A replica on another node says something to its fellow here. A group that is not at home here is none of ours.
+    pub(crate) fn peer(&mut self, from: NodeId, group: GroupId, message: PeerMessage) {
+        if let Some(partition) = self.partition_of(group) {
+            partition.step(from, message);
+        }
+    }
+
+    /// What was sent to `node` may be lost.
+    pub(crate) fn peer_lost(&mut self, node: NodeId) {
+        self.partitions
+            .iter_mut()
+            .for_each(|partition| partition.peer_lost(node));
+    }
+
+    fn partition_of(&mut self, group: GroupId) -> Option<&mut Partition> {
+        let number = u16::try_from(group.0.checked_sub(1)?).ok()?;
+        let place = usize::from(number / self.settings.map.cores());
+        let partition = self.partitions.get_mut(place)?;
+        (partition.group() == group).then_some(partition)
     }
 
     /// A reader thread has answered a read of home itself.
@@ -233,6 +246,7 @@ impl Home {
             has_more |= partition.turn(&mut turn);
         }
         self.desk.flush_acks();
+        self.desk.flush_peers();
         has_more || self.exchange.has_ready(self.settings.core)
     }
 

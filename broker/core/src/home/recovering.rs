@@ -13,9 +13,10 @@ use antiphon_log::{
 
 use antiphon_protocol::{RoomId, Seq};
 
+use crate::home::recent::Recent;
 use crate::home::records::records;
 use crate::home::seed::{Condition, PartitionSeed, Unsound};
-use crate::home::state::{ApplyFault, Effects, State};
+use crate::home::state::{ApplyFault, Effects, Part, State};
 
 /// Takes what [`antiphon_log::Log::open`] finds and makes the seeds of all partitions of the data directory.
 #[derive(Debug)]
@@ -40,6 +41,17 @@ impl Recovering {
             effects: Effects::default(),
             strangers: Vec::new(),
         }
+    }
+
+    /// For a node that is one of several: what is not committed is not served, a replica whose vote may be lost does not run, and the newest entries of
+    /// each partition, up to `hot_bytes`, stay in memory for those that lag.
+    #[must_use]
+    pub fn of_member(mut self, hot_bytes: usize) -> Recovering {
+        for partition in &mut self.partitions {
+            partition.is_member = true;
+            partition.recent = Recent::new(hot_bytes);
+        }
+        self
     }
 
     /// The partitions, ascending, all of them.
@@ -69,6 +81,8 @@ fn empty(partition: u16, seed: u64) -> PartitionSeed {
         log_first: Index(1),
         terms: Vec::new(),
         unsettled: Vec::new(),
+        recent: Recent::default(),
+        is_member: false,
         log_bytes: 0,
         uncovered_from: None,
         read_end: LogPosition::ZERO,
@@ -151,13 +165,13 @@ impl PartitionSeed {
         let taken = if kind != EntryKind::Normal {
             Err(ApplyFault::Kind)
         } else if index <= self.state.applied() {
-            self.index_only(payload, at)
+            self.index_only(entry)
         } else {
             self.log_bytes += payload.len() as u64;
             self.uncovered_from = self.uncovered_from.or(Some(at));
             self.state
                 .apply(index, term, payload, effects)
-                .and_then(|()| self.index_parts(at, effects))
+                .and_then(|()| self.index_parts(entry, effects))
         };
         if let Err(fault) = taken {
             self.condition = Condition::Unsound {
@@ -167,22 +181,31 @@ impl PartitionSeed {
         }
     }
 
-    fn index_parts(&mut self, at: LogPosition, effects: &Effects) -> Result<(), ApplyFault> {
-        effects
-            .parts
-            .iter()
-            .try_for_each(|part| self.insert(part.room, part.first, part.next, at))
+    fn index_parts(
+        &mut self,
+        entry: &RecoveredEntry<'_>,
+        effects: &Effects,
+    ) -> Result<(), ApplyFault> {
+        for part in &effects.parts {
+            self.insert(part.room, part.first, part.next, entry.position)?;
+        }
+        self.recent.push(entry, &effects.parts);
+        Ok(())
     }
 
     /// An entry that the checkpoint covers: its records are found again, nothing else changes.
-    fn index_only(&mut self, payload: &[u8], at: LogPosition) -> Result<(), ApplyFault> {
-        for item in Items::new(payload) {
+    fn index_only(&mut self, entry: &RecoveredEntry<'_>) -> Result<(), ApplyFault> {
+        let mut parts = Vec::new();
+        for item in Items::new(entry.payload) {
             if let Item::Records(item) = item? {
                 let next = records(item.records)
                     .try_fold(item.first, |seq, record| record.map(|_| seq.next()))?;
-                self.insert(item.room, item.first, next, at)?;
+                self.insert(item.room, item.first, next, entry.position)?;
+                parts.push(Part::of(&item, next)?);
             }
         }
+        parts.sort_by_key(|part| part.room);
+        self.recent.push(entry, &parts);
         Ok(())
     }
 
@@ -205,7 +228,10 @@ impl PartitionSeed {
         self.hard_state = end.hard_state;
         self.terms = end.terms;
         // A lost term or vote alone does not matter to a group whose only voter is here.
-        let damage = end.damage.filter(|damage| damage.hole.is_some());
+        let is_member = self.is_member;
+        let damage = end
+            .damage
+            .filter(|damage| is_member || damage.hole.is_some());
         if let (Some(damage), Condition::Whole) = (damage, self.condition) {
             self.condition = Condition::Damaged(damage);
         }
@@ -242,6 +268,8 @@ impl PartitionSeed {
         for (entry, at) in unsettled {
             if entry.index <= self.state.applied() {
                 self.take(&recovered(&entry, at), effects);
+            } else if read_only && self.is_member {
+                return;
             } else if read_only {
                 self.take_unvoted(&entry, at, effects);
             } else {

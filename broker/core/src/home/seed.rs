@@ -7,6 +7,7 @@ use antiphon_log::{
 };
 use antiphon_protocol::Timestamp;
 
+use crate::home::recent::Recent;
 use crate::home::state::{ApplyFault, State};
 
 /// One partition as recovered from the log, ready to run. Made by [`Recovering`](crate::Recovering).
@@ -26,6 +27,10 @@ pub struct PartitionSeed {
     pub(crate) terms: Vec<TermRun>,
     /// Entries behind the state, synced, not known to be committed.
     pub(crate) unsettled: Vec<(Entry, LogPosition)>,
+    /// The newest entries that the state covers.
+    pub(crate) recent: Recent,
+    /// It is one of several voters: it serves nothing that is not committed, and does not vote if its vote may be lost.
+    pub(crate) is_member: bool,
     /// Payload bytes of the entries behind the last checkpoint.
     pub(crate) log_bytes: u64,
     /// Where the oldest entry behind the last checkpoint stands.

@@ -1,5 +1,7 @@
 //! What a home core is made with, apart from its partitions.
 
+use alloc::vec::Vec;
+
 use antiphon_protocol::NodeId;
 
 use crate::core::{CoreConfig, CoreId};
@@ -14,6 +16,8 @@ use crate::map::SlotMap;
 pub(crate) struct HomeSettings {
     /// This node.
     pub(crate) node: NodeId,
+    /// All voters of every group.
+    pub(crate) voters: Vec<NodeId>,
     /// This core.
     pub(crate) core: CoreId,
     /// Which partition a slot belongs to.
@@ -58,6 +62,12 @@ impl HomeSettings {
         );
         HomeSettings {
             node: config.node,
+            voters: config
+                .membership
+                .members()
+                .iter()
+                .map(|member| member.node)
+                .collect(),
             core: config.core,
             map: config.map,
             limits: config.limits,

@@ -33,6 +33,8 @@ pub struct HomeStats {
     pub producers_expired: u64,
     /// Turns in which a partition admitted nothing because its hot tail was full.
     pub stalls: u64,
+    /// Messages to replicas on other nodes.
+    pub peer_messages: u64,
     /// Partitions here, now.
     pub partitions: u64,
     /// Of those, how many are read only or quarantined.

@@ -23,6 +23,7 @@ use crate::home::Recovering;
 use crate::lane::Message;
 use crate::limits::Limits;
 use crate::map::SlotMap;
+use crate::membership::Membership;
 use crate::read::ReadJob;
 
 const CORES: u16 = 2;
@@ -84,6 +85,7 @@ impl World {
         for core in 0..CORES {
             let config = CoreConfig {
                 node: NodeId(1),
+                membership: Membership::alone(NodeId(1)),
                 core: CoreId(core),
                 cores: CORES,
                 partitions: 8,
@@ -165,6 +167,7 @@ impl World {
                 Output::Lane { to, message } => self.pass(core, usize::from(to.0), message),
                 Output::Append(append) => self.log.append(append),
                 Output::Read(job) => self.jobs.push_back(job),
+                Output::Peer { to, .. } => panic!("{to} is nobody this node knows"),
                 Output::Wake(_) | Output::Checkpoint(_) | Output::Event(_) => {}
             }
         }

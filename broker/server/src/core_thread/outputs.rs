@@ -21,6 +21,9 @@ impl CoreThread {
                 Output::Append(append) => self.ports.log.append(append),
                 Output::Checkpoint(job) => self.ports.log.checkpoint(job),
                 Output::Read(job) => self.ports.readers.ask(job),
+                Output::Peer { .. } => {
+                    unreachable!("INV-SRV-13: a node alone has nobody to write to")
+                }
                 Output::Event(event) => tell(self.me, &event),
             }
         }

@@ -33,6 +33,7 @@ use crate::core::{ConnId, CoreConfig, CoreId, Flow, HashState, Now, Output};
 use crate::lane::{ChannelOpened, Grant, Head, Message, RoomKey, Subscribed, ToEdge, ToHome};
 use crate::limits::Limits;
 use crate::map::SlotMap;
+use crate::membership::Membership;
 
 pub(super) const WALL: u64 = 1_800_000_000_000;
 
@@ -40,6 +41,7 @@ pub(super) const WALL: u64 = 1_800_000_000_000;
 pub(super) fn config(core: u16, cores: u16) -> CoreConfig {
     CoreConfig {
         node: NodeId(7),
+        membership: Membership::alone(NodeId(7)),
         core: CoreId(core),
         cores,
         partitions: 16,

@@ -14,6 +14,7 @@ mod duplicates;
 mod expiring;
 mod fetching;
 mod gathering;
+mod leading;
 mod proposals;
 mod signalling;
 mod slicing;
@@ -27,7 +28,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::{GroupId, Persisted, RoomIndex};
-use antiphon_protocol::Code;
+use antiphon_protocol::peer::Message as PeerMessage;
+use antiphon_protocol::{Code, NodeId};
 
 use crate::channel::{PublishBatch, RoomChannel};
 use crate::core::{CoreEvent, CoreId, Output};
@@ -40,13 +42,13 @@ use crate::home::replica::{Replica, ReplicaStart};
 use crate::home::seed::{Condition, PartitionSeed};
 use crate::home::settings::HomeSettings;
 use crate::home::state::State;
-use crate::lane::{ToEdge, ToHome};
-use crate::planted::{Bug, planted};
+use crate::lane::ToHome;
 use checkpointing::Uncovered;
 use cursoring::CursorDesk;
 use duplicates::Duplicates;
 use expiring::Sweep;
 use gathering::Gathered;
+use leading::Leadership;
 use proposals::Proposals;
 use signalling::SignalGate;
 
@@ -82,6 +84,7 @@ pub(crate) struct Partition {
     gathered: Gathered,
     /// Messages that came before the partition served, in order. Bounded by the edges' requests under way.
     waiting: VecDeque<(CoreId, ToHome)>,
+    leadership: Leadership,
     uncovered: Uncovered,
 }
 
@@ -97,6 +100,7 @@ impl Partition {
             log_first,
             terms,
             unsettled,
+            recent,
             log_bytes,
             uncovered_from,
             checkpoint_bytes,
@@ -106,9 +110,11 @@ impl Partition {
         let role = match condition {
             Condition::Whole => {
                 let applied = state.applied();
-                let hot = HotTail::new(log_first, applied, terms, settings.hot_bytes);
+                let hot =
+                    HotTail::new(log_first, applied, terms, settings.hot_bytes).with_recent(recent);
                 let start = ReplicaStart {
                     node: settings.node,
+                    voters: settings.voters.clone(),
                     group,
                     seed: settings.seed,
                     uncommitted_bytes_max: settings.uncommitted_bytes_max,
@@ -140,6 +146,7 @@ impl Partition {
             held: VecDeque::new(),
             gathered: Gathered::default(),
             waiting: VecDeque::new(),
+            leadership: Leadership::default(),
             uncovered: Uncovered {
                 log_bytes,
                 from: uncovered_from,
@@ -203,9 +210,32 @@ impl Partition {
         }
     }
 
+    /// The replica on node `from` says something.
+    pub(crate) fn step(&mut self, from: NodeId, message: PeerMessage) {
+        if let Role::Running(replica) = &mut self.role {
+            replica.step(from, message);
+        }
+    }
+
+    /// What was sent to `node` may be lost.
+    pub(crate) fn peer_lost(&mut self, node: NodeId) {
+        if let Role::Running(replica) = &mut self.role {
+            replica.unreachable(node);
+        }
+    }
+
     /// Whether Raft's clock matters now.
     pub(crate) fn needs_ticks(&self) -> bool {
         matches!(&self.role, Role::Running(replica) if replica.needs_ticks())
+    }
+
+    /// Its replica, if it runs.
+    #[cfg(test)]
+    pub(crate) fn replica(&self) -> Option<&Replica> {
+        match &self.role {
+            Role::Running(replica) => Some(replica),
+            Role::Impaired(_) => None,
+        }
     }
 
     /// Makes the library panic when the next entry is applied.
@@ -234,11 +264,8 @@ impl Partition {
     /// Once per turn, after all inputs. `true`: there is more to do at once.
     pub(crate) fn turn(&mut self, turn: &mut Turn<'_>) -> bool {
         self.pump(turn);
-        if self.answers() {
-            while let Some((edge, message)) = self.waiting.pop_front() {
-                self.answer(turn, edge, message);
-            }
-        }
+        self.notice_leader(turn);
+        self.answer_waiting(turn);
         self.look_up_more(turn);
         self.tell_lost_signals(turn);
         self.admit(turn);
@@ -247,16 +274,6 @@ impl Partition {
         self.checkpoint_if_due(turn);
         let has_publishes = !(self.ready.is_empty() && self.held.is_empty());
         self.may_admit() && has_publishes || self.duplicates.has_more(turn.settings.look_ups_max)
-    }
-
-    /// Handles one message of an edge; before the partition serves, it waits: heads and producers may be about to move without anything new, by
-    /// what was synced before the last stop.
-    pub(crate) fn handle(&mut self, turn: &mut Turn<'_>, edge: CoreId, message: ToHome) {
-        if self.answers() && self.waiting.is_empty() {
-            self.answer(turn, edge, message);
-        } else {
-            self.waiting.push_back((edge, message));
-        }
     }
 
     fn answer(&mut self, turn: &mut Turn<'_>, edge: CoreId, message: ToHome) {
@@ -271,14 +288,6 @@ impl Partition {
             ToHome::Signal(signal) => self.signal(turn, edge, &signal),
             ToHome::Cursor(cursor) => self.cursor(turn, edge, *cursor),
             ToHome::Barrier(_) => unreachable!("INV-HOME-46: a barrier is about no partition"),
-        }
-    }
-
-    /// Whether questions are answered: the state holds everything that was ever acked.
-    fn answers(&self) -> bool {
-        match &self.role {
-            Role::Running(replica) => replica.is_serving() || planted(Bug::AnswerBeforeServing),
-            Role::Impaired(_) => true,
         }
     }
 
@@ -315,6 +324,11 @@ impl Partition {
                 self.apply(turn, &entry);
             }
         }
+        if let Role::Running(replica) = &mut self.role {
+            while let Some((node, message)) = replica.poll_message() {
+                turn.desk.tell_peer(node, self.group, message);
+            }
+        }
     }
 
     /// The library panicked: nothing of this group is served any more. What was proposed may have become durable or not; the code leaves its
@@ -329,17 +343,7 @@ impl Partition {
         self.overlay.clear(&self.state);
         self.proposals.refuse_all(turn, code);
         self.refuse_cursors(turn, code);
-        for (room, edge) in self.interest.take_rooms() {
-            turn.desk.send(edge, ToEdge::Ended { room, code });
-        }
-        for ((namespace, name), edge) in self.interest.take_names() {
-            let ended = ToEdge::NameEnded {
-                namespace,
-                name,
-                code,
-            };
-            turn.desk.send(edge, ended);
-        }
+        self.end_subscriptions(turn, code);
         turn.desk.put(Output::Event(CoreEvent::GroupQuarantined {
             group: self.group,
             code,

@@ -94,7 +94,7 @@ impl Proposals {
         for pending in self.queue.drain(..) {
             refuse_acks(turn, &pending.acks, code);
             for (_, batch) in &pending.parked {
-                refuse_batch(turn, batch, code);
+                refuse_batch(turn, batch, code, 0);
             }
         }
     }
@@ -129,13 +129,13 @@ pub(super) fn refuse_acks(turn: &mut Turn<'_>, acks: &[(CoreId, Ack)], code: Cod
 }
 
 /// Refuses all publishes of a batch.
-pub(super) fn refuse_batch(turn: &mut Turn<'_>, batch: &PublishBatch, code: Code) {
+pub(super) fn refuse_batch(turn: &mut Turn<'_>, batch: &PublishBatch, code: Code, hint: u64) {
     for publish in &batch.publishes {
         let asker = Asker {
             edge: batch.edge,
             conn: batch.conn,
             request: publish.request,
         };
-        turn.desk.refuse(asker, Refused::Publish, code, 0);
+        turn.desk.refuse(asker, Refused::Publish, code, hint);
     }
 }

@@ -16,7 +16,7 @@ use crate::home::admission::{Age, Known, Verdict, form, window};
 use crate::home::desk::{Asker, Turn};
 use crate::home::overlay::{Proposal, Staged};
 use crate::home::partition::gathering::Visit;
-use crate::home::partition::proposals::{Parked, Pending, refuse_acks, refuse_batch};
+use crate::home::partition::proposals::{Parked, Pending, refuse_acks};
 use crate::home::partition::{Partition, Role};
 use crate::home::replica::NotProposed;
 use crate::home::settings::HomeSettings;
@@ -64,7 +64,10 @@ impl Partition {
     /// Stamps what is ready, as far as one entry reaches, and proposes it.
     pub(super) fn admit(&mut self, turn: &mut Turn<'_>) {
         if let Role::Impaired(code) = self.role {
-            return self.refuse_ready(turn, code);
+            return self.refuse_ready(turn, code, 0);
+        }
+        if let Some((code, hint)) = self.elsewhere(turn.now.mono_ms) {
+            return self.refuse_ready(turn, code, hint);
         }
         if !self.may_admit() {
             turn.desk.stats.stalls += u64::from(!self.ready.is_empty() || !self.held.is_empty());
@@ -95,19 +98,6 @@ impl Partition {
         }
         self.gathered.recycle(visits);
         self.propose(turn, draft);
-    }
-
-    /// Answers everything that is ready with one code.
-    fn refuse_ready(&mut self, turn: &mut Turn<'_>, code: Code) {
-        for (_, batch) in self.held.drain(..) {
-            refuse_batch(turn, &batch, code);
-        }
-        for channel in self.ready.drain(..) {
-            while let Some(batch) = channel.take() {
-                refuse_batch(turn, &batch, code);
-            }
-            turn.exchange.rest(channel);
-        }
     }
 
     /// Gives the draft to Raft, or takes everything back.

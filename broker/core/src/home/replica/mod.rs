@@ -5,10 +5,14 @@
 //!                 ▲                                        │ synced
 //!                 └──────────── on_persist_ready ◀─────────┘
 //!             ready ─▶ committed entries ─▶ apply ─▶ applied
+//!                   └─▶ messages ─▶ a leader's: leave at once
+//!                                └▶ others: parked until their ready is synced
 //! ```
 //! Entries are stable for the library as soon as the hot tail has them, before the disk does; it hands out min(committed, persisted) only. Readies
 //! are reported persisted in their order. Between `ready` and `advance_append_async` nothing else is called.
 
+mod messages;
+mod parking;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -19,6 +23,7 @@ use core::fmt;
 
 use antiphon_log::{Append, Entry, GroupId, HardState, Index, LogPosition, Persisted, Term};
 use antiphon_protocol::NodeId;
+use antiphon_protocol::peer::{Message, ReadContext};
 use raft::{Config, RawNode, Ready, StateRole};
 use slog::{Discard, Logger, o};
 
@@ -30,13 +35,17 @@ use crate::home::limits::{
 };
 use crate::home::state::Part;
 use crate::planted::{Bug, planted};
+use messages::{context_bytes, context_of, from_library, to_library};
+use parking::Parking;
 use storage::{PartitionStorage, from_raft};
 
 /// What a replica is started with.
 #[derive(Debug)]
 pub(crate) struct ReplicaStart {
-    /// This node, its only voter.
+    /// This node.
     pub(crate) node: NodeId,
+    /// All voters, this node among them.
+    pub(crate) voters: Vec<NodeId>,
     /// The group.
     pub(crate) group: GroupId,
     /// Makes election timeouts differ between runs.
@@ -62,6 +71,17 @@ pub(crate) struct Work {
     pub(crate) committed: Vec<Entry>,
 }
 
+/// Where a replica stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Standing {
+    /// It leads in this term.
+    Leads(Term),
+    /// Another one leads.
+    Follows(NodeId),
+    /// It knows no leader.
+    Seeks,
+}
+
 /// Why a proposal was not taken. Nothing of it remains.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NotProposed {
@@ -75,6 +95,7 @@ pub(crate) enum NotProposed {
 pub(crate) struct Replica {
     group: GroupId,
     node_id: u64,
+    is_alone: bool,
     seed: u64,
     /// `None`: the library panicked; the group is quarantined.
     node: Option<Box<RawNode<PartitionStorage>>>,
@@ -84,6 +105,10 @@ pub(crate) struct Replica {
     ready_with_blocks: u64,
     /// Number of the newest ready reported persisted.
     ready_persisted: u64,
+    /// Messages to other replicas.
+    parking: Parking,
+    /// How far a question asked here must be applied before it is answered; the newest confirmed one.
+    readable: Option<(u64, Index)>,
     /// The library panics when this entry is applied.
     #[cfg(test)]
     breaks_at: Option<Index>,
@@ -107,10 +132,12 @@ impl fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// Starts the group of one voter: it campaigns at once and leads, but serves only when the entries of earlier terms are applied.
+    /// Starts the group. A lone voter campaigns at once and leads, but serves only when the entries of earlier terms are applied; one of several waits
+    /// until it hears a leader, or none.
     pub(crate) fn start(start: ReplicaStart) -> Replica {
         let ReplicaStart {
             node,
+            voters,
             group,
             seed,
             uncommitted_bytes_max,
@@ -137,22 +164,36 @@ impl Replica {
             vote,
             commit: applied,
         };
-        let storage = PartitionStorage::new(hot, hard_state, alloc::vec![node_id]);
+        assert!(
+            voters.contains(&node),
+            "INV-HOME-51: a replica is a voter of its group"
+        );
+        let is_alone = voters.len() == 1;
+        let voters = voters.iter().map(|voter| u64::from(voter.0)).collect();
+        let storage = PartitionStorage::new(hot, hard_state, voters);
         let config = settings(node_id, applied, uncommitted_bytes_max);
         let logger = Logger::root(Discard, o!());
         let made = guarded(|| RawNode::new(&config, storage, &logger).ok().map(Box::new));
         let mut replica = Replica {
             group,
             node_id,
+            is_alone,
             seed,
             node: made.flatten(),
             ready_newest: 0,
             ready_with_blocks: 0,
             ready_persisted: 0,
+            parking: Parking::default(),
+            readable: None,
             #[cfg(test)]
             breaks_at: None,
         };
-        let _ = replica.call(|node| node.campaign());
+        // Also sets the first election timeout.
+        let _ = replica.call(|node| {
+            if is_alone {
+                let _ = node.campaign();
+            }
+        });
         replica
     }
 
@@ -172,7 +213,65 @@ impl Replica {
     pub(crate) fn needs_ticks(&self) -> bool {
         self.node
             .as_ref()
-            .is_some_and(|node| node.raft.state != StateRole::Leader)
+            .is_some_and(|node| !self.is_alone || node.raft.state != StateRole::Leader)
+    }
+
+    /// Whether this is the only voter.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
+    /// Who leads, as far as this replica knows.
+    pub(crate) fn standing(&self) -> Standing {
+        let Some(node) = &self.node else {
+            return Standing::Seeks;
+        };
+        if node.raft.state == StateRole::Leader {
+            return Standing::Leads(Term(node.raft.term));
+        }
+        match u32::try_from(node.raft.leader_id) {
+            Ok(leader) if leader != 0 => Standing::Follows(NodeId(leader)),
+            _ => Standing::Seeks,
+        }
+    }
+
+    /// A message of the replica on node `from`.
+    pub(crate) fn step(&mut self, from: NodeId, message: Message) {
+        let Some(message) = to_library(from, self.node_id, message) else {
+            return;
+        };
+        // What the library does not take (from a stranger, or of a time that is over) costs nothing and means nothing.
+        let _ = self.call(|node| {
+            let is_voter = node.raft.prs().get(message.from).is_some();
+            is_voter && message.from != node.raft.id && node.step(message).is_ok()
+        });
+    }
+
+    /// What was sent to `node` may be lost.
+    pub(crate) fn unreachable(&mut self, node: NodeId) {
+        let _ = self.call(|library| {
+            if library.raft.state == StateRole::Leader {
+                library.report_unreachable(u64::from(node.0));
+            }
+        });
+    }
+
+    /// Asks the voters whether this replica still leads: question `number`, rising.
+    pub(crate) fn ask_leadership(&mut self, number: u64) {
+        let node = NodeId(u32::try_from(self.node_id).unwrap_or_default());
+        let context = context_bytes(ReadContext { node, number });
+        let _ = self.call(|library| library.read_index(context));
+    }
+
+    /// Whether question `number` is confirmed, and everything that was committed when it was asked is applied.
+    pub(crate) fn is_readable(&self, number: u64, applied: Index) -> bool {
+        self.readable
+            .is_some_and(|(confirmed, index)| number <= confirmed && index <= applied)
+    }
+
+    /// The next message that may leave.
+    pub(crate) fn poll_message(&mut self) -> Option<(NodeId, Message)> {
+        self.parking.poll()
     }
 
     /// The hot tail; `None` if the group is quarantined.
@@ -207,14 +306,14 @@ impl Replica {
             return None;
         }
         let group = self.group;
-        let (number, work) = self.call(|node| {
+        let (number, ready, work) = self.call(|node| {
             let mut ready = node.ready();
             let number = ready.number();
-            let messages = ready.take_messages();
-            debug_assert!(
-                messages.is_empty(),
-                "INV-HOME-17: a group of one has nobody to write to"
-            );
+            let said = Said {
+                at_once: ready.take_messages(),
+                parked: ready.take_persisted_messages(),
+                read: ready.take_read_states().pop(),
+            };
             let committed: Vec<Entry> = ready
                 .take_committed_entries()
                 .into_iter()
@@ -222,13 +321,14 @@ impl Replica {
                 .collect();
             let append = append_of(group, node, &mut ready);
             node.advance_append_async(ready);
-            (number, Work { append, committed })
+            (number, said, Work { append, committed })
         })?;
         assert!(
             number > self.ready_newest,
             "INV-HOME-18: readies are numbered ascending"
         );
         self.ready_newest = number;
+        self.hear(number, ready);
         if work.append.is_some() {
             self.ready_with_blocks = number;
         } else if self.ready_persisted >= self.ready_with_blocks {
@@ -266,6 +366,26 @@ impl Replica {
     fn persist(&mut self, number: u64) {
         self.ready_persisted = number;
         let _ = self.call(|node| node.on_persist_ready(number));
+        if !self.is_broken() {
+            self.parking.release(number);
+        }
+    }
+
+    /// Takes what ready `number` says to others, and to us.
+    fn hear(&mut self, number: u64, said: Said) {
+        assert!(
+            !self.is_alone || said.at_once.is_empty() && said.parked.is_empty(),
+            "INV-HOME-17: a group of one has nobody to write to"
+        );
+        let at_once = said.at_once.into_iter().filter_map(from_library);
+        self.parking.leave(at_once);
+        let parked = said.parked.into_iter().filter_map(from_library);
+        self.parking.park(number, parked);
+        if let Some(state) = said.read
+            && let Some(context) = context_of(&state.request_ctx)
+        {
+            self.readable = Some((context.number, Index(state.index)));
+        }
     }
 
     /// The entry `index`, handed out as committed, is applied; `parts` are its records.
@@ -280,10 +400,12 @@ impl Replica {
         });
     }
 
-    /// Whether everything appended is applied.
+    /// Whether everything appended is applied; of several voters: whether it waits for none of what it appended itself.
     pub(crate) fn is_idle(&self) -> bool {
         self.node.as_ref().is_none_or(|node| {
-            !node.has_ready() && node.raft.raft_log.applied == node.raft.raft_log.last_index()
+            let is_settled = node.raft.raft_log.applied == node.raft.raft_log.last_index();
+            !node.has_ready()
+                && (is_settled || !self.is_alone && node.raft.state != StateRole::Leader)
         })
     }
 
@@ -320,6 +442,13 @@ impl Replica {
         }
         result
     }
+}
+
+/// What a ready says beside its entries.
+struct Said {
+    at_once: Vec<raft::eraftpb::Message>,
+    parked: Vec<raft::eraftpb::Message>,
+    read: Option<raft::ReadState>,
 }
 
 fn settings(id: u64, applied: Index, uncommitted_bytes_max: u64) -> Config {

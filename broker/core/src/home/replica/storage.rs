@@ -12,6 +12,7 @@ use raft::eraftpb::{
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
 
 use crate::home::hot_tail::HotTail;
+use crate::home::limits::RAFT_ENTRIES_PER_MESSAGE_MAX;
 use crate::home::state::Part;
 
 /// See the module.
@@ -84,7 +85,7 @@ impl Storage for PartitionStorage {
         };
         let mut bytes = 0_u64;
         let mut entries = Vec::new();
-        for entry in range {
+        for entry in range.take(RAFT_ENTRIES_PER_MESSAGE_MAX) {
             bytes = bytes.saturating_add(entry.payload.len() as u64);
             if bytes > bytes_max && !entries.is_empty() {
                 break;

@@ -33,6 +33,7 @@ fn entry(index: u64, term: u64) -> Entry {
 fn started(hard_state: HardState, unsettled: Vec<(Entry, LogPosition)>) -> Replica {
     Replica::start(ReplicaStart {
         node: NodeId(1),
+        voters: alloc::vec![NodeId(1)],
         group: GROUP,
         seed: 5,
         uncommitted_bytes_max: 1 << 20,

@@ -35,6 +35,21 @@ pub(crate) struct Part {
     pub(crate) records: Range<u32>,
 }
 
+impl Part {
+    /// That of an item whose last record stands before `next`.
+    pub(crate) fn of(item: &RecordsItem<'_>, next: Seq) -> Result<Part, ApplyFault> {
+        let start = u32::try_from(item.offset).map_err(|_| ApplyFault::Head)?;
+        let end = u32::try_from(item.offset + item.records.len()).map_err(|_| ApplyFault::Head)?;
+        Ok(Part {
+            room: item.room,
+            first: item.first,
+            next,
+            link_before: item.link_before,
+            records: start..end,
+        })
+    }
+}
+
 /// What one entry changed. Reused from entry to entry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effects {
@@ -192,15 +207,7 @@ impl State {
         }
         let next = room.head.seq.next();
         run.close(&mut self.producers)?;
-        let start = u32::try_from(item.offset).map_err(|_| ApplyFault::Head)?;
-        let end = u32::try_from(item.offset + item.records.len()).map_err(|_| ApplyFault::Head)?;
-        effects.parts.push(Part {
-            room: item.room,
-            first: item.first,
-            next,
-            link_before: item.link_before,
-            records: start..end,
-        });
+        effects.parts.push(Part::of(item, next)?);
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Home driven whole, with a toy log in place of the disk: what is persisted, and when, is the test's choice.
 
 mod clocks;
+mod cluster;
+mod cluster_runs;
 mod cursors;
 mod damage;
 mod exactly_once;

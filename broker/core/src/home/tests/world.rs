@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::GroupId;
+use antiphon_protocol::peer::Message as PeerMessage;
 use antiphon_protocol::{
     Code, Device, Link, Namespace, NodeId, Producer, ProducerSeq, Record, RequestId, RoomId,
     RoomName, Seq, Timestamp, UserName,
@@ -50,6 +51,8 @@ pub(super) struct World<L = ToyLog> {
     pub(super) jobs: VecDeque<ReadJob>,
     pub(super) sent: Vec<(CoreId, ToEdge)>,
     pub(super) events: Vec<CoreEvent>,
+    /// What is to go to other nodes.
+    pub(super) peers: Vec<(NodeId, Vec<(GroupId, PeerMessage)>)>,
     pub(super) now: Now,
     pub(super) settings: HomeSettings,
     channels: BTreeMap<RoomName, Arc<RoomChannel>>,
@@ -83,6 +86,7 @@ pub(super) fn conn(slot: u32) -> ConnId {
 pub(in crate::home) fn settings(partitions: u16) -> HomeSettings {
     HomeSettings {
         node: NodeId(1),
+        voters: alloc::vec![NodeId(1)],
         core: EDGE,
         map: SlotMap::even(partitions, 1),
         limits: Limits {
@@ -120,12 +124,16 @@ impl<L: TestLog> World<L> {
         world
     }
 
-    fn started(settings: HomeSettings, mut log: L) -> World<L> {
+    /// As [`World::on`], before anything is persisted.
+    pub(super) fn started(settings: HomeSettings, mut log: L) -> World<L> {
         let now = Now {
             mono_ms: 0,
             wall: Timestamp(START_MS),
         };
         let mut recovering = Recovering::new(settings.map.partitions(), 3);
+        if settings.voters.len() > 1 {
+            recovering = recovering.of_member(settings.hot_bytes);
+        }
         log.reopen(&mut recovering);
         let seeds: Vec<PartitionSeed> = recovering.into_seeds();
         // More edges than the one core that has partitions here.
@@ -138,6 +146,7 @@ impl<L: TestLog> World<L> {
             jobs: VecDeque::new(),
             sent: Vec::new(),
             events: Vec::new(),
+            peers: Vec::new(),
             now,
             settings,
             channels: BTreeMap::new(),
@@ -187,6 +196,7 @@ impl<L: TestLog> World<L> {
             Output::Checkpoint(job) => self.log.checkpoint(job),
             Output::Read(job) => self.jobs.push_back(job),
             Output::Event(event) => self.events.push(event),
+            Output::Peer { to, messages } => self.peers.push((to, messages)),
             other => panic!("home does not say {other:?}"),
         }
     }
@@ -243,6 +253,27 @@ impl<L: TestLog> World<L> {
             self.take(output);
         }
         panic!("no channel of {room}");
+    }
+
+    /// Asks for the channel of a room; the answer comes when it comes.
+    pub(super) fn ask_channel(&mut self, room: &str) {
+        let ask = ToHome::OpenChannel {
+            namespace: Namespace(0),
+            room: named(room),
+        };
+        self.home.handle(EDGE, ask, self.now);
+    }
+
+    /// A channel that was asked for.
+    pub(super) fn keep_channel(&mut self, room: &str, channel: Arc<RoomChannel>) {
+        let name = RoomName::try_from(room).expect("lawful");
+        self.channels.insert(name, channel);
+    }
+
+    /// Whether publishes to a room can be put into its channel.
+    pub(super) fn has_channel(&self, room: &str) -> bool {
+        let name = RoomName::try_from(room).expect("lawful");
+        self.channels.contains_key(&name)
     }
 
     /// Puts publishes of one connection into their room's channel as one batch; gives their request ids.

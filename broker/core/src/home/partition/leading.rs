@@ -1,0 +1,241 @@
+//! Who leads this partition, and what that means for those who ask.
+//!
+//! A node alone leads always, and answers as soon as it has applied what it found. Of several, the leader alone admits publishes and answers questions
+//! about heads, positions and history, and each time a majority confirms that it still leads: what one leader acked, the next one shows. Another
+//! replica says who leads. Subscriptions live on wherever they are: what is applied is the same everywhere.
+//!
+//! ```text
+//!  question ─▶ waiting ─ask─▶ a majority: yes, you lead ─▶ applied up to what was committed then ─▶ answered
+//!                 └─ another one leads: MOVED     └─ nobody leads for 2 s: UNAVAILABLE
+//! ```
+
+use antiphon_log::Term;
+use antiphon_protocol::{Code, NodeId};
+
+use crate::core::CoreId;
+use crate::home::desk::{Asker, Turn};
+use crate::home::limits::{LEADERLESS_MS_MAX, ORPHAN_MS_MAX};
+use crate::home::partition::proposals::refuse_batch;
+use crate::home::partition::subscribing;
+use crate::home::partition::{Partition, Role};
+use crate::home::replica::Standing;
+use crate::lane::{Refused, ToEdge, ToHome};
+use crate::planted::{Bug, planted};
+
+/// What this replica knew about its leader when it last looked, and the question under way.
+#[derive(Debug, Default)]
+pub(super) struct Leadership {
+    /// The term in which it leads.
+    leads: Option<Term>,
+    /// Who else leads.
+    follows: Option<NodeId>,
+    /// Whom clients are told that leads; `None`: they were told nothing yet.
+    told: Option<Option<NodeId>>,
+    /// Since when nobody serves, in ms; `None`: somebody does.
+    leaderless_since: Option<u64>,
+    /// How many of those that wait are answered once the newest question is confirmed; 0: none is asked.
+    asked: usize,
+    /// The newest question.
+    question: u64,
+}
+
+impl Partition {
+    /// Whether no other replica can lead.
+    fn is_alone(&self) -> bool {
+        match &self.role {
+            Role::Running(replica) => replica.is_alone(),
+            Role::Impaired(_) => true,
+        }
+    }
+
+    /// Looks who leads. Leadership that is over takes everything with it that was not committed.
+    pub(super) fn notice_leader(&mut self, turn: &mut Turn<'_>) {
+        let Role::Running(replica) = &self.role else {
+            return;
+        };
+        if replica.is_alone() || replica.is_broken() {
+            return;
+        }
+        let is_serving = replica.is_serving();
+        let (leads, follows) = match replica.standing() {
+            Standing::Leads(term) => (Some(term), None),
+            Standing::Follows(node) => (None, Some(node)),
+            Standing::Seeks => (None, None),
+        };
+        if self.leadership.leads.is_some() && self.leadership.leads != leads {
+            self.end_leadership(turn);
+        }
+        let leader = follows.or(leads.map(|_| turn.settings.node));
+        if self.leadership.told != Some(leader) {
+            self.leadership.told = Some(leader);
+            turn.exchange.leading().led_by(self.number, leader);
+        }
+        (self.leadership.leads, self.leadership.follows) = (leads, follows);
+        if is_serving || follows.is_some() {
+            self.leadership.leaderless_since = None;
+        } else {
+            let now = turn.now.mono_ms;
+            let since = *self.leadership.leaderless_since.get_or_insert(now);
+            if now.saturating_sub(since) >= ORPHAN_MS_MAX {
+                self.end_subscriptions(turn, Code::UNAVAILABLE);
+            }
+        }
+    }
+
+    /// Nothing that was proposed and is not committed will be answered from here: whoever published finds out from the next leader.
+    fn end_leadership(&mut self, turn: &mut Turn<'_>) {
+        self.overlay.clear(&self.state);
+        self.proposals.refuse_all(turn, Code::UNAVAILABLE);
+        self.refuse_cursors(turn, Code::UNAVAILABLE);
+        self.leadership.asked = 0;
+    }
+
+    /// Why publishes and questions are refused now: another one leads, or nobody has for too long.
+    pub(super) fn elsewhere(&self, now_ms: u64) -> Option<(Code, u64)> {
+        if self.is_alone() {
+            return None;
+        }
+        if let Some(node) = self.leadership.follows {
+            return Some((Code::MOVED, u64::from(node.0)));
+        }
+        let since = self.leadership.leaderless_since?;
+        (now_ms.saturating_sub(since) >= LEADERLESS_MS_MAX).then_some((Code::UNAVAILABLE, 0))
+    }
+
+    /// Handles one message of an edge; before the partition serves, it waits: heads and producers may be about to move without anything new, by
+    /// what was synced before the last stop, or by what another leader committed.
+    pub(crate) fn handle(&mut self, turn: &mut Turn<'_>, edge: CoreId, message: ToHome) {
+        let is_bound = !matches!(
+            message,
+            ToHome::Tail(_) | ToHome::Unsubscribe(_) | ToHome::Signal(_)
+        );
+        let answers = match self.is_alone() {
+            true => self.answers() && self.waiting.is_empty(),
+            // Those belong to what was granted before, and to this replica alone.
+            false => !is_bound,
+        };
+        if answers {
+            self.answer(turn, edge, message);
+        } else {
+            self.waiting.push_back((edge, message));
+        }
+    }
+
+    /// Answers those who wait, if it is time, or says where to go.
+    pub(super) fn answer_waiting(&mut self, turn: &mut Turn<'_>) {
+        if self.is_alone() {
+            if self.answers() {
+                self.answer_oldest(turn, self.waiting.len());
+            }
+            return;
+        }
+        if let Some((code, hint)) = self.elsewhere(turn.now.mono_ms) {
+            self.leadership.asked = 0;
+            while let Some((edge, message)) = self.waiting.pop_front() {
+                turn_away(turn, edge, message, code, hint);
+            }
+            return;
+        }
+        let applied = self.state.applied();
+        let Role::Running(replica) = &mut self.role else {
+            return;
+        };
+        if !replica.is_serving() {
+            self.leadership.asked = 0;
+            return;
+        }
+        let Leadership {
+            asked, question, ..
+        } = self.leadership;
+        if asked > 0 && replica.is_readable(question, applied) {
+            self.leadership.asked = 0;
+            self.answer_oldest(turn, asked);
+        }
+        self.ask_for_waiting();
+    }
+
+    /// One question for all who wait; the next one when it is confirmed.
+    fn ask_for_waiting(&mut self) {
+        let Role::Running(replica) = &mut self.role else {
+            return;
+        };
+        if self.leadership.asked == 0 && !self.waiting.is_empty() {
+            self.leadership.asked = self.waiting.len();
+            self.leadership.question += 1;
+            replica.ask_leadership(self.leadership.question);
+        }
+    }
+
+    fn answer_oldest(&mut self, turn: &mut Turn<'_>, count: usize) {
+        for _ in 0..count {
+            let Some((edge, message)) = self.waiting.pop_front() else {
+                return;
+            };
+            self.answer(turn, edge, message);
+        }
+    }
+
+    /// Whether questions are answered: the state holds everything that was ever acked.
+    fn answers(&self) -> bool {
+        match &self.role {
+            Role::Running(replica) => replica.is_serving() || planted(Bug::AnswerBeforeServing),
+            Role::Impaired(_) => true,
+        }
+    }
+
+    /// Answers all publishes that are ready or were held with one code.
+    pub(super) fn refuse_ready(&mut self, turn: &mut Turn<'_>, code: Code, hint: u64) {
+        for (_, batch) in self.held.drain(..) {
+            refuse_batch(turn, &batch, code, hint);
+        }
+        for channel in self.ready.drain(..) {
+            while let Some(batch) = channel.take() {
+                refuse_batch(turn, &batch, code, hint);
+            }
+            turn.exchange.rest(channel);
+        }
+    }
+
+    /// Ends every subscription here.
+    pub(super) fn end_subscriptions(&mut self, turn: &mut Turn<'_>, code: Code) {
+        for (room, edge) in self.interest.take_rooms() {
+            turn.desk.send(edge, ToEdge::Ended { room, code });
+        }
+        for ((namespace, name), edge) in self.interest.take_names() {
+            let ended = ToEdge::NameEnded {
+                namespace,
+                name,
+                code,
+            };
+            turn.desk.send(edge, ended);
+        }
+    }
+}
+
+/// Refuses one message of an edge.
+fn turn_away(turn: &mut Turn<'_>, edge: CoreId, message: ToHome, code: Code, hint: u64) {
+    let (conn, request, of) = match message {
+        ToHome::OpenChannel { namespace, room } => {
+            let refused = ToEdge::ChannelRefused {
+                namespace,
+                room,
+                code,
+            };
+            return turn.desk.send(edge, refused);
+        }
+        ToHome::Subscribe(subscribe) => {
+            return subscribing::refuse(turn, edge, &subscribe, code, hint);
+        }
+        ToHome::Fetch(fetch) => (fetch.conn, fetch.request, Refused::Fetch(fetch.ticket)),
+        ToHome::Cursor(cursor) => (cursor.conn, cursor.request, Refused::Cursor(cursor.ticket)),
+        ToHome::Tail(_) | ToHome::Unsubscribe(_) | ToHome::Signal(_) | ToHome::Barrier(_) => {
+            unreachable!("INV-HOME-53: only what a leader answers waits for one")
+        }
+    };
+    let asker = Asker {
+        edge,
+        conn,
+        request,
+    };
+    turn.desk.refuse(asker, of, code, hint);
+}
