@@ -1,15 +1,22 @@
 //! What is measured: one file a workload.
 
+mod catchup;
+mod connect;
 mod fanout;
 mod findings;
+mod history;
 mod pingpong;
+mod prefill;
 mod publish;
 mod rooms;
 
 use std::collections::BTreeMap;
 
+pub use self::catchup::Catchup;
+pub use self::connect::Connect;
 pub use self::fanout::Fanout;
 pub use self::findings::Findings;
+pub use self::history::History;
 pub use self::pingpong::Pingpong;
 pub use self::publish::Publish;
 pub use self::rooms::Rooms;
@@ -29,6 +36,12 @@ pub enum Workload {
     Pingpong(Pingpong),
     /// Publishes that are acked.
     Publish(Publish),
+    /// A storm of connections, and what idle ones weigh.
+    Connect(Connect),
+    /// The last messages of a full room.
+    History(History),
+    /// All of a full room.
+    Catchup(Catchup),
 }
 
 impl Workload {
@@ -40,6 +53,9 @@ impl Workload {
             Workload::Rooms(_) => "rooms",
             Workload::Pingpong(_) => "pingpong",
             Workload::Publish(_) => "publish",
+            Workload::Connect(_) => "connect",
+            Workload::History(_) => "history",
+            Workload::Catchup(_) => "catchup",
         }
     }
 
@@ -51,6 +67,9 @@ impl Workload {
             Workload::Rooms(rooms) => rooms.configuration(),
             Workload::Pingpong(pingpong) => pingpong.configuration(),
             Workload::Publish(publish) => publish.configuration(),
+            Workload::Connect(connect) => connect.configuration(),
+            Workload::History(history) => history.configuration(),
+            Workload::Catchup(catchup) => catchup.configuration(),
         }
     }
 
@@ -60,7 +79,10 @@ impl Workload {
             Workload::Fanout(fanout) => Some(&mut fanout.pace),
             Workload::Rooms(rooms) => Some(&mut rooms.pace),
             Workload::Publish(publish) => Some(&mut publish.pace),
-            Workload::Pingpong(_) => None,
+            Workload::Pingpong(_)
+            | Workload::Connect(_)
+            | Workload::History(_)
+            | Workload::Catchup(_) => None,
         }
     }
 
@@ -74,6 +96,9 @@ impl Workload {
             Workload::Rooms(rooms) => rooms.measure(stage),
             Workload::Pingpong(pingpong) => pingpong.measure(stage),
             Workload::Publish(publish) => publish.measure(stage),
+            Workload::Connect(connect) => connect.measure(stage),
+            Workload::History(history) => history.measure(stage),
+            Workload::Catchup(catchup) => catchup.measure(stage),
         }
     }
 }

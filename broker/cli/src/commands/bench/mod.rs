@@ -17,7 +17,7 @@ use self::common::Common;
 use self::floor::Floor;
 use self::report::Report;
 use self::rivals::Rivals;
-use self::workloads::{Fanout, Pingpong, Publish, Rooms};
+use self::workloads::{Catchup, Connect, Fanout, History, Pingpong, Publish, Rooms};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -38,6 +38,12 @@ enum Measure {
     Pingpong(One<Pingpong>),
     /// Publishes that are acked once they are durable.
     Publish(One<Publish>),
+    /// A storm of connections that each subscribe once, and what they weigh once they are idle.
+    Connect(One<Connect>),
+    /// Readers that ask for the last messages of a full room.
+    History(One<History>),
+    /// A reader that has nothing yet of a full room reads all of it.
+    Catchup(One<Catchup>),
     /// How long a cluster does without its leader; it needs a cluster, which there is not yet.
     Failover,
     /// This broker and its rivals in turn, on the same loads: ratios with intervals, against goals.
@@ -74,6 +80,9 @@ impl Bench {
             Measure::Rooms(one) => one.run(output),
             Measure::Pingpong(one) => one.run(output),
             Measure::Publish(one) => one.run(output),
+            Measure::Connect(one) => one.run(output),
+            Measure::History(one) => one.run(output),
+            Measure::Catchup(one) => one.run(output),
             Measure::Rivals(rivals) => rivals.run(output),
             Measure::Report(report) => report.run(output),
             Measure::Floor(floor) => floor.run(output),

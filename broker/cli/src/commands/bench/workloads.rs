@@ -1,5 +1,7 @@
 //! The options of each workload.
 
+use std::time::Duration;
+
 use antiphon_bench::pace::Pace;
 use antiphon_bench::workload::{self, Workload};
 use clap::Args;
@@ -84,6 +86,63 @@ pub(super) struct Pingpong {}
 impl From<Pingpong> for Workload {
     fn from(_: Pingpong) -> Self {
         Workload::Pingpong(workload::Pingpong)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Connect {
+    /// How many connections; a process has a limited number of descriptors, see `ulimit -n`.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+    /// How long they are idle before they are weighed, in seconds.
+    #[arg(long, default_value_t = 2.0, value_parser = super::common::seconds)]
+    hold: f64,
+}
+
+impl From<Connect> for Workload {
+    fn from(connect: Connect) -> Self {
+        Workload::Connect(workload::Connect {
+            connections: connect.connections,
+            hold: Duration::from_secs_f64(connect.hold),
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct History {
+    /// Messages in the room.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    records: u64,
+    /// How many of the last ones are asked for.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Connections that ask, each as soon as it has its answer.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    readers: u32,
+}
+
+impl From<History> for Workload {
+    fn from(history: History) -> Self {
+        Workload::History(workload::History {
+            records: history.records,
+            limit: history.limit,
+            readers: history.readers,
+        })
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Catchup {
+    /// Messages in the room.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    records: u64,
+}
+
+impl From<Catchup> for Workload {
+    fn from(catchup: Catchup) -> Self {
+        Workload::Catchup(workload::Catchup {
+            records: catchup.records,
+        })
     }
 }
 
