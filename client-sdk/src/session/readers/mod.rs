@@ -93,6 +93,8 @@ impl Readers {
                 self.live.remove(&chain.room_id());
                 Want::UnsubscribeId(chain.room_id())
             }
+            // As it was asked for: only then does it take effect right behind the answer.
+            (Phase::Asked(_), Place::Checked(chain)) => Want::UnsubscribeId(chain.room_id()),
             (Phase::Asked(id) | Phase::NoRoom(id), _) => Want::UnsubscribeName(reader.room, id),
             _ => Want::Nothing,
         }

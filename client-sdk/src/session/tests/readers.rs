@@ -94,7 +94,7 @@ fn subscriptions_go_on_behind_hello_before_the_broker_has_greeted() {
     // What is left while the answer is on its way is taken back, in order.
     let ticket = Ticket(1);
     desk.input(Input::Command(Command::Unsubscribe { ticket }));
-    assert_eq!(desk.sent(), ["10 UNSUBSCRIBE lobby"]);
+    assert_eq!(desk.sent(), ["10 UNSUBSCRIBE ROOM"]);
     desk.subscribe(2, Start::Last(1));
     assert_eq!(desk.sent(), ["12 SUBSCRIBE lobby last 1"]);
     desk.receive(|out| welcome(5).encode(RequestId(6), out));
