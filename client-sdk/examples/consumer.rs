@@ -32,7 +32,7 @@ pub(crate) fn run(
     let mut orders = client.subscribe("orders", Start::After(position))?;
     let mut handled = 0;
     while let Some(delivery) = orders.next_timeout(QUIET)? {
-        let position = delivery.position();
+        let position = orders.position();
         match delivery {
             Delivery::Record(record) => writeln!(ledger, "{position} {}", record.text())?,
             Delivery::Gap(gap) => {

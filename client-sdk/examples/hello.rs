@@ -35,7 +35,7 @@ pub(crate) fn run(address: &str, out: &mut impl Write) -> Result<(), Box<dyn Err
                 record.text()
             )?;
         }
-        if Some(delivery.position()) == receipt.position() {
+        if delivery.position() == receipt.position() {
             break;
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn run(file: &Path, address: &str, out: &mut impl Write) -> Result<()
             _ => {}
         }
         // Behind the work, so that what was not done is read again.
-        store(file, delivery.position())?;
+        store(file, lobby.position())?;
     }
     Ok(())
 }

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_protocol::{Device, Producer, ProducerSeq};
+use antiphon_protocol::{CursorAnswer, Device, Producer, ProducerSeq};
 
 use crate::async_pending::AsyncPending;
 use crate::async_subscription::AsyncSubscription;
+use crate::check::Check;
 use crate::client::{CloseError, room_name};
+use crate::cluster::Cluster;
+use crate::cursor::CursorMove;
 use crate::driver::{self, Closing, Feed, Flight, Handle};
 use crate::error::{ClientError, PublishError};
 use crate::history::{History, HistoryRange};
 use crate::losses::Losses;
 use crate::message::{Message, Receipt};
 use crate::options::ClientOptions;
-use crate::subscription::Start;
+use crate::signal::{Signal, SignalRefusals};
+use crate::subscription::Follow;
 
 /// A session with a broker, for programs on a tokio runtime: as [`Client`](crate::Client), with calls to `.await`.
 ///
@@ -39,7 +43,7 @@ use crate::subscription::Start;
 /// let client = AsyncClient::connect(ClientOptions::new(address).user("ann")).await?;
 /// let receipt = client.publish("lobby", "hello").await?; // durable
 /// let mut lobby = client.subscribe("lobby", Start::Last(10)).await?; // a Stream
-/// assert_eq!(lobby.next().await.ok_or("over")??.position(), receipt.position().ok_or("none")?);
+/// assert_eq!(lobby.next().await.ok_or("over")??.position(), receipt.position());
 /// let past = client.history("lobby", HistoryRange::Latest, 100).await?;
 /// assert_eq!(past.head_seq, receipt.seq);
 /// client.close(std::time::Duration::from_secs(5)).await?;
@@ -111,9 +115,9 @@ impl AsyncClient {
     pub async fn subscribe(
         &self,
         room: &str,
-        start: Start,
+        follow: impl Into<Follow>,
     ) -> Result<AsyncSubscription, ClientError> {
-        let opening = driver::open(&self.handle, room_name(room)?, start)?;
+        let opening = driver::open(&self.handle, room_name(room)?, follow.into())?;
         Feed::answer(&self.handle, opening)
             .await
             .map(AsyncSubscription)
@@ -152,6 +156,77 @@ impl AsyncClient {
         driver::producer_seq(&self.handle, room_name(room)?)?
             .answer()
             .await
+    }
+
+    /// Tells those who are in a room now; nobody who is away gets it, and nothing keeps it.
+    ///
+    /// Returns when it is on its way. The broker answers refusals alone (no such room; more than 64 a second), so they are
+    /// counted in [`signal_refusals`](AsyncClient::signal_refusals). To hear signals, [`Follow::signals`](crate::Follow::signals).
+    ///
+    /// # Errors
+    /// [`ClientError::Disconnected`] and [`ClientError::Backpressure`]: not sent, as it matters now or never.
+    /// [`ClientError::Misuse`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub async fn signal(&self, room: &str, signal: Signal) -> Result<(), ClientError> {
+        driver::signal(&self.handle, room_name(room)?, signal)?
+            .answer()
+            .await
+    }
+
+    /// How many signals the broker has refused so far, and why the last one.
+    #[must_use]
+    pub fn signal_refusals(&self) -> SignalRefusals {
+        self.handle.shared.signal_refusals()
+    }
+
+    /// Where my cursor with this name stands in a room, as it is committed, and where the room ends.
+    ///
+    /// # Errors
+    /// As of [`set_cursor`](AsyncClient::set_cursor).
+    pub async fn cursor(&self, room: &str, name: &str) -> Result<CursorAnswer, ClientError> {
+        driver::cursor(&self.handle, room_name(room)?, name, CursorMove::ASK)?
+            .answer()
+            .await
+    }
+
+    /// Moves my cursor with this name up to a record that was read; all devices of a user share it.
+    ///
+    /// It never goes back: the answer tells where it stands. A private cursor is told to the user's own devices, one for
+    /// [`members`](CursorMove::members) to everybody in the room who asked for [`cursors`](crate::Follow::cursors). The broker
+    /// writes cursors down every 2 s; with [`sync`](CursorMove::sync) the answer comes after that.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`] (code CONFLICT: above the room's head, or no record has that count; NOT_FOUND: no such room;
+    /// LIMIT: too many cursors), [`ClientError::Misuse`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub async fn set_cursor(
+        &self,
+        room: &str,
+        name: &str,
+        to: impl Into<CursorMove>,
+    ) -> Result<CursorAnswer, ClientError> {
+        driver::cursor(&self.handle, room_name(room)?, name, to.into())?
+            .answer()
+            .await
+    }
+
+    /// Proves that nothing is missing: the broker sums up what it has sent, the client what has come.
+    ///
+    /// If all [is complete](Check::is_complete), every record that was committed in a subscribed room before this call has come to
+    /// the client (and waits in its [`AsyncSubscription`](crate::AsyncSubscription), if it was not taken yet). Else ask again a little later.
+    /// The client checks by itself, too, once a keepalive, and connects anew if the sums differ.
+    ///
+    /// # Errors
+    /// [`ClientError::Protocol`]: the sums differ, and the client connects anew. [`ClientError::NotServed`]: the broker is older.
+    /// [`ClientError::Disconnected`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub async fn check(&self) -> Result<Check, ClientError> {
+        driver::check(&self.handle)?.answer().await
+    }
+
+    /// Which brokers there are, and who leads what.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub async fn cluster(&self) -> Result<Cluster, ClientError> {
+        driver::cluster(&self.handle)?.answer().await
     }
 
     /// The producer under which this client publishes now.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_protocol::{Device, Producer, ProducerSeq, RoomName};
+use antiphon_protocol::{CursorAnswer, Device, Producer, ProducerSeq, RoomName};
 
+use crate::check::Check;
+use crate::cluster::Cluster;
+use crate::cursor::CursorMove;
 use crate::driver::{self, Closing, Feed, Flight, Handle};
 use crate::error::{ClientError, Misuse, PublishError};
 use crate::history::{History, HistoryRange};
@@ -13,7 +16,8 @@ use crate::message::{Message, Receipt};
 use crate::options::ClientOptions;
 use crate::pending::Pending;
 use crate::session::Welcomed;
-use crate::subscription::{Start, Subscription};
+use crate::signal::{Signal, SignalRefusals};
+use crate::subscription::{Follow, Subscription};
 
 /// A session with a broker: publishes, subscribes and reads, over as many connections as it takes.
 ///
@@ -100,13 +104,17 @@ impl Client {
     /// Follows a room: from now on, from a position, or with some of its past first, as one contiguous stream.
     ///
     /// A room that does not exist yet can be subscribed to; its first record will come. One subscription per room and
-    /// client.
+    /// client. Signals and cursors come along if they are asked for: see [`Follow`].
     ///
     /// # Errors
     /// [`ClientError::Diverged`] (the broker's history is not the one of the position), [`ClientError::Rejected`],
     /// [`ClientError::Misuse`] (subscribed already, no room name), [`ClientError::Timeout`], [`ClientError::Closed`].
-    pub fn subscribe(&self, room: &str, start: Start) -> Result<Subscription, ClientError> {
-        let opening = driver::open(&self.handle, room_name(room)?, start)?;
+    pub fn subscribe(
+        &self,
+        room: &str,
+        follow: impl Into<Follow>,
+    ) -> Result<Subscription, ClientError> {
+        let opening = driver::open(&self.handle, room_name(room)?, follow.into())?;
         Feed::wait(&self.handle, opening).map(Subscription)
     }
 
@@ -135,6 +143,86 @@ impl Client {
         let asked = Instant::now();
         driver::ping(&self.handle)?.wait()?;
         Ok(asked.elapsed())
+    }
+
+    /// Tells those who are in a room now; nobody who is away gets it, and nothing keeps it.
+    ///
+    /// Returns when it is on its way. The broker answers refusals alone (no such room; more than 64 a second), so they are
+    /// counted in [`signal_refusals`](Client::signal_refusals). To hear signals, [`Follow::signals`](crate::Follow::signals).
+    ///
+    /// # Errors
+    /// [`ClientError::Disconnected`] and [`ClientError::Backpressure`]: not sent, as it matters now or never.
+    /// [`ClientError::Misuse`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub fn signal(&self, room: &str, signal: Signal) -> Result<(), ClientError> {
+        driver::signal(&self.handle, room_name(room)?, signal)?.wait()
+    }
+
+    /// How many signals the broker has refused so far, and why the last one.
+    #[must_use]
+    pub fn signal_refusals(&self) -> SignalRefusals {
+        self.handle.shared.signal_refusals()
+    }
+
+    /// Where my cursor with this name stands in a room, as it is committed, and where the room ends.
+    ///
+    /// ```
+    /// # use antiphon_testing::TestBroker;
+    /// # let broker = TestBroker::start();
+    /// # let client = broker.client("ann");
+    /// use antiphon_client::{Delivery, Start};
+    ///
+    /// # for n in 0..3 { client.publish("lobby", format!("{n}"))?; }
+    /// assert_eq!(client.cursor("lobby", "read")?.unread(), 3);
+    /// let mut lobby = client.subscribe("lobby", Start::Beginning)?;
+    /// if let Some(Delivery::Record(record)) = lobby.next().transpose()? {
+    ///     assert_eq!(client.set_cursor("lobby", "read", &record)?.unread(), 2);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`set_cursor`](Client::set_cursor).
+    pub fn cursor(&self, room: &str, name: &str) -> Result<CursorAnswer, ClientError> {
+        driver::cursor(&self.handle, room_name(room)?, name, CursorMove::ASK)?.wait()
+    }
+
+    /// Moves my cursor with this name up to a record that was read; all devices of a user share it.
+    ///
+    /// It never goes back: the answer tells where it stands. A private cursor is told to the user's own devices, one for
+    /// [`members`](CursorMove::members) to everybody in the room who asked for [`cursors`](crate::Follow::cursors). The broker
+    /// writes cursors down every 2 s; with [`sync`](CursorMove::sync) the answer comes after that.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`] (code CONFLICT: above the room's head, or no record has that count; NOT_FOUND: no such room;
+    /// LIMIT: too many cursors), [`ClientError::Misuse`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub fn set_cursor(
+        &self,
+        room: &str,
+        name: &str,
+        to: impl Into<CursorMove>,
+    ) -> Result<CursorAnswer, ClientError> {
+        driver::cursor(&self.handle, room_name(room)?, name, to.into())?.wait()
+    }
+
+    /// Proves that nothing is missing: the broker sums up what it has sent, the client what has come.
+    ///
+    /// If all [is complete](Check::is_complete), every record that was committed in a subscribed room before this call has come to
+    /// the client (and waits in its [`Subscription`](crate::Subscription), if it was not taken yet). Else ask again a little later.
+    /// The client checks by itself, too, once a keepalive, and connects anew if the sums differ.
+    ///
+    /// # Errors
+    /// [`ClientError::Protocol`]: the sums differ, and the client connects anew. [`ClientError::NotServed`]: the broker is older.
+    /// [`ClientError::Disconnected`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub fn check(&self) -> Result<Check, ClientError> {
+        driver::check(&self.handle)?.wait()
+    }
+
+    /// Which brokers there are, and who leads what.
+    ///
+    /// # Errors
+    /// [`ClientError::Rejected`], [`ClientError::Timeout`], [`ClientError::Closed`].
+    pub fn cluster(&self) -> Result<Cluster, ClientError> {
+        driver::cluster(&self.handle)?.wait()
     }
 
     /// The producer under which this client publishes now.

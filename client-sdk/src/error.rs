@@ -43,6 +43,14 @@ pub enum Misuse {
     /// User names have 1 to 64 bytes of UTF-8 without control characters.
     #[error("{0:?} is not a user name: it takes 1 to 64 bytes of UTF-8 without control characters")]
     UserName(String),
+    /// Cursor names have 1 to 32 bytes of UTF-8 without control characters.
+    #[error(
+        "{0:?} is not a cursor name: it takes 1 to 32 bytes of UTF-8 without control characters"
+    )]
+    CursorName(String),
+    /// Signals have a name of 1 to 32 bytes without control characters, a key of at most 64 and a value of at most 1,024.
+    #[error("the signal's name, key or value is too long, or the name is none")]
+    Signal,
     /// A header of the message has a length that does not exist on the wire.
     #[error("a header of the message is too long or empty")]
     Headers,
@@ -111,6 +119,12 @@ pub enum ClientError {
     /// What the broker sent breaks the protocol.
     #[error("the broker broke the protocol: {0}")]
     Protocol(Violation),
+    /// The broker is older than what was asked of it.
+    #[error("this broker does not serve that")]
+    NotServed,
+    /// The connection takes no more at the moment; nothing was sent.
+    #[error("the connection takes no more at the moment")]
+    Backpressure,
     /// The answer would not fit into memory; ask for fewer records.
     #[error("the history asked for has more than {bytes_max} bytes; ask for fewer records")]
     HistoryTooLarge {
@@ -135,13 +149,17 @@ impl ClientError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            ClientError::Connect { .. } | ClientError::Timeout | ClientError::Disconnected => true,
+            ClientError::Connect { .. }
+            | ClientError::Timeout
+            | ClientError::Backpressure
+            | ClientError::Disconnected => true,
             ClientError::Rejected(rejection) => rejection.is_retryable(),
             ClientError::Goaway { class, .. } => *class != GoawayClass::Terminal,
             ClientError::Ended(code) => code.class().is_retryable(),
             ClientError::Protocol(_) => true,
             ClientError::Misuse(_)
             | ClientError::Diverged { .. }
+            | ClientError::NotServed
             | ClientError::HistoryTooLarge { .. }
             | ClientError::ProducerRefused
             | ClientError::System(_)
@@ -336,6 +354,9 @@ pub enum Violation {
         /// The one that came.
         got: Seq,
     },
+    /// The broker has sent something that did not come, or came twice.
+    #[error("the broker counts other records than have come")]
+    Digest,
     /// The connection was silent for too long.
     #[error("the connection was silent for three keepalives")]
     Silent,

@@ -20,7 +20,7 @@ impl Headers {
         self.list().origin_time()
     }
 
-    /// The record of the same room that this one refers to.
+    /// The record of the same room that this one refers to: of an edit, redact, reaction or pin its target.
     #[must_use]
     pub fn reply_to(&self) -> Option<Seq> {
         self.list().reference()

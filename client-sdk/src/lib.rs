@@ -33,6 +33,12 @@
 //!   what was read before ends it with an error.
 //! - Every wait has a deadline ([`ClientOptions`]), every buffer a bound that pushes back.
 //!
+//! # Beside records
+//! A subscription brings signals (typing, presence) and cursors (how far somebody has read) if it [`Follow`]s them;
+//! [`Client::signal`] and [`Client::set_cursor`] send them, [`Client::cursor`] tells how much is unread, and [`Client::check`]
+//! proves that nothing is missing. Edits, redactions, reactions and pins are messages that refer to another:
+//! [`Message::reaction`] and its siblings.
+//!
 //! # Threads or tasks
 //! [`Client`] blocks and owns one thread. With the feature `tokio`, `AsyncClient` offers the same calls to tasks, and lives as
 //! one task on the runtime that it was connected in. Both drive the same session, so everything said here holds for both.
@@ -51,7 +57,10 @@ mod async_client;
 mod async_pending;
 #[cfg(feature = "tokio")]
 mod async_subscription;
+mod check;
 mod client;
+mod cluster;
+mod cursor;
 mod driver;
 mod error;
 #[cfg(test)]
@@ -70,14 +79,15 @@ pub mod planted;
 mod receipts;
 mod record;
 mod session;
+mod signal;
 mod subscription;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
 
 pub use antiphon_protocol::{
-    Class, Code, Count, Device, GapReason, GoawayClass, Link, Namespace, Producer, ProducerSeq,
-    RecordKind, RoomId, Seq, Timestamp,
+    Class, Code, Count, CursorAnswer, CursorPosition, CursorScope, Device, GapReason, GoawayClass,
+    Link, Namespace, NodeId, Producer, ProducerSeq, RecordKind, RoomId, Seq, Timestamp,
 };
 
 #[cfg(feature = "tokio")]
@@ -86,7 +96,10 @@ pub use crate::async_client::AsyncClient;
 pub use crate::async_pending::AsyncPending;
 #[cfg(feature = "tokio")]
 pub use crate::async_subscription::AsyncSubscription;
+pub use crate::check::Check;
 pub use crate::client::{Client, CloseError};
+pub use crate::cluster::{Cluster, ClusterNode};
+pub use crate::cursor::{CursorMove, CursorMoved, CursorName};
 pub use crate::error::{
     ClientError, Doubt, Misuse, PublishError, Rejection, SubscribeError, Violation,
 };
@@ -98,4 +111,5 @@ pub use crate::options::ClientOptions;
 pub use crate::pending::Pending;
 pub use crate::receipts::Receipts;
 pub use crate::record::{Delivery, Gap, Position, PositionError, Record};
-pub use crate::subscription::{RoomHead, Start, Subscription};
+pub use crate::signal::{Signal, SignalHeard, SignalRefusals};
+pub use crate::subscription::{Follow, RoomHead, Start, Subscription};

@@ -35,9 +35,15 @@ pub(crate) const SUBSCRIPTION_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes queued for the socket before the session stops adding publishes; bounds the flat buffer of a turn.
 pub(crate) const UNSENT_BYTES: usize = 256 * 1024;
 
-/// SUBSCRIBEs sent behind HELLO, before the broker has told how many it takes: enough for most clients to be live again in one
+/// Requests sent behind HELLO, before the broker has told how many it takes: enough for most clients to be live again in one
 /// round trip. A broker whose limit is lower reads the others later.
-pub(crate) const EARLY_SUBSCRIBES: u32 = 16;
+pub(crate) const EARLY_REQUESTS: u32 = 16;
+
+/// Signals and cursor moves that one subscription holds for a slow application; beyond it only the newest values wait.
+pub(crate) const BESIDE_HELD: u32 = 256;
+
+/// Newest values that wait beyond that, of keys and of cursors each; as many as the broker keeps waiting in a room.
+pub(crate) const BESIDE_WAITING: usize = 256;
 
 /// Bytes that the answer of one history request may hold; above it the request fails with `HistoryTooLarge`.
 pub(crate) const HISTORY_BYTES: u64 = 256 * 1024 * 1024;

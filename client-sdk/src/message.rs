@@ -39,13 +39,42 @@ impl Message {
         Message::from(Bytes::copy_from_slice(body.as_ref()))
     }
 
+    /// A new body for a record that this user has sent: a message, or one of an application's own kinds. It is whole, with its
+    /// own headers and codec; the newest edit counts. `target` is the original, also for a second edit.
+    pub fn edit(target: Seq, body: impl AsRef<[u8]>) -> Message {
+        Message::new(body).kind(RecordKind::EDIT).refer_to(target)
+    }
+
+    /// Takes a record back that this user has sent: its body and headers are shown to nobody any more, its place stays.
+    ///
+    /// `reason` may be empty. A reaction, a pin or an edit is taken back by redacting *it*; to take back a message that was
+    /// edited, redact its edits, too.
+    pub fn redact(target: Seq, reason: impl AsRef<[u8]>) -> Message {
+        Message::new(reason)
+            .kind(RecordKind::REDACT)
+            .refer_to(target)
+    }
+
+    /// A reaction to any record, such as an emoji.
+    pub fn reaction(target: Seq, reaction: impl AsRef<str>) -> Message {
+        Message::new(reaction.as_ref())
+            .kind(RecordKind::REACTION)
+            .refer_to(target)
+    }
+
+    /// Pins any record.
+    pub fn pin(target: Seq) -> Message {
+        Message::new("").kind(RecordKind::PIN).refer_to(target)
+    }
+
     /// The body.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// What the record is: 0 a message, 64 to 255 the application's own.
+    /// What the record is: 0 a message, 64 to 255 the application's own. (For the kinds that are about another record there are
+    /// [`edit`](Message::edit), [`redact`](Message::redact), [`reaction`](Message::reaction) and [`pin`](Message::pin).)
     #[must_use]
     pub fn kind(mut self, kind: RecordKind) -> Self {
         self.kind = kind;
@@ -76,7 +105,11 @@ impl Message {
 
     /// The record of the same room that this one refers to.
     #[must_use]
-    pub fn reply_to(mut self, seq: Seq) -> Self {
+    pub fn reply_to(self, seq: Seq) -> Self {
+        self.refer_to(seq)
+    }
+
+    fn refer_to(mut self, seq: Seq) -> Self {
         self.reference = Some(seq);
         self
     }

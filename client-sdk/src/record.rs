@@ -4,11 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use antiphon_protocol::{
-    Count, Device, GapReason, Link, Producer, ProducerSeq, RecordKind, RoomId, Seq, Timestamp,
+    Count, CursorPosition, Device, GapReason, Link, Producer, ProducerSeq, RecordKind, RoomId, Seq,
+    Timestamp,
 };
 use bytes::Bytes;
 
+use crate::cursor::CursorMoved;
 use crate::headers::Headers;
+use crate::signal::SignalHeard;
 
 /// Where a reader stands in a room: the last record it has, and the rolling hash of the room up to there.
 ///
@@ -115,6 +118,15 @@ impl Record {
         }
     }
 
+    /// Where a cursor stands that has read up to this record.
+    #[must_use]
+    pub fn cursor_position(&self) -> CursorPosition {
+        CursorPosition {
+            seq: self.seq,
+            count: self.count,
+        }
+    }
+
     /// The sender's name as text.
     #[must_use]
     pub fn sender_text(&self) -> std::borrow::Cow<'_, str> {
@@ -169,24 +181,34 @@ pub enum Delivery {
     Record(Record),
     /// The next records are not to be had.
     Gap(Gap),
+    /// Somebody in the room signals. Only to a subscription that asked for [`signals`](crate::Follow::signals).
+    Signal(SignalHeard),
+    /// This many signals are lost: they came while this subscription, its connection or its application was not quick enough.
+    /// (Those of a time without connection, or in which the subscription was paused, nobody counts.)
+    SignalsDropped(u32),
+    /// Somebody's cursor stands here now. Only to a subscription that asked for [`cursors`](crate::Follow::cursors): first, and
+    /// after each reconnect, one's own as they stand, then all that one may see as they move. The newest position counts, and
+    /// may be told twice.
+    Cursor(CursorMoved),
 }
 
 impl Delivery {
-    /// The position behind it.
+    /// The position behind it; `None` if it is beside the records.
     #[must_use]
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> Option<Position> {
         match self {
-            Delivery::Record(record) => record.position(),
-            Delivery::Gap(gap) => gap.position(),
+            Delivery::Record(record) => Some(record.position()),
+            Delivery::Gap(gap) => Some(gap.position()),
+            Delivery::Signal(_) | Delivery::SignalsDropped(_) | Delivery::Cursor(_) => None,
         }
     }
 
-    /// The record; `None` if this is a gap.
+    /// The record; `None` if this is something else.
     #[must_use]
     pub fn record(&self) -> Option<&Record> {
         match self {
             Delivery::Record(record) => Some(record),
-            Delivery::Gap(_) => None,
+            _ => None,
         }
     }
 
@@ -197,7 +219,7 @@ impl Delivery {
             Delivery::Record(record) => {
                 record.sender.len() + record.headers.as_bytes().len() + record.body.len()
             }
-            Delivery::Gap(_) => 0,
+            _ => 0,
         };
         (inline + shared) as u64
     }

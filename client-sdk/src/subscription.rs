@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use antiphon_protocol::{Count, ProducerSeq, RoomId, Seq, Timestamp};
+use antiphon_protocol::{Count, ProducerSeq, RoomId, Seq, Timestamp, Wants};
 
+use crate::cursor::CursorName;
 use crate::driver::Feed;
 use crate::error::SubscribeError;
 use crate::record::{Delivery, Position};
@@ -22,6 +23,55 @@ pub enum Start {
     Beginning,
     /// The first record whose time, as the broker stamped it, is at or above this one; none: only what is published from now on.
     Time(Timestamp),
+    /// Behind my cursor with this name, as the broker has it committed; there is none: from the beginning.
+    Cursor(CursorName),
+}
+
+/// What a subscription brings: the records from a start on, and what else was asked for.
+///
+/// Wherever one is asked for, a [`Start`] alone means records alone.
+///
+/// ```
+/// # use antiphon_testing::TestBroker;
+/// # let broker = TestBroker::start();
+/// # let client = broker.client("ann");
+/// use antiphon_client::{Delivery, Follow, Signal, Start};
+///
+/// # client.publish("lobby", "hello")?;
+/// let mut lobby = client.subscribe("lobby", Follow::from(Start::Live).signals().cursors())?;
+/// client.signal("lobby", Signal::new("typing").key("web").value("open"))?;
+/// if let Some(Delivery::Signal(heard)) = lobby.next().transpose()? {
+///     println!("{} is {}: {}", heard.sender, heard.name, heard.text());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Follow {
+    pub(crate) start: Start,
+    pub(crate) wants: Wants,
+}
+
+impl Follow {
+    /// Signals, too, while the subscription is live.
+    #[must_use]
+    pub fn signals(mut self) -> Self {
+        self.wants.signals = true;
+        self
+    }
+
+    /// Cursors, too: one's own, and those that others show to the room.
+    #[must_use]
+    pub fn cursors(mut self) -> Self {
+        self.wants.cursors = true;
+        self
+    }
+}
+
+impl From<Start> for Follow {
+    fn from(start: Start) -> Follow {
+        let wants = Wants::RECORDS;
+        Follow { start, wants }
+    }
 }
 
 /// The room as it was when the subscription began.

@@ -5,16 +5,20 @@
 
 use std::io;
 
-use antiphon_protocol::{Producer, ProducerSeq, RoomName, UserName};
+use antiphon_protocol::{CursorAnswer, Producer, ProducerSeq, RoomName, UserName};
 
-use crate::error::{ClientError, Misuse, PublishError, SubscribeError};
+use crate::check::Check;
+use crate::cluster::Cluster;
+use crate::cursor::{CursorMove, CursorName};
+use crate::error::{ClientError, Misuse, PublishError, Rejection, SubscribeError};
 use crate::history::{History, HistoryRange};
 use crate::losses::Losses;
 use crate::message::{Message, Receipt};
 use crate::options::ClientOptions;
 use crate::record::{Delivery, Position};
-use crate::session::{Command, Event, Input, Mono, Output, Session, Ticket};
-use crate::subscription::{RoomHead, Start};
+use crate::session::{Ask, Command, Event, Input, Mono, Output, Session, Ticket};
+use crate::signal::Signal;
+use crate::subscription::{Follow, RoomHead};
 
 /// A client's whole state, driven by hand.
 #[derive(Debug)]
@@ -48,8 +52,16 @@ pub enum Told {
     Delivered(u64, Delivery, u64),
     /// The end of a fetch.
     Fetched(u64, Result<History, ClientError>),
-    /// The end of a ping.
-    Ponged(u64, Result<(), ClientError>),
+    /// The end of a ping; or a signal was sent, or never will be.
+    Done(u64, Result<(), ClientError>),
+    /// The end of a check.
+    Checked(u64, Result<Check, ClientError>),
+    /// Where a cursor stands.
+    CursorAnswered(u64, Result<CursorAnswer, ClientError>),
+    /// Which brokers there are.
+    ClusterTold(u64, Result<Cluster, ClientError>),
+    /// The broker refused a signal.
+    SignalRefused(Rejection),
     /// The number asked for.
     ProducerSeq(u64, ProducerSeq),
     /// The session is over.
@@ -131,13 +143,13 @@ impl BareSession {
         &mut self,
         ticket: u64,
         room: &str,
-        start: Start,
+        follow: impl Into<Follow>,
         now_ms: u64,
     ) -> Result<(), Misuse> {
         let command = Command::Subscribe {
             ticket: Ticket(ticket),
             room: room_name(room)?,
-            start,
+            follow: follow.into(),
         };
         self.command(command, now_ms);
         Ok(())
@@ -151,6 +163,60 @@ impl BareSession {
             bytes,
         };
         self.command(command, now_ms);
+    }
+
+    /// The application took signals and cursors.
+    pub fn heard(&mut self, ticket: u64, count: u32, now_ms: u64) {
+        let ticket = Ticket(ticket);
+        self.command(Command::Heard { ticket, count }, now_ms);
+    }
+
+    /// Signals.
+    ///
+    /// # Errors
+    /// The room or the signal is none.
+    pub fn signal(
+        &mut self,
+        ticket: u64,
+        room: &str,
+        signal: Signal,
+        now_ms: u64,
+    ) -> Result<(), Misuse> {
+        signal.check()?;
+        let command = Command::Signal {
+            ticket: Ticket(ticket),
+            room: room_name(room)?,
+            signal,
+        };
+        self.command(command, now_ms);
+        Ok(())
+    }
+
+    /// Moves a cursor.
+    ///
+    /// # Errors
+    /// The room is none.
+    pub fn set_cursor(
+        &mut self,
+        ticket: u64,
+        room: &str,
+        name: CursorName,
+        to: CursorMove,
+        now_ms: u64,
+    ) -> Result<(), Misuse> {
+        let room = room_name(room)?;
+        let command = Command::Ask {
+            ticket: Ticket(ticket),
+            ask: Ask::Cursor { room, name, to },
+        };
+        self.command(command, now_ms);
+        Ok(())
+    }
+
+    /// Compares what has come with what the broker has sent.
+    pub fn check(&mut self, ticket: u64, now_ms: u64) {
+        let ticket = Ticket(ticket);
+        self.command(Command::Check { ticket }, now_ms);
     }
 
     /// Follows no longer.
@@ -238,7 +304,11 @@ fn told(output: Output) -> Told {
             Told::Delivered(ticket.0, delivery, bytes)
         }
         Event::Fetched(ticket, result) => Told::Fetched(ticket.0, result),
-        Event::Ponged(ticket, result) => Told::Ponged(ticket.0, result),
+        Event::Done(ticket, result) => Told::Done(ticket.0, result),
+        Event::Checked(ticket, result) => Told::Checked(ticket.0, result),
+        Event::CursorAnswered(ticket, result) => Told::CursorAnswered(ticket.0, result),
+        Event::ClusterTold(ticket, result) => Told::ClusterTold(ticket.0, result),
+        Event::SignalRefused(rejection) => Told::SignalRefused(rejection),
         Event::ProducerSeq(ticket, number) => Told::ProducerSeq(ticket.0, number),
         Event::Closed { reason, unacked } => Told::Closed { reason, unacked },
     }

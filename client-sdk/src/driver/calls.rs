@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use antiphon_protocol::{ProducerSeq, RoomName};
+use antiphon_protocol::{CursorAnswer, ProducerSeq, RoomName};
 
+use crate::check::Check;
 use crate::client::CloseError;
+use crate::cluster::Cluster;
+use crate::cursor::{CursorMove, CursorName};
 use crate::driver::answer::Answer;
 use crate::driver::completion::Completion;
 use crate::driver::request::Request;
@@ -13,7 +16,8 @@ use crate::driver::shared::Handle;
 use crate::error::{ClientError, Misuse};
 use crate::history::{History, HistoryRange};
 use crate::limits::GIVE_UP_GRACE;
-use crate::session::Command;
+use crate::session::{Ask, Command};
+use crate::signal::Signal;
 
 /// Reads a stretch of history.
 pub(crate) fn history(
@@ -35,7 +39,51 @@ pub(crate) fn history(
 
 /// Measures a round trip.
 pub(crate) fn ping(handle: &Arc<Handle>) -> Result<Request<()>, ClientError> {
-    Request::new(handle, Completion::Ping, |ticket| Command::Ping { ticket })
+    Request::new(handle, Completion::Done, |ticket| Command::Ping { ticket })
+}
+
+/// Compares what has come with what the broker has sent.
+pub(crate) fn check(handle: &Arc<Handle>) -> Result<Request<Check>, ClientError> {
+    Request::new(handle, Completion::Check, |ticket| Command::Check {
+        ticket,
+    })
+}
+
+/// Tells those who are in a room.
+pub(crate) fn signal(
+    handle: &Arc<Handle>,
+    room: RoomName,
+    signal: Signal,
+) -> Result<Request<()>, ClientError> {
+    signal.check()?;
+    Request::new(handle, Completion::Done, |ticket| Command::Signal {
+        ticket,
+        room,
+        signal,
+    })
+}
+
+/// Moves a cursor, or asks where it stands.
+pub(crate) fn cursor(
+    handle: &Arc<Handle>,
+    room: RoomName,
+    name: &str,
+    to: CursorMove,
+) -> Result<Request<CursorAnswer>, ClientError> {
+    let name = CursorName::new(name)?;
+    let ask = Ask::Cursor { room, name, to };
+    Request::new(handle, Completion::Cursor, |ticket| Command::Ask {
+        ticket,
+        ask,
+    })
+}
+
+/// Which brokers there are.
+pub(crate) fn cluster(handle: &Arc<Handle>) -> Result<Request<Cluster>, ClientError> {
+    Request::new(handle, Completion::Cluster, |ticket| Command::Ask {
+        ticket,
+        ask: Ask::Metadata,
+    })
 }
 
 /// The number given last in a room.

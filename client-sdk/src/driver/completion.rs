@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use antiphon_protocol::ProducerSeq;
+use antiphon_protocol::{CursorAnswer, ProducerSeq};
 
+use crate::check::Check;
+use crate::cluster::Cluster;
 use crate::driver::answer::Answer;
 use crate::driver::deliveries::Deliveries;
 use crate::error::{ClientError, PublishError, SubscribeError};
@@ -23,7 +25,10 @@ pub(crate) enum Completion {
     Publish(Arc<Answer<Result<Receipt, PublishError>>>),
     Subscribe(Outcome<(RoomHead, Position)>, Arc<Deliveries>),
     Fetch(Outcome<History>),
-    Ping(Outcome<()>),
+    Done(Outcome<()>),
+    Check(Outcome<Check>),
+    Cursor(Outcome<CursorAnswer>),
+    Cluster(Outcome<Cluster>),
     ProducerSeq(Outcome<ProducerSeq>),
     Close(Arc<Answer<u32>>),
 }
@@ -40,7 +45,10 @@ impl Completion {
                 deliveries.end(SubscribeError::Closed(Box::new(reason.clone())));
             }
             Completion::Fetch(answer) => answer.complete(Err(reason.clone())),
-            Completion::Ping(answer) => answer.complete(Err(reason.clone())),
+            Completion::Done(answer) => answer.complete(Err(reason.clone())),
+            Completion::Check(answer) => answer.complete(Err(reason.clone())),
+            Completion::Cursor(answer) => answer.complete(Err(reason.clone())),
+            Completion::Cluster(answer) => answer.complete(Err(reason.clone())),
             Completion::ProducerSeq(answer) => answer.complete(Err(reason.clone())),
             Completion::Close(answer) => answer.complete(unacked),
         }
@@ -95,8 +103,23 @@ impl Completions {
                     answer.complete(result);
                 }
             }
-            Event::Ponged(ticket, result) => {
-                if let Some(Completion::Ping(answer)) = self.by_ticket.remove(&ticket) {
+            Event::Done(ticket, result) => {
+                if let Some(Completion::Done(answer)) = self.by_ticket.remove(&ticket) {
+                    answer.complete(result);
+                }
+            }
+            Event::Checked(ticket, result) => {
+                if let Some(Completion::Check(answer)) = self.by_ticket.remove(&ticket) {
+                    answer.complete(result);
+                }
+            }
+            Event::CursorAnswered(ticket, result) => {
+                if let Some(Completion::Cursor(answer)) = self.by_ticket.remove(&ticket) {
+                    answer.complete(result);
+                }
+            }
+            Event::ClusterTold(ticket, result) => {
+                if let Some(Completion::Cluster(answer)) = self.by_ticket.remove(&ticket) {
                     answer.complete(result);
                 }
             }
@@ -107,6 +130,7 @@ impl Completions {
             }
             Event::Welcomed(_)
             | Event::ConnectionFailed(_)
+            | Event::SignalRefused(_)
             | Event::Released { .. }
             | Event::Closed { .. } => {}
         }

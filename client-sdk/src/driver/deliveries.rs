@@ -9,6 +9,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::SubscribeError;
+use crate::limits::BESIDE_HELD;
 use crate::options::Bounds;
 use crate::record::Delivery;
 use crate::session::{Command, Ticket};
@@ -32,6 +33,8 @@ struct Inner {
     waker: Option<Waker>,
     unreported_records: u32,
     unreported_bytes: u64,
+    /// Signals and cursors.
+    unreported_heard: u32,
 }
 
 impl Deliveries {
@@ -120,6 +123,14 @@ impl Deliveries {
     /// Counts what the application took; now and then there is enough to tell the session.
     pub(crate) fn consumed(&self, ticket: Ticket, delivery: &Delivery) -> Option<Command> {
         let mut inner = self.inner.lock();
+        if delivery.position().is_none() {
+            inner.unreported_heard += 1;
+            if inner.unreported_heard < BESIDE_HELD / 4 {
+                return None;
+            }
+            let count = std::mem::take(&mut inner.unreported_heard);
+            return Some(Command::Heard { ticket, count });
+        }
         inner.unreported_records += 1;
         inner.unreported_bytes += delivery.held_bytes();
         if inner.unreported_records < self.report_records

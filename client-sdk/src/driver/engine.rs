@@ -172,6 +172,7 @@ impl Engine {
                 self.shared.set_welcomed(welcomed);
                 self.opening.complete(Ok(()));
             }
+            Event::SignalRefused(rejection) => self.shared.count_refusal(rejection),
             Event::Released { messages, bytes } => self.shared.release(messages, bytes),
             Event::Closed { reason, unacked } => self.close(&reason, unacked),
             other => self.completions.tell(other),

@@ -13,7 +13,7 @@ use crate::driver::shared::Handle;
 use crate::error::{ClientError, SubscribeError};
 use crate::record::{Delivery, Position};
 use crate::session::{Command, Ticket};
-use crate::subscription::{RoomHead, Start};
+use crate::subscription::{Follow, RoomHead};
 
 /// The application's end of a subscription; dropped, the room is followed no longer.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) struct Opening {
 pub(crate) fn open(
     handle: &Arc<Handle>,
     room: RoomName,
-    start: Start,
+    follow: Follow,
 ) -> Result<Opening, ClientError> {
     let deliveries = Arc::new(Deliveries::new(handle.options().bounds));
     let filled = Arc::clone(&deliveries);
@@ -52,7 +52,7 @@ pub(crate) fn open(
         |ticket| Command::Subscribe {
             ticket,
             room,
-            start,
+            follow,
         },
     )?;
     Ok(Opening {
@@ -123,7 +123,9 @@ impl Feed {
     /// Hands one delivery to the application: from here on it counts as read.
     fn hand_out(&mut self) -> Option<Delivery> {
         let delivery = self.taken.pop_front()?;
-        self.position = delivery.position();
+        if let Some(position) = delivery.position() {
+            self.position = position;
+        }
         if let Some(command) = self.deliveries.consumed(self.ticket, &delivery) {
             self.handle.post(command);
         }

@@ -27,7 +27,7 @@ mod tests;
 mod thread;
 mod transport;
 
-pub(crate) use calls::{Closing, history, ping, producer_seq};
+pub(crate) use calls::{Closing, check, cluster, cursor, history, ping, producer_seq, signal};
 pub(crate) use feed::{Feed, open};
 pub(crate) use flight::{Flight, prepare};
 pub(crate) use shared::Handle;

@@ -12,11 +12,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::driver::answer::Answer;
 use crate::driver::completion::Completion;
-use crate::error::{ClientError, PublishError};
+use crate::error::{ClientError, PublishError, Rejection};
 use crate::losses::Losses;
 use crate::message::Receipt;
 use crate::options::{Bounds, ClientOptions};
 use crate::session::{Command, Outgoing, Ticket, Welcomed};
+use crate::signal::SignalRefusals;
 
 /// The application's side and the driver's side of one client.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ struct Inbox {
     tasks: BTreeMap<Ticket, Waker>,
     welcomed: Arc<Welcomed>,
     losses: Losses,
+    refusals: SignalRefusals,
     end: End,
 }
 
@@ -203,6 +205,16 @@ impl Shared {
 
     pub(crate) fn set_losses(&self, losses: Losses) {
         self.inbox.lock().losses = losses;
+    }
+
+    pub(crate) fn signal_refusals(&self) -> SignalRefusals {
+        self.inbox.lock().refusals.clone()
+    }
+
+    pub(crate) fn count_refusal(&self, rejection: Rejection) {
+        let refusals = &mut self.inbox.lock().refusals;
+        refusals.count += 1;
+        refusals.last = Some(rejection);
     }
 
     pub(crate) fn set_welcomed(&self, welcomed: Welcomed) {

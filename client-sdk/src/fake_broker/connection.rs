@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use antiphon_protocol::{
     Assembler, ClientFrame, Code, Count, CursorEntries, Device, ErrorFrame, Features, Fetch,
-    FetchRange, Gap, GapReason, Goaway, GoawayClass, Hello, NodeId, Ok_, Page, PageHead, Pong,
-    Producer, RequestId, RoomId, RoomRef, Seq, Start, Subscribe, Subscribed, Timestamp, Welcome,
+    FetchRange, Gap, GapReason, Goaway, GoawayClass, Hello, NodeId, Ok_, Page, PageHead, Producer,
+    RequestId, RoomId, RoomRef, Seq, Start, Subscribe, Subscribed, Timestamp, Wants, Welcome,
 };
 
+use crate::fake_broker::beside::Push;
 use crate::fake_broker::{Broker, OwnedPublish, Room, Waiting};
 
 /// A small generator (SplitMix64).
@@ -42,9 +43,10 @@ pub(crate) struct Connection {
     assembler: Assembler,
     session: Option<(String, Producer)>,
     /// Next record of each subscribed room.
-    subscriptions: BTreeMap<RoomId, Seq>,
+    pub(crate) subscriptions: BTreeMap<RoomId, Seq>,
+    wants: BTreeMap<RoomId, Wants>,
     /// Subscribed rooms that do not exist yet.
-    awaited: Vec<(RequestId, String)>,
+    awaited: Vec<(RequestId, String, Wants)>,
 }
 
 impl Connection {
@@ -62,11 +64,10 @@ impl Connection {
             let id = raw.header.id;
             match ClientFrame::decode(raw).expect("a client sends lawful frames") {
                 ClientFrame::Hello(hello) => self.greet(id, &hello, broker),
-                ClientFrame::Ping(ping) => Pong {
-                    nonce: ping.nonce,
-                    digest: None,
-                }
-                .encode(id, &mut self.out),
+                ClientFrame::Ping(ping) => self.pong(id, ping.nonce, broker),
+                ClientFrame::Signal(signal) => self.signal(id, &signal, broker),
+                ClientFrame::Cursor(cursor) => self.cursor(id, &cursor, broker),
+                ClientFrame::Metadata(_) => self.metadata(id),
                 ClientFrame::Publish(publish) => {
                     let (user, producer) = self.session.clone().expect("HELLO comes first");
                     assert_eq!(
@@ -91,7 +92,7 @@ impl Connection {
                     match unsubscribe.room {
                         RoomRef::Id(id) => drop(self.subscriptions.remove(&id)),
                         RoomRef::Name(name) => {
-                            self.awaited.retain(|(_, awaited)| awaited != name);
+                            self.awaited.retain(|(_, awaited, _)| awaited != name);
                             if let Some(room) = broker.room(name) {
                                 self.subscriptions.remove(&room.id);
                             }
@@ -135,7 +136,8 @@ impl Connection {
             }
         }
         let welcome = Welcome {
-            features: Features::NONE,
+            features: hello.features
+                & (Features::SIGNALS | Features::CURSORS | Features::DIGESTS | Features::METADATA),
             producer,
             server_time: broker.time,
             node: NodeId(1),
@@ -156,7 +158,18 @@ impl Connection {
         self.session = Some((hello.user.to_owned(), producer));
     }
 
-    fn refuses(&mut self, id: RequestId, broker: &mut Broker) -> bool {
+    pub(crate) fn user(&self) -> String {
+        self.session.clone().expect("HELLO comes first").0
+    }
+
+    pub(crate) fn push(&mut self, push: &Push) {
+        let wants = self.wants.get(&push.room).copied().unwrap_or_default();
+        if self.subscriptions.contains_key(&push.room) && (push.is_wanted)(wants) {
+            self.out.extend_from_slice(&push.frame);
+        }
+    }
+
+    pub(crate) fn refuses(&mut self, id: RequestId, broker: &mut Broker) -> bool {
         let refuses = broker.random.percent(broker.faults.refuse_requests);
         if refuses {
             ErrorFrame::new(Code::UNAVAILABLE).encode(id, &mut self.out);
@@ -176,16 +189,33 @@ impl Connection {
                 RoomRef::Name(wanted) => *name == wanted,
             });
         match (found, subscribe.room) {
-            (Some((_, room)), _) => self.place(id, subscribe.start, room),
+            (Some((_, room)), _) => {
+                let mut start = subscribe.start;
+                if let Start::Cursor(name) = start {
+                    let place = (room.id, self.user(), name.to_owned());
+                    let position = broker.cursors.get(&place).copied().unwrap_or_default();
+                    let link = antiphon_protocol::Link(0);
+                    let seq = position.seq;
+                    start = Start::After { seq, link };
+                }
+                let list = if subscribe.wants.cursors {
+                    self.list_cursors(room.id, broker)
+                } else {
+                    Vec::new()
+                };
+                self.wants.insert(room.id, subscribe.wants);
+                self.place(id, start, room, &list);
+            }
             (None, RoomRef::Name(name)) => {
                 Subscribed::NO_ROOM.encode(id, &mut self.out);
-                self.awaited.push((id, name.to_owned()));
+                let awaited = (id, name.to_owned(), subscribe.wants);
+                self.awaited.push(awaited);
             }
             (None, RoomRef::Id(_)) => ErrorFrame::new(Code::NOT_FOUND).encode(id, &mut self.out),
         }
     }
 
-    fn place(&mut self, id: RequestId, start: Start<'_>, room: &Room) {
+    fn place(&mut self, id: RequestId, start: Start<'_>, room: &Room, cursors: &[u8]) {
         let head = room.head();
         let next = match start {
             Start::Live => head.next(),
@@ -216,7 +246,7 @@ impl Connection {
             link: room.link(next.previous()),
             producer_seq: room.last_number(&user, producer),
             role: 0,
-            cursors: CursorEntries::NONE,
+            cursors: CursorEntries::new(cursors).expect("a lawful list"),
         };
         subscribed.encode(id, &mut self.out);
         self.subscriptions.insert(room.id, next);
@@ -287,18 +317,17 @@ impl Connection {
 
     /// Queues what subscribers have not seen; rooms that have come to be are announced first.
     pub(crate) fn fan_out(&mut self, rooms: &BTreeMap<String, Room>) {
-        for (id, name) in std::mem::take(&mut self.awaited) {
-            match rooms.get(&name) {
-                Some(room) => self.place(
-                    id,
-                    Start::After {
-                        seq: Seq(0),
-                        link: antiphon_protocol::Link(0),
-                    },
-                    room,
-                ),
-                None => self.awaited.push((id, name)),
-            }
+        for (id, name, wants) in std::mem::take(&mut self.awaited) {
+            let Some(room) = rooms.get(&name) else {
+                self.awaited.push((id, name, wants));
+                continue;
+            };
+            let start = Start::After {
+                seq: Seq(0),
+                link: antiphon_protocol::Link(0),
+            };
+            self.wants.insert(room.id, wants);
+            self.place(id, start, room, &[]);
         }
         for (room_id, next) in &mut self.subscriptions {
             let Some(room) = rooms.values().find(|room| room.id == *room_id) else {

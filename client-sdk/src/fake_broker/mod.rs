@@ -3,6 +3,7 @@
 //! It is sans-IO, too: `receive` takes a connection's bytes, `step` admits one waiting publish, `send` gives bytes back.
 //! Publishes wait in a pipe per connection that outlives it, so that an attempt of a lost connection can take effect later.
 
+mod beside;
 mod connection;
 mod room;
 mod server;
@@ -10,10 +11,11 @@ mod server;
 use std::collections::{BTreeMap, VecDeque};
 
 use antiphon_protocol::{
-    Code, ErrorFrame, Goaway, GoawayClass, Namespace, Producer, PubackBuilder, PubackEntry,
-    RequestId, RoomId, RoomName, Seq, Slot, Timestamp,
+    Code, CursorPosition, ErrorFrame, Goaway, GoawayClass, Namespace, Producer, PubackBuilder,
+    PubackEntry, RequestId, RoomId, RoomName, Seq, Slot, Timestamp,
 };
 
+use beside::Push;
 pub(crate) use connection::{Connection, Random};
 use room::Admission;
 pub(crate) use room::{OwnedPublish, Room};
@@ -61,6 +63,12 @@ pub(crate) struct Broker {
     last_connection: u64,
     /// Producers drawn so far.
     pub(crate) producers: u32,
+    cursors: BTreeMap<(RoomId, String, String), CursorPosition>,
+    pushes: Vec<Push>,
+    /// The next digest is wrong by this much.
+    pub(crate) miscounts: u64,
+    /// The next PONG has no digest, as if another one were under way.
+    pub(crate) is_counting_for_another: bool,
 }
 
 impl Broker {
@@ -78,6 +86,10 @@ impl Broker {
             expired: Vec::new(),
             last_connection: 0,
             producers: 0,
+            cursors: BTreeMap::new(),
+            pushes: Vec::new(),
+            miscounts: 0,
+            is_counting_for_another: false,
         }
     }
 
@@ -106,6 +118,16 @@ impl Broker {
         };
         state.receive(connection, bytes, self);
         self.connections.insert(connection, state);
+        self.push();
+    }
+
+    /// Hands pushes out to the subscriptions that want them.
+    pub(crate) fn push(&mut self) {
+        for push in std::mem::take(&mut self.pushes) {
+            for connection in self.connections.values_mut() {
+                connection.push(&push);
+            }
+        }
     }
 
     /// Bytes for a connection; `None`: the broker has closed it.

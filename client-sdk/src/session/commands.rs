@@ -1,13 +1,18 @@
 //! What the application wants.
 
-use antiphon_protocol::{Ping, RoomRef, Unsubscribe};
+use antiphon_protocol::{self as protocol, Ping, RequestId, RoomName, RoomRef, Unsubscribe};
 
 use crate::error::ClientError;
+use crate::limits::UNSENT_BYTES;
 use crate::session::Session;
-use crate::session::input::{Command, Mono};
+use crate::session::input::{Command, Mono, Ticket};
 use crate::session::output::Event;
 use crate::session::readers::Want;
-use crate::session::state::{Question, Request, State};
+use crate::session::state::{Leave, Question, Request, State};
+use crate::signal::Signal;
+
+/// Set in the ids of signals and in no others, so that a refusal is known for one without keeping a note of each signal.
+pub(super) const SIGNAL_ID: u64 = 1 << 63;
 
 impl Session {
     /// Takes one command; after the end none has an effect.
@@ -26,11 +31,12 @@ impl Session {
             Command::Subscribe {
                 ticket,
                 room,
-                start,
+                follow,
             } => {
-                let want = readers.add(ticket, room, start, &mut context);
+                let want = readers.add(ticket, room, follow, &mut context);
                 self.want(want);
             }
+            Command::Heard { ticket, count } => readers.on_heard(ticket, count, &mut context),
             Command::Consumed {
                 ticket,
                 records,
@@ -54,11 +60,22 @@ impl Session {
             }
             Command::Ping { ticket } => match self.state {
                 State::Open(_) => self.ping(Question::Ping(ticket)),
-                _ => self.tell(Event::Ponged(ticket, Err(ClientError::Disconnected))),
+                _ => self.tell(Event::Done(ticket, Err(ClientError::Disconnected))),
             },
+            Command::Check { ticket } => self.check(ticket),
+            Command::Signal {
+                ticket,
+                room,
+                signal,
+            } => self.signal(ticket, &room, &signal),
+            Command::Ask { ticket, ask } => {
+                self.asks.add(ticket, ask);
+                self.request(Request::Ask(ticket));
+            }
             Command::Cancel { ticket } => {
                 fetches.remove(ticket);
                 let want = readers.remove(ticket);
+                self.asks.remove(ticket);
                 self.want(want);
             }
             Command::ProducerSeq { ticket, room } => {
@@ -75,14 +92,16 @@ impl Session {
         match want {
             Want::Nothing => {}
             Want::Subscribe(ticket) => self.request(Request::Subscribe(ticket)),
-            Want::UnsubscribeId(room_id) => self.unsubscribe(RoomRef::Id(room_id)),
+            Want::UnsubscribeId(room_id) => {
+                self.unsubscribe(RoomRef::Id(room_id), Leave::Room(room_id));
+            }
             Want::UnsubscribeName(room, id) => {
                 if let Some(line) = self.state.line()
                     && matches!(line.questions.get(&id), Some(Question::NoRoom(_)))
                 {
                     line.questions.remove(&id);
                 }
-                self.unsubscribe(RoomRef::from(&room));
+                self.unsubscribe(RoomRef::from(&room), Leave::Asked(id));
             }
         }
     }
@@ -93,7 +112,7 @@ impl Session {
         }
     }
 
-    fn unsubscribe(&mut self, room: RoomRef<'_>) {
+    fn unsubscribe(&mut self, room: RoomRef<'_>, leave: Leave) {
         let id = self.next_request();
         if let Some(line) = self.state.line() {
             Unsubscribe {
@@ -101,7 +120,35 @@ impl Session {
                 code: antiphon_protocol::Code::NONE,
             }
             .encode(id, &mut self.unsent);
-            line.questions.insert(id, Question::Unsubscribe);
+            line.questions.insert(id, Question::Unsubscribe(leave));
+        }
+    }
+
+    /// Sends a signal, or says why not. Only a refusal is answered, so nothing is kept of it.
+    fn signal(&mut self, ticket: Ticket, room: &RoomName, signal: &Signal) {
+        let result = match self.state {
+            State::Open(_) if self.unsent().len() < UNSENT_BYTES => {
+                let id = RequestId(self.next_request().0 | SIGNAL_ID);
+                let signal = protocol::Signal {
+                    room: room.into(),
+                    name: &signal.name,
+                    key: &signal.key,
+                    value: &signal.value,
+                };
+                signal.encode(id, &mut self.unsent);
+                Ok(())
+            }
+            State::Open(_) => Err(ClientError::Backpressure),
+            _ => Err(ClientError::Disconnected),
+        };
+        self.tell(Event::Done(ticket, result));
+    }
+
+    fn check(&mut self, ticket: Ticket) {
+        match &self.state {
+            State::Open(open) if open.tally.is_some() => self.ping(Question::Check(ticket)),
+            State::Open(_) => self.tell(Event::Checked(ticket, Err(ClientError::NotServed))),
+            _ => self.tell(Event::Checked(ticket, Err(ClientError::Disconnected))),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use antiphon_protocol::{Device, Goaway, GoawayClass, Hello, Producer, Welcome};
+use antiphon_protocol::{Device, Features, Goaway, GoawayClass, Hello, Producer, Welcome};
 
 use crate::error::{ClientError, SubscribeError, Violation};
 use crate::limits::{MOVES, PRODUCER_AGE_MAX, STABLE_MS, VIOLATIONS};
@@ -31,6 +31,7 @@ impl Session {
             device: Some(self.greeting.device).filter(|device| *device != Device(0)),
             keepalive_ms: self.greeting.keepalive_ms,
             client: Some(&self.greeting.client_name),
+            features: Features::ALL,
             ..Hello::new(self.greeting.user.as_str())
         };
         self.last_request += 2;
@@ -40,11 +41,12 @@ impl Session {
         );
         let subscribes = self.readers.on_open().into_iter().map(Request::Subscribe);
         let fetches = self.fetches.on_open().into_iter().map(Request::Fetch);
+        let asks = self.asks.on_open().into_iter().map(Request::Ask);
         self.state = State::AwaitWelcome {
             assembler: antiphon_protocol::Assembler::new(),
             deadline: now.plus(self.greeting.connect_timeout_ms),
             line: Line {
-                requests: subscribes.chain(fetches).collect(),
+                requests: subscribes.chain(asks).chain(fetches).collect(),
                 ..Line::default()
             },
         };
@@ -234,8 +236,14 @@ impl Session {
         self.sent = 0;
         let State::Open(open) = state else { return };
         for question in open.line.questions.into_values() {
-            if let Question::Ping(ticket) = question {
-                self.tell(Event::Ponged(ticket, Err(ClientError::Disconnected)));
+            match question {
+                Question::Ping(ticket) => {
+                    self.tell(Event::Done(ticket, Err(ClientError::Disconnected)));
+                }
+                Question::Check(ticket) => {
+                    self.tell(Event::Checked(ticket, Err(ClientError::Disconnected)));
+                }
+                _ => {}
             }
         }
         let (outbox, readers, _, mut context) = self.split(now);
@@ -268,11 +276,13 @@ impl Session {
         self.outbox.tick(now);
         let subscribes = self.readers.tick(now);
         let fetches = self.fetches.tick(now);
+        let asks = self.asks.tick(now);
         if let Some(line) = self.state.line() {
             let subscribes = subscribes.into_iter().map(Request::Subscribe);
             line.requests.extend(subscribes);
             line.requests
                 .extend(fetches.into_iter().map(Request::Fetch));
+            line.requests.extend(asks.into_iter().map(Request::Ask));
         }
         match &mut self.state {
             State::New => {
@@ -315,6 +325,8 @@ impl Session {
             &mut context,
         );
         fetches.end(&reason, &mut context);
+        let (asks, mut context) = self.split_asks(now);
+        asks.end(&reason, &mut context);
         if let Some(freed) = self.outbox.take_freed() {
             self.tell(freed);
         }

@@ -234,6 +234,8 @@ impl Answer {
         match delivery {
             Delivery::Record(record) => self.history.records.push(record),
             Delivery::Gap(gap) => self.history.gaps.push(gap),
+            // Nothing else stands in a page.
+            _ => {}
         }
         Ok(())
     }

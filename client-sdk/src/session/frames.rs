@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use antiphon_protocol::{
-    Assembler, DecodeError, ErrorFrame, Kind, Page, Ping, Pong, RawFrame, Record, RequestId,
-    ServerFrame, Subscribed, limits::HANDSHAKE_BYTES_MAX,
+    Assembler, DecodeError, ErrorFrame, Kind, Ok_, Page, Ping, Pong, RawFrame, Record, RequestId,
+    RoomId, RoomRef, ServerFrame, Subscribed, limits::HANDSHAKE_BYTES_MAX,
 };
 
+use crate::check::Check;
 use crate::error::{ClientError, Rejection, Violation};
 use crate::limits::UNSENT_BYTES;
 use crate::session::Session;
+use crate::session::commands::SIGNAL_ID;
 use crate::session::input::Mono;
 use crate::session::output::Event;
-use crate::session::state::{Question, State};
+use crate::session::state::{Leave, Question, State};
+use crate::session::tally::Tally;
 
 impl Session {
     /// Bytes came: takes every frame that is whole now.
@@ -81,18 +84,23 @@ impl Session {
                     .map_err(ClientError::Protocol)
             }
             ServerFrame::Record(record) => {
+                self.count(|tally| tally.on_seq(record.room_id(), record.seq()));
                 let (_, readers, _, mut context) = self.split(now);
                 let want = readers.on_record(&record, &mut context);
                 self.want(want);
                 Ok(())
             }
             ServerFrame::Gap(gap) => {
+                self.count(|tally| tally.on_seq(gap.room_id, gap.to));
                 let (_, readers, _, mut context) = self.split(now);
                 let want = readers.on_gap(&gap, &mut context);
                 self.want(want);
                 Ok(())
             }
             ServerFrame::Unsubscribe(unsubscribe) => {
+                if let RoomRef::Id(room_id) = unsubscribe.room {
+                    self.count(|tally| tally.on_ended(room_id));
+                }
                 let (_, readers, _, mut context) = self.split(now);
                 let want = readers.on_ended(unsubscribe.room, unsubscribe.code, &mut context);
                 self.want(want);
@@ -108,8 +116,22 @@ impl Session {
                 Ok(())
             }
             ServerFrame::Pong(pong) => self.on_pong(raw.header.id, pong),
-            ServerFrame::Ok(_) => {
-                self.answered(raw.header.id);
+            ServerFrame::Ok(ok) => self.on_ok(raw.header.id, ok, now),
+            ServerFrame::Signal(push) => {
+                let (_, readers, _, mut context) = self.split(now);
+                readers.on_signal(&push, &mut context);
+                Ok(())
+            }
+            ServerFrame::Cursor(moved) => {
+                let (_, readers, _, mut context) = self.split(now);
+                readers.on_cursor(&moved, &mut context);
+                Ok(())
+            }
+            ServerFrame::Metadata(metadata) => {
+                if let Some(Question::Ask(ticket)) = self.answered(raw.header.id) {
+                    let (asks, mut context) = self.split_asks(now);
+                    asks.on_metadata(ticket, &metadata, &mut context);
+                }
                 Ok(())
             }
             ServerFrame::Ping(ping) => {
@@ -129,6 +151,7 @@ impl Session {
         let Ok(record) = Record::parse_unchecked_crc(raw.whole) else {
             return Err(violation);
         };
+        self.count(|tally| tally.on_seq(record.room_id(), record.seq()));
         let (_, readers, _, mut context) = self.split(now);
         let want = readers
             .on_damaged(record.room_id(), &mut context)
@@ -153,6 +176,7 @@ impl Session {
         let question = self.answered(id);
         let (outbox, readers, fetches, mut context) = self.split(now);
         match question {
+            None if id.0 & SIGNAL_ID != 0 => context.tell(Event::SignalRefused(rejection)),
             None => outbox.on_refused(id, rejection, &mut context),
             Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) => {
                 let want = readers.on_refused(ticket, rejection, &mut context);
@@ -160,14 +184,26 @@ impl Session {
             }
             Some(Question::Fetch(ticket)) => fetches.on_refused(ticket, rejection, &mut context),
             Some(Question::Ping(ticket)) => {
-                context.tell(Event::Ponged(ticket, Err(ClientError::Rejected(rejection))));
+                context.tell(Event::Done(ticket, Err(ClientError::Rejected(rejection))));
             }
-            Some(Question::Unsubscribe | Question::Keepalive) => {}
+            Some(Question::Check(ticket)) => {
+                context.tell(Event::Checked(ticket, Err(rejection.into())));
+            }
+            Some(Question::Ask(ticket)) => {
+                let (asks, mut context) = self.split_asks(now);
+                asks.on_refused(ticket, rejection, &mut context);
+            }
+            Some(Question::Unsubscribe(_) | Question::Keepalive) => {}
         }
         Ok(())
     }
 
-    fn on_subscribed(&mut self, id: RequestId, subscribed: &Subscribed, now: Mono) {
+    fn on_subscribed(&mut self, id: RequestId, subscribed: &Subscribed<'_>, now: Mono) {
+        if subscribed.room_id != RoomId(0) {
+            self.count(|tally| {
+                tally.on_subscribed(id, subscribed.room_id, subscribed.next_seq);
+            });
+        }
         // Whoever asked may have left meanwhile: then nobody misses the answer, nor the second one.
         let Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) = self.answered(id) else {
             return;
@@ -210,17 +246,70 @@ impl Session {
         if pong.nonce != id.0 {
             return Err(unexpected(Kind::Pong.wire()));
         }
-        if let Some(Question::Ping(ticket)) = self.answered(id) {
-            self.tell(Event::Ponged(ticket, Ok(())));
+        let question = self.answered(id);
+        if let Some(told) = &pong.digest {
+            let mut agrees = true;
+            self.count(|tally| agrees = tally.agrees(told));
+            if !agrees {
+                let error = ClientError::Protocol(Violation::Digest);
+                if let Some(Question::Check(ticket)) = question {
+                    self.tell(Event::Checked(ticket, Err(error.clone())));
+                }
+                return Err(error);
+            }
+        }
+        match (question, pong.digest) {
+            (Some(Question::Ping(ticket)), _) => self.tell(Event::Done(ticket, Ok(()))),
+            (Some(Question::Check(ticket)), Some(told)) => {
+                let check = Check {
+                    rooms: told.rooms,
+                    behind: told.behind,
+                    as_of: Duration::from_millis(told.as_of_ms.into()),
+                };
+                self.tell(Event::Checked(ticket, Ok(check)));
+            }
+            // Another one was under way, and is over by now or soon.
+            (Some(Question::Check(ticket)), None) => self.ping(Question::Check(ticket)),
+            _ => {}
         }
         Ok(())
+    }
+
+    fn on_ok(&mut self, id: RequestId, ok: Ok_, now: Mono) -> Result<(), ClientError> {
+        match (self.answered(id), ok.cursor) {
+            (Some(Question::Ask(ticket)), Some(answer)) => {
+                let (asks, mut context) = self.split_asks(now);
+                asks.on_cursor(ticket, answer, &mut context);
+            }
+            (Some(Question::Ask(_)), None) => return Err(unexpected(Kind::Ok.wire())),
+            (Some(Question::Unsubscribe(Leave::Room(room_id))), _) => {
+                self.count(|tally| tally.on_left(room_id, id));
+            }
+            (Some(Question::Unsubscribe(Leave::Asked(subscribe))), _) => {
+                self.count(|tally| tally.on_left_early(subscribe));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Counts along, if the broker counts.
+    fn count(&mut self, count: impl FnOnce(&mut Tally)) {
+        if let State::Open(open) = &mut self.state
+            && let Some(tally) = &mut open.tally
+        {
+            count(tally);
+        }
     }
 
     /// Takes the question that an answer is for; a place for another request may be free then.
     fn answered(&mut self, id: RequestId) -> Option<Question> {
         let line = self.state.line()?;
         let question = line.questions.remove(&id)?;
-        if matches!(question, Question::Subscribe(_) | Question::Fetch(_)) {
+        if matches!(
+            question,
+            Question::Subscribe(_) | Question::Fetch(_) | Question::Ask(_)
+        ) {
             assert!(
                 line.unanswered > 0,
                 "INV-SDK-10: more answers than requests"

@@ -5,7 +5,9 @@ use bytes::Bytes;
 
 use crate::history::HistoryRange;
 use crate::limits::MESSAGE_OVERHEAD_BYTES;
-use crate::subscription::Start;
+use crate::session::asks::Ask;
+use crate::signal::Signal;
+use crate::subscription::Follow;
 
 /// Milliseconds of a clock that never steps back; where it starts does not matter.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -59,8 +61,10 @@ pub(crate) enum Command {
     Subscribe {
         ticket: Ticket,
         room: RoomName,
-        start: Start,
+        follow: Follow,
     },
+    /// The application has taken signals and cursors out of its buffer.
+    Heard { ticket: Ticket, count: u32 },
     /// The application has taken deliveries out of its buffer.
     Consumed {
         ticket: Ticket,
@@ -78,7 +82,17 @@ pub(crate) enum Command {
     },
     /// Measure a round trip.
     Ping { ticket: Ticket },
-    /// The asker of a fetch, ping or subscribe waits no longer.
+    /// Compare what has come with what the broker has sent.
+    Check { ticket: Ticket },
+    /// Tell those who are in a room; now or never.
+    Signal {
+        ticket: Ticket,
+        room: RoomName,
+        signal: Signal,
+    },
+    /// Ask something small.
+    Ask { ticket: Ticket, ask: Ask },
+    /// The asker of a fetch, ping, subscribe or other request waits no longer.
     Cancel { ticket: Ticket },
     /// Which number was given last in this room?
     ProducerSeq { ticket: Ticket, room: RoomName },

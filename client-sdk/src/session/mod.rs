@@ -5,6 +5,7 @@
 //! from one state to the next, `frames` takes what the broker says, `commands` what the application wants; `outbox`,
 //! `readers` and `fetches` keep what outlives a connection.
 
+mod asks;
 mod chain;
 mod commands;
 mod connection;
@@ -18,6 +19,7 @@ mod outbox;
 mod output;
 mod readers;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -25,13 +27,15 @@ use std::collections::VecDeque;
 
 use antiphon_protocol::{Device, Namespace, RequestId, RoomName, UserName};
 
+pub(crate) use asks::Ask;
 pub(crate) use input::{Command, Input, Mono, Outgoing, Ticket};
 pub(crate) use output::{Event, Output, Welcomed};
 
 use crate::error::{ClientError, Misuse};
-use crate::limits::{CLIENT_NAME_BYTES, EARLY_SUBSCRIBES, UNSENT_BYTES};
+use crate::limits::{CLIENT_NAME_BYTES, EARLY_REQUESTS, UNSENT_BYTES};
 use crate::losses::Losses;
 use crate::options::ClientOptions;
+use asks::Asks;
 use context::Context;
 use endpoints::Endpoints;
 use fetches::Fetches;
@@ -57,6 +61,7 @@ pub(crate) struct Session {
     outbox: Outbox,
     readers: Readers,
     fetches: Fetches,
+    asks: Asks,
     last_request: u64,
     /// Bytes for the socket; those before `sent` have left.
     unsent: Vec<u8>,
@@ -108,6 +113,7 @@ impl Session {
         }
         let mut client_name = options.client_name.clone();
         client_name.truncate(client_name.floor_char_boundary(CLIENT_NAME_BYTES));
+        let readers = Readers::new(user.clone(), options.bounds);
         Ok(Session {
             greeting: Greeting {
                 user,
@@ -128,8 +134,9 @@ impl Session {
             violations: 0,
             jitter: Jitter::new(seed, options.backoff),
             outbox: Outbox::new(options.producer, last.into_iter()),
-            readers: Readers::new(options.bounds),
+            readers,
             fetches: Fetches::default(),
+            asks: Asks::default(),
             last_request: 0,
             unsent: Vec::new(),
             sent: 0,
@@ -207,6 +214,7 @@ impl Session {
             self.outbox.next_deadline(),
             self.readers.next_deadline(),
             self.fetches.next_deadline(),
+            self.asks.next_deadline(),
         ];
         parts.into_iter().flatten().chain(state).min()
     }
@@ -228,10 +236,11 @@ impl Session {
         }
     }
 
-    /// Sends the requests that the broker may be asked at once: before its greeting a few SUBSCRIBEs, which need nothing of it.
+    /// Sends the requests that the broker may be asked at once: before its greeting a few that
+    /// need nothing of it.
     fn ask(&mut self) {
         let (line, requests_max, fetch_records_max) = match &mut self.state {
-            State::AwaitWelcome { line, .. } => (line, EARLY_SUBSCRIBES, None),
+            State::AwaitWelcome { line, .. } => (line, EARLY_REQUESTS, None),
             State::Open(open) => {
                 let fetch_records_max = Some(open.fetch_records_max);
                 (&mut open.line, open.requests_max, fetch_records_max)
@@ -247,6 +256,7 @@ impl Session {
                 (Request::Subscribe(ticket), _) => {
                     self.readers.encode_subscribe(ticket, id, &mut self.unsent)
                 }
+                (Request::Ask(ticket), _) => self.asks.encode(ticket, id, &mut self.unsent),
                 (Request::Fetch(ticket), Some(limit)) => {
                     self.fetches.encode(ticket, id, limit, &mut self.unsent)
                 }
@@ -275,6 +285,16 @@ impl Session {
             &mut self.fetches,
             context,
         )
+    }
+
+    /// As [`Session::split`], for the small requests.
+    fn split_asks(&mut self, now: Mono) -> (&mut Asks, Context<'_>) {
+        let context = Context {
+            now,
+            jitter: &mut self.jitter,
+            outputs: &mut self.outputs,
+        };
+        (&mut self.asks, context)
     }
 
     fn next_request(&mut self) -> RequestId {

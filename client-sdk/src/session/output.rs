@@ -1,8 +1,10 @@
 //! What comes out of a session.
 
-use antiphon_protocol::{Device, Producer, ProducerSeq};
+use antiphon_protocol::{CursorAnswer, Device, Producer, ProducerSeq};
 
-use crate::error::{ClientError, PublishError, SubscribeError};
+use crate::check::Check;
+use crate::cluster::Cluster;
+use crate::error::{ClientError, PublishError, Rejection, SubscribeError};
 use crate::history::History;
 use crate::message::Receipt;
 use crate::record::{Delivery, Position};
@@ -39,8 +41,16 @@ pub(crate) enum Event {
     Delivered(Ticket, Delivery),
     /// The end of a fetch.
     Fetched(Ticket, Result<History, ClientError>),
-    /// The end of a ping.
-    Ponged(Ticket, Result<(), ClientError>),
+    /// The end of a ping; or a signal was sent, or never will be.
+    Done(Ticket, Result<(), ClientError>),
+    /// The end of a check.
+    Checked(Ticket, Result<Check, ClientError>),
+    /// Where a cursor stands.
+    CursorAnswered(Ticket, Result<CursorAnswer, ClientError>),
+    /// Which brokers there are.
+    ClusterTold(Ticket, Result<Cluster, ClientError>),
+    /// The broker refused a signal.
+    SignalRefused(Rejection),
     /// The number asked for.
     ProducerSeq(Ticket, ProducerSeq),
     /// The session is over; nothing follows.

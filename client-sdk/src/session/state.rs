@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use antiphon_protocol::{Assembler, RequestId, Welcome};
+use antiphon_protocol::{Assembler, Features, RequestId, RoomId, Welcome};
 
 use crate::limits::{KEEPALIVE_MS, SILENT_KEEPALIVES};
 use crate::session::input::{Mono, Ticket};
+use crate::session::tally::Tally;
 
 /// How the session stands.
 #[derive(Debug)]
@@ -35,9 +36,11 @@ pub(crate) enum Question {
     Subscribe(Ticket),
     /// Answered: the room does not exist; answered again when it does.
     NoRoom(Ticket),
-    Unsubscribe,
+    Unsubscribe(Leave),
     Fetch(Ticket),
+    Ask(Ticket),
     Ping(Ticket),
+    Check(Ticket),
     Keepalive,
 }
 
@@ -46,6 +49,15 @@ pub(crate) enum Question {
 pub(crate) enum Request {
     Subscribe(Ticket),
     Fetch(Ticket),
+    Ask(Ticket),
+}
+
+/// What an UNSUBSCRIBE ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Leave {
+    Room(RoomId),
+    /// A room that was asked for by name, with this SUBSCRIBE, and has told no number yet.
+    Asked(RequestId),
 }
 
 impl From<Request> for Question {
@@ -53,6 +65,7 @@ impl From<Request> for Question {
         match request {
             Request::Subscribe(ticket) => Question::Subscribe(ticket),
             Request::Fetch(ticket) => Question::Fetch(ticket),
+            Request::Ask(ticket) => Question::Ask(ticket),
         }
     }
 }
@@ -61,7 +74,7 @@ impl From<Request> for Question {
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     pub(crate) questions: BTreeMap<RequestId, Question>,
-    /// SUBSCRIBE and FETCH sent and not answered.
+    /// SUBSCRIBE, FETCH, CURSOR and METADATA sent and not answered.
     pub(crate) unanswered: u32,
     pub(crate) requests: VecDeque<Request>,
 }
@@ -82,6 +95,8 @@ pub(crate) struct Open {
     /// When the producer is old enough to be replaced.
     pub(crate) renew_at: Option<Mono>,
     pub(crate) line: Line,
+    /// Counted if the broker counts, too.
+    pub(crate) tally: Option<Tally>,
 }
 
 impl State {
@@ -121,6 +136,7 @@ impl Open {
             last_checked: now,
             renew_at,
             line,
+            tally: welcome.features.has(Features::DIGESTS).then(Tally::default),
         }
     }
 

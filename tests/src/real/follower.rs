@@ -191,7 +191,9 @@ impl Follower {
                 Ok(Some(delivery)) => {
                     taken += 1;
                     let what = delivered(one.op, &delivery);
-                    self.stands.insert(room, delivery.position());
+                    if let Some(position) = delivery.position() {
+                        self.stands.insert(room, position);
+                    }
                     self.seat.note(what);
                 }
                 Err(error) => {

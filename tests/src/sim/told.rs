@@ -45,7 +45,12 @@ impl World {
                     )),
                 }
             }
-            Told::Ponged(..) | Told::ProducerSeq(..) => {}
+            Told::Done(..)
+            | Told::ProducerSeq(..)
+            | Told::Checked(..)
+            | Told::CursorAnswered(..)
+            | Told::ClusterTold(..)
+            | Told::SignalRefused(_) => {}
             Told::Subscribed(ticket, _, position) => {
                 if let Some(sub) = self.clients[number].app.subs.get_mut(&ticket) {
                     sub.at = Some(position.seq);
@@ -161,7 +166,10 @@ impl World {
         bytes: u64,
     ) {
         self.tally.deliveries += 1;
-        let position = delivery.position();
+        let Some(position) = delivery.position() else {
+            self.fail(format!("client {number}: nobody asked for {delivery:?}"));
+            return;
+        };
         self.trace.mix(position.link.0);
         let takes_all = self.clients[number].role.takes == 0;
         let may_gap = self.trouble.has_destroyed();

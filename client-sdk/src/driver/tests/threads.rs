@@ -3,13 +3,13 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use antiphon_protocol::{Code, GoawayClass, ProducerSeq, Seq};
+use antiphon_protocol::{Code, Count, GoawayClass, ProducerSeq, Seq};
 
 use crate::driver::tests::{PATIENCE, options};
 use crate::fake_broker::Server;
 use crate::{
-    Client, ClientError, ClientOptions, Delivery, Doubt, HistoryRange, Message, Misuse,
-    PublishError, Receipts, Start, Subscription,
+    Client, ClientError, ClientOptions, CursorMove, Delivery, Doubt, Follow, HistoryRange, Message,
+    Misuse, PublishError, Receipts, Signal, Start, Subscription, Violation,
 };
 
 fn next_text(subscription: &mut Subscription) -> (u64, String) {
@@ -434,4 +434,43 @@ fn a_name_is_resolved_and_one_that_is_none_is_said() {
     assert_eq!(Client::connect(named).expect("connects").user(), "ann");
     let error = Client::connect(ClientOptions::new("no port")).expect_err("no address");
     assert!(matches!(error, ClientError::Connect { .. }), "{error:?}");
+}
+
+#[test]
+fn what_rides_beside_records_goes_on_over_cuts() {
+    let server = Server::start();
+    let ann = Client::connect(options(&server)).expect("connects");
+    let bob = Client::connect(options(&server).user("bob")).expect("connects");
+    let receipt = ann.publish("lobby", "1").expect("acked");
+    let follow = Follow::from(Start::Live).signals().cursors();
+    let mut lobby = bob.subscribe("lobby", follow).expect("subscribes");
+    let next = |lobby: &mut Subscription| lobby.next_timeout(PATIENCE).expect("goes on");
+    for round in 0..3 {
+        let signal = Signal::new("round").value(format!("{round}"));
+        bob.signal("lobby", signal).expect("sent");
+        let heard = loop {
+            match next(&mut lobby) {
+                Some(Delivery::Signal(heard)) => break heard,
+                Some(Delivery::Cursor(moved)) => assert_eq!(moved.name, "read"),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            (heard.text().as_ref(), &*heard.sender),
+            (&*format!("{round}"), "bob")
+        );
+        let at = CursorMove::to(receipt.seq, Count(1));
+        let at = bob.set_cursor("lobby", "read", at).expect("moves");
+        assert_eq!(at.unread(), 0);
+        assert!(bob.check().expect("agrees").is_complete());
+        assert_eq!(bob.cluster().expect("answers").leaders.len(), 4);
+        server.cut();
+        // Answered over the next connection.
+        bob.cursor("lobby", "read").expect("answers");
+    }
+    server.with(|broker| broker.miscounts = 1);
+    let differs = Err(ClientError::Protocol(Violation::Digest));
+    assert_eq!(bob.check(), differs);
+    ann.publish("lobby", "2").expect("acked");
+    while !matches!(next(&mut lobby), Some(Delivery::Record(record)) if record.seq == Seq(2)) {}
 }

@@ -3,15 +3,18 @@
 //! A subscription whose application does not read is unsubscribed at its bound and subscribed again, behind its last
 //! record, when half of its buffer is free. The socket itself is always read, so acks are never behind a slow reader.
 
+mod beside;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use antiphon_protocol::{
-    self as protocol, Code, RequestId, RoomId, RoomName, RoomRef, Seq, Subscribed,
+    self as protocol, Code, RequestId, RoomId, RoomName, RoomRef, Seq, SignalPush, Subscribed,
+    UserName,
 };
 
+use crate::cursor::CursorMoved;
 use crate::error::{Misuse, Rejection, SubscribeError, Violation};
 use crate::options::Bounds;
 use crate::record::Delivery;
@@ -20,8 +23,9 @@ use crate::session::context::Context;
 use crate::session::input::{Mono, Ticket};
 use crate::session::jitter::millis;
 use crate::session::output::Event;
-use crate::subscription::Start;
+use crate::subscription::Follow;
 
+use beside::Beside;
 use reader::{Phase, Place, Reader, room_head};
 
 /// What a call wants sent to the broker.
@@ -41,6 +45,8 @@ pub(crate) enum Want {
 /// Every subscription, by the ticket of its application.
 #[derive(Debug)]
 pub(crate) struct Readers {
+    /// Whose they are.
+    user: UserName,
     bounds: Bounds,
     by_ticket: BTreeMap<Ticket, Reader>,
     by_name: BTreeMap<RoomName, Ticket>,
@@ -50,8 +56,9 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
-    pub(crate) fn new(bounds: Bounds) -> Readers {
+    pub(crate) fn new(user: UserName, bounds: Bounds) -> Readers {
         Readers {
+            user,
             bounds,
             by_ticket: BTreeMap::new(),
             by_name: BTreeMap::new(),
@@ -65,7 +72,7 @@ impl Readers {
         &mut self,
         ticket: Ticket,
         room: RoomName,
-        start: Start,
+        follow: Follow,
         context: &mut Context<'_>,
     ) -> Want {
         if self.by_name.contains_key(&room) {
@@ -77,7 +84,7 @@ impl Readers {
         }
         self.by_name.insert(room.clone(), ticket);
         self.by_ticket
-            .insert(ticket, Reader::new(room, start, self.bounds));
+            .insert(ticket, Reader::new(room, follow, self.bounds));
         Want::Subscribe(ticket)
     }
 
@@ -145,7 +152,7 @@ impl Readers {
         &mut self,
         ticket: Ticket,
         id: RequestId,
-        subscribed: &Subscribed,
+        subscribed: &Subscribed<'_>,
         context: &mut Context<'_>,
     ) -> Want {
         let Some(reader) = self.by_ticket.get_mut(&ticket) else {
@@ -177,6 +184,17 @@ impl Readers {
         if !std::mem::replace(&mut reader.is_announced, true) {
             let position = reader.position();
             context.tell(Event::Subscribed(ticket, room_head(subscribed), position));
+        }
+        if reader.wants.cursors {
+            let own = subscribed.cursors.map(|entry| CursorMoved {
+                user: self.user.as_str().to_owned(),
+                name: entry.name.to_owned(),
+                position: entry.position,
+                scope: entry.scope,
+            });
+            let mut told = Vec::new();
+            own.for_each(|moved| reader.beside.on_cursor(moved, &mut told));
+            tell_all(ticket, told, context);
         }
         Want::Nothing
     }
@@ -233,6 +251,54 @@ impl Readers {
         self.deliver(gap.room_id, context, |chain| {
             chain.gap(gap).map(Delivery::Gap)
         })
+    }
+
+    /// A SIGNAL came.
+    pub(crate) fn on_signal(&mut self, push: &SignalPush<'_>, context: &mut Context<'_>) {
+        self.on_beside(push.room_id, context, |beside, told| {
+            beside.on_signal(push, told);
+        });
+    }
+
+    /// Somebody's cursor moved.
+    pub(crate) fn on_cursor(
+        &mut self,
+        moved: &protocol::CursorMoved<'_>,
+        context: &mut Context<'_>,
+    ) {
+        let owned = CursorMoved {
+            user: moved.user.to_owned(),
+            name: moved.name.to_owned(),
+            position: moved.position,
+            scope: moved.scope,
+        };
+        self.on_beside(moved.room_id, context, |beside, told| {
+            beside.on_cursor(owned, told);
+        });
+    }
+
+    /// The application took signals and cursors.
+    pub(crate) fn on_heard(&mut self, ticket: Ticket, count: u32, context: &mut Context<'_>) {
+        if let Some(reader) = self.by_ticket.get_mut(&ticket) {
+            let mut told = Vec::new();
+            reader.beside.on_taken(count, &mut told);
+            tell_all(ticket, told, context);
+        }
+    }
+
+    fn on_beside(
+        &mut self,
+        room_id: RoomId,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&mut Beside, &mut Vec<Delivery>),
+    ) {
+        if let Some(&ticket) = self.live.get(&room_id)
+            && let Some(reader) = self.by_ticket.get_mut(&ticket)
+        {
+            let mut told = Vec::new();
+            take(&mut reader.beside, &mut told);
+            tell_all(ticket, told, context);
+        }
     }
 
     /// A record of this room came whose bytes cannot be trusted; `None`: nobody follows such a room.
@@ -361,5 +427,11 @@ impl Readers {
     fn over(&mut self, ticket: Ticket, error: SubscribeError, context: &mut Context<'_>) -> Want {
         context.tell(Event::SubscriptionOver(ticket, error));
         self.remove(ticket)
+    }
+}
+
+fn tell_all(ticket: Ticket, told: Vec<Delivery>, context: &mut Context<'_>) {
+    for delivery in told {
+        context.tell(Event::Delivered(ticket, delivery));
     }
 }

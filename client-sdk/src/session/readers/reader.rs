@@ -1,6 +1,6 @@
 //! One subscription, over all its connections.
 
-use antiphon_protocol::{self as protocol, RequestId, RoomName, Subscribe, Subscribed};
+use antiphon_protocol::{self as protocol, RequestId, RoomName, Subscribe, Subscribed, Wants};
 
 use crate::error::{SubscribeError, Violation};
 use crate::options::Bounds;
@@ -8,7 +8,8 @@ use crate::planted::{Bug, planted};
 use crate::record::{Delivery, Position};
 use crate::session::chain::Chain;
 use crate::session::input::Mono;
-use crate::subscription::{RoomHead, Start};
+use crate::session::readers::beside::Beside;
+use crate::subscription::{Follow, RoomHead, Start};
 
 /// Where the subscription goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,17 +51,21 @@ pub(crate) struct Reader {
     pub(crate) refusals: u32,
     /// The application was told that it stands.
     pub(crate) is_announced: bool,
+    pub(crate) wants: Wants,
+    pub(crate) beside: Beside,
     bounds: Bounds,
     held_records: u32,
     held_bytes: u64,
 }
 
 impl Reader {
-    pub(crate) fn new(room: RoomName, start: Start, bounds: Bounds) -> Reader {
-        let place = match start {
+    pub(crate) fn new(room: RoomName, follow: Follow, bounds: Bounds) -> Reader {
+        let place = match follow.start {
             Start::After(position) => Place::Behind(position),
             Start::Beginning => Place::Behind(Position::BEGINNING),
-            Start::Live | Start::Last(_) | Start::Time(_) => Place::Start(start),
+            start @ (Start::Live | Start::Last(_) | Start::Time(_) | Start::Cursor(_)) => {
+                Place::Start(start)
+            }
         };
         Reader {
             room,
@@ -68,6 +73,8 @@ impl Reader {
             phase: Phase::Wanted,
             refusals: 0,
             is_announced: false,
+            wants: follow.wants,
+            beside: Beside::default(),
             bounds,
             held_records: 0,
             held_bytes: 0,
@@ -76,13 +83,24 @@ impl Reader {
 
     /// The request that makes it go on.
     pub(crate) fn subscribe(&self) -> Subscribe<'_> {
+        let wants = self.wants;
+        Subscribe {
+            wants,
+            ..self.subscribe_records()
+        }
+    }
+
+    fn subscribe_records(&self) -> Subscribe<'_> {
         let name = (&self.room).into();
-        match self.place {
-            Place::Start(Start::Last(n)) => Subscribe::new(name, protocol::Start::Last(n)),
-            Place::Start(Start::Time(time)) => Subscribe::new(name, protocol::Start::Time(time)),
+        match &self.place {
+            Place::Start(Start::Cursor(cursor)) => {
+                Subscribe::new(name, protocol::Start::Cursor(cursor.as_str()))
+            }
+            &Place::Start(Start::Last(n)) => Subscribe::new(name, protocol::Start::Last(n)),
+            &Place::Start(Start::Time(time)) => Subscribe::new(name, protocol::Start::Time(time)),
             Place::Start(_) => Subscribe::new(name, protocol::Start::Live),
             Place::NoRoom => Subscribe::new(name, after(Position::BEGINNING)),
-            Place::Behind(position) => Subscribe::new(name, after(position)),
+            &Place::Behind(position) => Subscribe::new(name, after(position)),
             Place::Checked(chain) if planted(Bug::ResumesLate) => {
                 let late = protocol::Start::After {
                     seq: chain.position().seq.next(),
@@ -100,7 +118,7 @@ impl Reader {
     ///
     /// # Errors
     /// The answer does not continue what was read before.
-    pub(crate) fn place_at(&mut self, subscribed: &Subscribed) -> Result<(), SubscribeError> {
+    pub(crate) fn place_at(&mut self, subscribed: &Subscribed<'_>) -> Result<(), SubscribeError> {
         let next = subscribed.next_seq;
         let diverged = SubscribeError::Diverged {
             head: subscribed.head_seq,
@@ -178,7 +196,7 @@ fn after(position: Position) -> protocol::Start<'static> {
 }
 
 /// The room as the application learns it.
-pub(crate) fn room_head(subscribed: &Subscribed) -> RoomHead {
+pub(crate) fn room_head(subscribed: &Subscribed<'_>) -> RoomHead {
     RoomHead {
         room_id: (subscribed.room_id.0 != 0).then_some(subscribed.room_id),
         head: Position {

@@ -11,7 +11,7 @@ use antiphon_protocol::{
 use crate::options::ClientOptions;
 use crate::session::tests::world::{outgoing, room};
 use crate::session::{Command, Event, Input, Mono, Output, Session, Ticket};
-use crate::subscription::Start;
+use crate::subscription::Follow;
 
 /// Server time of every greeting, in ms.
 pub(crate) const SERVER_TIME: u64 = 1_700_000_000_000;
@@ -174,11 +174,11 @@ impl Desk {
         }));
     }
 
-    pub(crate) fn subscribe(&mut self, ticket: u64, start: Start) {
+    pub(crate) fn subscribe(&mut self, ticket: u64, start: impl Into<Follow>) {
         self.input(Input::Command(Command::Subscribe {
             ticket: Ticket(ticket),
             room: room("lobby"),
-            start,
+            follow: start.into(),
         }));
     }
 
@@ -258,7 +258,7 @@ impl Desk {
     /// Deliveries since the last call, as seqs; other events are dropped.
     pub(crate) fn delivered(&mut self) -> Vec<u64> {
         let deliveries = self.events().into_iter().filter_map(|event| match event {
-            Event::Delivered(_, delivery) => Some(delivery.position().seq.0),
+            Event::Delivered(_, delivery) => delivery.position().map(|position| position.seq.0),
             _ => None,
         });
         deliveries.collect()
@@ -322,7 +322,13 @@ fn read_aloud(id: u64, frame: &ClientFrame<'_>) -> String {
                     format!("after {seq} {}", if link.0 == 0 { "?" } else { "checked" })
                 }
             };
-            format!("{id} SUBSCRIBE {} {start}", named(subscribe.room))
+            let wants = match (subscribe.wants.signals, subscribe.wants.cursors) {
+                (false, false) => "",
+                (true, false) => " with signals",
+                (false, true) => " with cursors",
+                (true, true) => " with signals and cursors",
+            };
+            format!("{id} SUBSCRIBE {} {start}{wants}", named(subscribe.room))
         }
         ClientFrame::Unsubscribe(unsubscribe) => {
             format!("{id} UNSUBSCRIBE {}", named(unsubscribe.room))
@@ -341,6 +347,24 @@ fn read_aloud(id: u64, frame: &ClientFrame<'_>) -> String {
                 fetch.limit
             )
         }
+        ClientFrame::Signal(signal) => {
+            let [name, key, value] = [signal.name.as_bytes(), signal.key, signal.value]
+                .map(|part| String::from_utf8_lossy(part).into_owned());
+            let is_marked = id >> 63 == 1;
+            format!(
+                "{is_marked} SIGNAL {} {name} {key}={value}",
+                named(signal.room)
+            )
+        }
+        ClientFrame::Cursor(cursor) => {
+            let (position, sync) = (cursor.position, cursor.is_sync);
+            let (room, seq, count) = (named(cursor.room), position.seq, position.count.0);
+            format!(
+                "{id} CURSOR {room} {} to {seq} {count} {} sync {sync}",
+                cursor.name, cursor.scope
+            )
+        }
+        ClientFrame::Metadata(_) => format!("{id} METADATA"),
         ClientFrame::Ping(_) => format!("{id} PING"),
         ClientFrame::Pong(pong) => format!("PONG {}", pong.nonce),
         other => format!("{other:?}"),

@@ -1,5 +1,6 @@
 //! Transcripts and properties of the session, against a model of a broker.
 
+mod beside;
 mod desk;
 mod exactly_once;
 mod hostile;

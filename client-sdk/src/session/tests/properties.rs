@@ -6,8 +6,8 @@ use crate::error::PublishError;
 use crate::fake_broker::Faults;
 use crate::options::ClientOptions;
 use crate::record::Delivery;
-use crate::session::Command;
 use crate::session::tests::world::{NetworkFaults, World};
+use crate::session::{Command, Event};
 use crate::subscription::Start;
 
 const ROOMS: [&str; 3] = ["one", "two", "three"];
@@ -50,7 +50,25 @@ fn run(
     }
     world.settle();
     while world.broker.step() {}
+    check_sums(&mut world);
     world
+}
+
+/// The broker's own count of what it sent agrees with what came.
+fn check_sums(world: &mut World) {
+    world.events.clear();
+    let ticket = world.ticket();
+    world.command(Command::Check { ticket });
+    for _ in 0..2_000 {
+        world.step();
+        let mut events = world.events.iter();
+        if let Some(Event::Checked(_, result)) =
+            events.find(|event| matches!(event, Event::Checked(..)))
+        {
+            return assert!(result.is_ok(), "{result:?}");
+        }
+    }
+    panic!("a check without an end");
 }
 
 /// Every outcome against what the broker holds.
@@ -110,7 +128,7 @@ fn check_readers(world: &World) {
         for delivery in &seen.deliveries {
             match delivery {
                 Delivery::Record(record) => read.push(record.text().into_owned()),
-                Delivery::Gap(gap) => panic!("a gap from nowhere: {gap:?}"),
+                other => panic!("from nowhere: {other:?}"),
             }
         }
         assert_eq!(

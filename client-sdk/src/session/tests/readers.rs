@@ -115,7 +115,7 @@ fn before_the_greeting_only_a_few_are_asked_and_no_history() {
         desk.input(Input::Command(Command::Subscribe {
             ticket: Ticket(ticket),
             room,
-            start: Start::Live,
+            follow: Start::Live.into(),
         }));
     }
     desk.input(Input::Command(Command::Fetch {

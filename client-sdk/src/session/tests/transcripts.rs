@@ -119,16 +119,16 @@ fn a_ping_of_either_side_is_answered() {
         }
         .encode(RequestId(4), out)
     });
-    assert_eq!(desk.events(), [Event::Ponged(Ticket(1), Ok(()))]);
+    assert_eq!(desk.events(), [Event::Done(Ticket(1), Ok(()))]);
     desk.input(Input::Command(Command::Ping { ticket: Ticket(2) }));
     desk.input(Input::Disconnected);
     desk.input(Input::Command(Command::Ping { ticket: Ticket(3) }));
     let lost: Vec<_> = desk
         .events()
         .into_iter()
-        .filter(|event| matches!(event, Event::Ponged(..)))
+        .filter(|event| matches!(event, Event::Done(..)))
         .collect();
-    let disconnected = |ticket| Event::Ponged(Ticket(ticket), Err(ClientError::Disconnected));
+    let disconnected = |ticket| Event::Done(Ticket(ticket), Err(ClientError::Disconnected));
     assert_eq!(lost, [disconnected(2), disconnected(3)]);
 }
 

@@ -144,7 +144,7 @@ impl World {
         self.command(Command::Subscribe {
             ticket,
             room: room(name),
-            start,
+            follow: start.into(),
         });
         ticket
     }
@@ -211,6 +211,7 @@ impl World {
                     .subscriptions
                     .get_mut(&ticket)
                     .expect("a subscription of ours");
+                assert!(delivery.position().is_some(), "records alone");
                 seen.deliveries.push(delivery.clone());
                 seen.unread.push(delivery);
             }
@@ -306,7 +307,7 @@ impl World {
     fn readers_are_current(&self) -> bool {
         self.subscriptions.values().all(|seen| {
             let head = self.broker.room(&seen.room).map_or(0, |room| room.head().0);
-            let first = seen.deliveries.first().map(|delivery| delivery.position());
+            let first = seen.deliveries.first();
             first.is_none_or(|_| self.position(seen).seq.0 == head)
         })
     }
@@ -314,7 +315,8 @@ impl World {
     pub(crate) fn position(&self, seen: &Seen) -> Position {
         seen.deliveries
             .last()
-            .map_or(Position::BEGINNING, Delivery::position)
+            .and_then(Delivery::position)
+            .unwrap_or(Position::BEGINNING)
     }
 
     /// The one outcome of a publish.

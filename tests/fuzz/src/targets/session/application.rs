@@ -154,7 +154,8 @@ impl Application {
             }
             Told::Closed { .. } => self.is_closed = true,
             Told::Connect(_) | Told::Disconnect | Told::Welcomed(_) => {}
-            Told::ConnectionFailed(_) | Told::Ponged(..) | Told::ProducerSeq(..) => {}
+            Told::ConnectionFailed(_) | Told::Done(..) | Told::ProducerSeq(..) => {}
+            other => panic!("nobody asked for {other:?}"),
         }
     }
 
@@ -164,6 +165,7 @@ impl Application {
         let (from, position) = match delivery {
             Delivery::Record(record) => (record.seq, record.position()),
             Delivery::Gap(gap) => (gap.from, gap.position()),
+            other => panic!("nobody asked for {other:?}"),
         };
         assert_eq!(Some(from), *next, "each seq once, in order, and no holes");
         assert!(position.seq >= from);
