@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Chat(commands::chat::Chat),
     /// Print a room's last records.
     History(commands::history::History),
+    /// See how far somebody has read in a room and how much is unread; or move their cursor.
+    Cursor(commands::cursor::Cursor),
     /// See whether a broker answers, and how fast.
     Ping(commands::ping::Ping),
     /// See what a node does: connections, rooms, rates, readers behind, sync times.

@@ -2,15 +2,22 @@
 //!
 //! One loop: what the room brings is printed, what stdin brings is published, receipts are looked at in between. Everything of others is
 //! escaped, wherever stdout leads: a conversation is for people, and a message must not steer their terminal.
+//!
+//! A terminal gives lines, not keys, so `/typing` says that one is at it; what is said next, or `/quit`, says that it is over. The
+//! cursor "read" goes along with what was printed, so that the next visit knows what is unread.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use antiphon_client::{Client, Delivery, Message, Pending, RecordKind, Seq, Start, Subscription};
+use antiphon_client::{
+    Client, ClientError, Delivery, Follow, Message, Pending, RecordKind, Seq, Signal, SignalHeard,
+    Start, Subscription,
+};
 use clap::Args;
 
+use crate::commands::cursor::{Following, unread_on_entry};
 use crate::commands::publish::lines_of_stdin;
 use crate::connection::Target;
 use crate::failure::Failure;
@@ -21,6 +28,12 @@ use crate::record_line::{print_gap, print_record, sent_at};
 
 /// How long the room is waited for before stdin is looked at again: less than anybody notices.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// The cursor that goes along.
+const READ: &str = "read";
+
+/// The signal of who is at it.
+const TYPING: &str = "typing";
 
 #[derive(Args, Debug)]
 pub(crate) struct Chat {
@@ -39,6 +52,7 @@ pub(crate) struct Chat {
 enum Said<'a> {
     Nothing,
     Quit,
+    Typing,
     Unknown(&'a [u8]),
     Text(&'a [u8]),
 }
@@ -47,10 +61,18 @@ impl Chat {
     pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
         let client = target.connect(&self.user)?;
         let interrupt = Interrupt::install()?;
-        let subscription = client.subscribe(&self.room, Start::Last(self.last));
+        let follow = Follow::from(Start::Last(self.last)).signals();
+        let subscription = client.subscribe(&self.room, follow);
         let subscription = subscription.map_err(|error| target.failure(&error))?;
+        let unread = unread_on_entry(&client, &subscription, &self.room, READ);
+        let unread = unread.map_err(|error| target.failure(&error))?;
+        if unread > 0 {
+            note(format_args!("{unread} unread"));
+        }
         if io::stdin().is_terminal() {
-            note("each line is said in the room; /quit or Ctrl-D ends, //text says /text");
+            note(
+                "each line is said in the room; /typing says that you are at it; /quit or Ctrl-D ends, //text says /text",
+            );
         }
         let mut talk = Talk {
             room: &self.room,
@@ -59,6 +81,8 @@ impl Chat {
             subscription,
             flying: VecDeque::new(),
             last_said: Seq(0),
+            is_typing: false,
+            read: Following::new(&self.room, READ),
         };
         talk.go_on(output, &lines_of_stdin(), &interrupt)?;
         talk.end(output)
@@ -75,6 +99,9 @@ struct Talk<'a> {
     flying: VecDeque<Pending>,
     /// The newest of my records that is acked.
     last_said: Seq,
+    /// The others were told that something is being typed.
+    is_typing: bool,
+    read: Following<'a>,
 }
 
 impl Talk<'_> {
@@ -99,8 +126,9 @@ impl Talk<'_> {
             match said(&line) {
                 Said::Nothing => {}
                 Said::Quit => return Ok(()),
+                Said::Typing => self.tell_typing(true),
                 Said::Unknown(word) => note(format_args!(
-                    "no such command: {}; /quit ends, //text says /text",
+                    "no such command: {}; /typing says that you are at it, /quit ends, //text says /text",
                     escaped(String::from_utf8_lossy(word))
                 )),
                 Said::Text(text) => self.say(text)?,
@@ -117,8 +145,10 @@ impl Talk<'_> {
             match delivery.map_err(|error| self.target.subscribe_failure(&error))? {
                 Some(Delivery::Record(record)) if output.is_json() => {
                     print_record(output, self.room, &record)?;
+                    self.read.on_printed(&record);
                 }
                 Some(Delivery::Record(record)) => {
+                    self.read.on_printed(&record);
                     let at = sent_at(&record).to_rfc3339().unwrap_or_else(|| "?".into());
                     let (sender, text) = (record.sender_text(), record.text());
                     let (sender, text) = (escaped(sender), escaped(text));
@@ -130,14 +160,46 @@ impl Talk<'_> {
                     }
                 }
                 Some(Delivery::Gap(gap)) => print_gap(output, self.room, &gap)?,
+                Some(Delivery::Signal(heard)) => self.show_typing(&heard),
                 Some(_) => {}
-                None => return output.flush(),
+                None => {
+                    output.flush()?;
+                    let told = self.read.tell(&self.client);
+                    return told.or_else(|error| self.no_cursor(&error));
+                }
             }
             patience = Duration::ZERO;
         }
     }
 
+    /// Others at their keys are news for the eye, not data.
+    fn show_typing(&self, heard: &SignalHeard) {
+        let is_own = heard.sender == self.client.user() && heard.device == self.client.device();
+        if heard.name == TYPING && !heard.value.is_empty() && !is_own {
+            let sender = escaped(heard.sender.as_str().into());
+            note(format_args!("-- {sender} is typing --"));
+        }
+    }
+
+    /// Tells the room whether one is at it. It matters now or never, so a signal that cannot be sent is no failure.
+    fn tell_typing(&mut self, is_typing: bool) {
+        if std::mem::replace(&mut self.is_typing, is_typing) != is_typing {
+            let value = if is_typing { "open" } else { "" };
+            let signal = Signal::new(TYPING).key("chat").value(value);
+            let _ = self.client.signal(self.room, signal);
+        }
+    }
+
+    /// A conversation with a broker that keeps no (more) cursors is one all the same.
+    fn no_cursor(&self, error: &ClientError) -> Result<(), Failure> {
+        match error {
+            ClientError::Rejected(_) => Ok(()),
+            error => Err(self.target.failure(error)),
+        }
+    }
+
     fn say(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.tell_typing(false);
         let pending = self
             .client
             .publish_pipelined(self.room, Message::new(text))
@@ -161,12 +223,14 @@ impl Talk<'_> {
 
     /// Nobody leaves before what he said is durable, and shown.
     fn end(&mut self, output: &mut Output) -> Result<(), Failure> {
+        self.tell_typing(false);
         let began = Instant::now();
         while began.elapsed() < LAST_ACKS {
             self.settle(LOOK)?;
             self.listen(output)?;
             if self.flying.is_empty() && self.subscription.position().seq >= self.last_said {
-                return Ok(());
+                let settled = self.read.settle(&self.client);
+                return settled.or_else(|error| self.no_cursor(&error));
             }
         }
         if !self.flying.is_empty() {
@@ -184,6 +248,7 @@ fn said(line: &[u8]) -> Said<'_> {
     match line {
         [] => Said::Nothing,
         b"/quit" => Said::Quit,
+        b"/typing" => Said::Typing,
         [b'/', b'/', ..] => Said::Text(&line[1..]),
         [b'/', ..] => Said::Unknown(line),
         _ => Said::Text(line),
@@ -198,6 +263,7 @@ mod tests {
     fn a_slash_begins_a_command_and_two_say_one() {
         assert_eq!(said(b""), Said::Nothing);
         assert_eq!(said(b"/quit"), Said::Quit);
+        assert_eq!(said(b"/typing"), Said::Typing);
         assert_eq!(said(b"/quit now"), Said::Unknown(b"/quit now"));
         assert_eq!(said(b"//quit"), Said::Text(b"/quit"));
         assert_eq!(said(b"a/b"), Said::Text(b"a/b"));

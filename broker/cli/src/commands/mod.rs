@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod cursor;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod log;

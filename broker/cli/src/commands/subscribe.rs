@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use antiphon_client::{Delivery, Link, Position, Seq, Start, Subscription, Timestamp};
+use antiphon_client::{
+    Client, ClientError, CursorName, Delivery, Link, Position, Record, Seq, Start, Subscription,
+    Timestamp,
+};
 use clap::Args;
 
+use crate::commands::cursor::Following;
 use crate::commands::history::moment;
 use crate::connection::Target;
 use crate::failure::Failure;
@@ -25,6 +29,9 @@ pub(crate) struct Subscribe {
     /// Begin with the first record from this time on (RFC 3339, as the broker stamped it).
     #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with_all = ["last", "after"])]
     from_time: Option<Timestamp>,
+    /// Begin behind this cursor of the reader, and move it along with what is printed; none yet: begin with the first record.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["last", "after", "from_time"])]
+    cursor: Option<String>,
     /// End after N records.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -42,61 +49,116 @@ impl Subscribe {
     pub(crate) fn run(self, target: &Target, output: &mut Output) -> Result<(), Failure> {
         let client = target.connect(&self.user)?;
         let interrupt = Interrupt::install()?;
-        let start = match (self.last, self.after) {
-            (Some(last), _) => Start::Last(last),
-            (None, Some(Position { seq: Seq(0), .. })) => Start::Beginning,
-            (None, Some(after)) => Start::After(after),
-            (None, None) => self.from_time.map_or(Start::Live, Start::Time),
-        };
-        let mut subscription = client
+        let start = self.start().map_err(|error| target.failure(&error))?;
+        let subscription = client
             .subscribe(&self.room, start)
             .map_err(|error| target.failure(&error))?;
+        let cursor = self.cursor.as_deref();
+        let mut reading = Reading {
+            target,
+            client: &client,
+            interrupt: &interrupt,
+            subscription,
+            cursor: cursor.map(|name| Following::new(&self.room, name)),
+        };
         let mut records = 0;
         while self.count != Some(records) {
-            match next(&mut subscription, target, output, &interrupt)? {
+            match reading.next(output)? {
                 Some(Delivery::Record(record)) => {
                     print_record(output, &self.room, &record)?;
+                    reading.on_printed(&record);
                     records += 1;
                 }
                 Some(Delivery::Gap(gap)) => print_gap(output, &self.room, &gap)?,
                 Some(_) => {}
-                None => return Err(self.interrupted(&subscription)),
+                None => {
+                    reading.settle(output)?;
+                    return Err(self.interrupted(&reading.subscription));
+                }
             }
         }
-        Ok(())
+        reading.settle(output)
+    }
+
+    fn start(&self) -> Result<Start, ClientError> {
+        if let Some(name) = &self.cursor {
+            return Ok(Start::Cursor(CursorName::new(name)?));
+        }
+        Ok(match (self.last, self.after) {
+            (Some(last), _) => Start::Last(last),
+            (None, Some(Position { seq: Seq(0), .. })) => Start::Beginning,
+            (None, Some(after)) => Start::After(after),
+            (None, None) => self.from_time.map_or(Start::Live, Start::Time),
+        })
     }
 
     /// Says how to go on where this ended.
     fn interrupted(&self, subscription: &Subscription) -> Failure {
-        note(format_args!(
-            "\nto go on from here: antiphon sub {} --after {}",
-            self.room,
-            subscription.position()
-        ));
+        match &self.cursor {
+            Some(name) => note(format_args!(
+                "\nto go on from here: antiphon sub {} --cursor {name} --as {}",
+                self.room, self.user
+            )),
+            None => note(format_args!(
+                "\nto go on from here: antiphon sub {} --after {}",
+                self.room,
+                subscription.position()
+            )),
+        }
         Failure::interrupted()
     }
 }
 
-/// The next delivery, or `None` after Ctrl-C. What was printed is flushed before anything is waited for.
-fn next(
-    subscription: &mut Subscription,
-    target: &Target,
-    output: &mut Output,
-    interrupt: &Interrupt,
-) -> Result<Option<Delivery>, Failure> {
-    let mut patience = Duration::ZERO;
-    while !interrupt.is_raised() {
-        let delivery = subscription
-            .next_timeout(patience)
-            .map_err(|error| target.subscribe_failure(&error))?;
-        if delivery.is_some() {
-            return Ok(delivery);
+/// A room that is being followed, and the cursor that goes along.
+struct Reading<'a> {
+    target: &'a Target,
+    client: &'a Client,
+    interrupt: &'a Interrupt,
+    subscription: Subscription,
+    cursor: Option<Following<'a>>,
+}
+
+impl Reading<'_> {
+    /// The next delivery, or `None` after Ctrl-C. What was printed is flushed before anything is waited for, and counts as read
+    /// from then on.
+    fn next(&mut self, output: &mut Output) -> Result<Option<Delivery>, Failure> {
+        let mut patience = Duration::ZERO;
+        while !self.interrupt.is_raised() {
+            let delivery = self
+                .subscription
+                .next_timeout(patience)
+                .map_err(|error| self.target.subscribe_failure(&error))?;
+            if delivery.is_some() {
+                return Ok(delivery);
+            }
+            output.flush()?;
+            if let Some(cursor) = &mut self.cursor {
+                cursor
+                    .tell(self.client)
+                    .map_err(|error| self.target.failure(&error))?;
+            }
+            patience = NOTICE;
         }
         output.flush()?;
-        patience = NOTICE;
+        Ok(None)
     }
-    output.flush()?;
-    Ok(None)
+
+    fn on_printed(&mut self, record: &Record) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.on_printed(record);
+        }
+    }
+
+    /// The end: what was printed is read, for good.
+    fn settle(&mut self, output: &mut Output) -> Result<(), Failure> {
+        output.flush()?;
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(());
+        };
+        cursor
+            .settle(self.client)
+            .map_err(|error| self.target.failure(&error))
+    }
 }
 
 /// Reads `12` or `12:00000000000000ff`.
