@@ -27,11 +27,11 @@ fn run(step: &Step<'_>) -> Run {
     let configuration = step.workload.configuration();
     let subscribers = configuration.get("subscribers");
     let subscribers: f64 = subscribers.map_or(1.0, |text| text.parse().unwrap_or(1.0));
-    let is_ack = step.workload.name() == "publish";
-    let (kind, plural) = if is_ack {
-        ("ack", "acks")
-    } else {
-        ("delivery", "deliveries")
+    let (kind, plural) = match step.workload.name() {
+        "publish" => ("ack", "acks"),
+        "connect" => ("connect", "connects"),
+        "history" => ("history", "reads"),
+        _ => ("delivery", "deliveries"),
     };
     let buckets = (0..60).map(|n| Bucket {
         upto_us: 50.0 * speed * 1.1_f64.powi(n),
@@ -70,6 +70,12 @@ fn run(step: &Step<'_>) -> Run {
                 &format!("{kind}_p99_us"),
                 900.0 * speed,
                 "us",
+                Better::Lower,
+            ),
+            Metric::new(
+                "anonymous_bytes_per_connection",
+                300.0 * speed,
+                "bytes",
                 Better::Lower,
             ),
             Metric::new(
@@ -160,12 +166,13 @@ fn a_browser_shows_every_plot_and_no_script_fails() -> Result<(), Box<dyn Error>
         return Ok(());
     }
     let groups = rows().len();
+    let also = rows().iter().filter(|row| row.also.is_some()).count();
     for hash in ["#light", "#dark"] {
         let page = chromium(folder.path(), &["--dump-dom"], hash)?;
         assert_eq!(attribute(&page, "errors"), None, "{hash}");
         assert_eq!(attribute(&page, "broken"), Some(""), "{hash}");
-        // The glance, the growth curve, and three a row.
-        let expected = (2 + 3 * groups).to_string();
+        // The glance, the growth curve, three a row, and one for each second figure.
+        let expected = (2 + 3 * groups + also).to_string();
         assert_eq!(attribute(&page, "plots"), Some(expected.as_str()), "{hash}");
         assert_eq!(attribute(&page, "theme"), Some(&hash[1..]));
     }

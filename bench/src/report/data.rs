@@ -32,7 +32,7 @@ struct Group {
     figure: String,
     unit: String,
     better: Better,
-    /// `delivery` or `ack`: what the latencies are of.
+    /// `delivery`, `ack`, ...: what the latencies are of; empty: there are none.
     kind: String,
     ours: Option<SystemFound>,
     systems: Vec<SystemSeen>,
@@ -83,9 +83,11 @@ const METHOD: &str = "System and generator are separate processes on loopback, e
      statistics of the rounds' ratios. The method is described in docs/benchmarks.md.";
 
 /// The figure that a group without a row shows first: the first of these that its runs have.
-const FIRST_FIGURES: [&str; 4] = [
+const FIRST_FIGURES: [&str; 6] = [
     "deliveries_per_s",
     "acks_per_s",
+    "connects_per_s",
+    "reads_per_s",
     "delivery_p50_us",
     "ack_p50_us",
 ];
@@ -175,7 +177,7 @@ fn row_of(run: &Run) -> Option<&str> {
 fn group_of_row(row: &RowFound, all: &[Run]) -> Group {
     let own: Vec<&Run> = all
         .iter()
-        .filter(|run| row_of(run) == Some(&row.id))
+        .filter(|run| row_of(run) == Some(&row.runs_of))
         .collect();
     let mut group = group(&own, &row.figure);
     group.id.clone_from(&row.id);
@@ -204,11 +206,7 @@ fn group(runs: &[&Run], figure: &str) -> Group {
         .iter()
         .flat_map(|run| &run.metrics)
         .find(|metric| metric.name == figure);
-    let kind = if figure.starts_with("ack") {
-        "ack"
-    } else {
-        "delivery"
-    };
+    let kind = kind_of(figure);
     let systems = names.into_iter().map(|name| {
         let own: Vec<_> = runs
             .iter()
@@ -230,6 +228,17 @@ fn group(runs: &[&Run], figure: &str) -> Group {
         systems: systems.collect(),
         ratios: Vec::new(),
         notes: Vec::new(),
+    }
+}
+
+/// What the latencies are of that belong to a figure; empty: of nothing.
+fn kind_of(figure: &str) -> &'static str {
+    match figure {
+        figure if figure.starts_with("ack") => "ack",
+        figure if figure.starts_with("connect") => "connect",
+        figure if figure.starts_with("reads") || figure.starts_with("history") => "history",
+        figure if figure.ends_with("_per_connection") => "",
+        _ => "delivery",
     }
 }
 

@@ -102,6 +102,9 @@ fn in_words(figure: &str) -> &str {
         "delivery_p50_us" => "p50",
         "delivery_p99_us" => "p99",
         "ack_p50_us" => "p50 of the ack",
+        "connects_per_s" => "connections a second",
+        "reads_per_s" => "reads a second",
+        "anonymous_bytes_per_connection" => "bytes",
         other => other,
     }
 }
@@ -156,6 +159,7 @@ mod tests {
         };
         let row = RowFound {
             id: "x".to_owned(),
+            runs_of: "x".to_owned(),
             title: "a load".to_owned(),
             figure: "acks_per_s".to_owned(),
             unit: "1/s".to_owned(),

@@ -25,6 +25,7 @@ const shown = (value, unit) => (unit === 'us' ? time(value) : short(value) + (un
 const figureName = (name) => ({
   deliveries_per_cpu_s: 'deliveries per CPU-second of the server', deliveries_per_s: 'deliveries per second', acks_per_s: 'acks per second',
   acks_per_cpu_s: 'acks per CPU-second of the server', delivery_p50_us: 'median time to delivery', delivery_p99_us: '99th percentile of the time to delivery',
+  connects_per_s: 'connections per second', reads_per_s: 'reads per second', anonymous_bytes_per_connection: 'anonymous memory per idle connection',
   ack_p50_us: 'median time to the ack', ack_p99_us: '99th percentile of the time to the ack',
 }[name] || name.replaceAll('_', ' '));
 
@@ -236,7 +237,7 @@ function percentiles(parent, group) {
   });
   if (!curves.length) return;
   const [width, height, box] = [420, 270, [58, 10, 408, 236]];
-  const root = plot(parent, `time to the ${group.kind}, by percentile`, width, height);
+  const root = plot(parent, `${{ connect: 'time to connect and subscribe', history: 'time of a read' }[group.kind] || `time to the ${group.kind}`}, by percentile`, width, height);
   const x = linear(0, Math.max(...curves.flatMap((curve) => curve.points.map(([rare]) => rare))), box[0], box[2]);
   const [low, high] = extent(curves, 1);
   const y = logarithmic(low / 1.3, high * 1.3, box[3], box[1]);
@@ -248,7 +249,7 @@ function series(parent, group) {
   const curves = group.systems.filter((system) => system.series.length > 1).map((system) => ({ name: system.name, points: system.series }));
   if (!curves.length) return;
   const [width, height, box] = [420, 270, [58, 10, 408, 236]];
-  const plural = group.kind === 'ack' ? 'acks' : 'deliveries';
+  const plural = { ack: 'acks', connect: 'connections', history: 'reads' }[group.kind] || 'deliveries';
   const root = plot(parent, `${plural} per second in the course of a run`, width, height);
   const x = linear(0, extent(curves, 0)[1], box[0], box[2]);
   const y = linear(0, extent(curves, 1)[1] * 1.08, box[3], box[1]);

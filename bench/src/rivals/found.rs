@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{Goal, Row};
 use super::system::System;
+use super::tournament::ROW;
 use crate::error::BenchError;
 use crate::result::{self, Better, ResultFile, Run};
 use crate::statistics::{median, paired};
@@ -82,6 +83,8 @@ pub struct Installed {
 pub struct RowFound {
     /// As in the plan.
     pub id: String,
+    /// The row whose runs these are: this one, unless it shows a second figure of another's.
+    pub runs_of: String,
     /// For people.
     pub title: String,
     /// Name of the figure that is compared.
@@ -165,6 +168,10 @@ pub(super) fn row_found(row: &Row, runs: &[(System, Run)], notes: Vec<String>) -
     });
     RowFound {
         id: row.id.to_owned(),
+        runs_of: runs
+            .first()
+            .and_then(|(_, run)| run.configuration.get(ROW).cloned())
+            .unwrap_or_else(|| row.id.to_owned()),
         title: row.title.to_owned(),
         figure: row.figure.to_owned(),
         unit: metric.map(|metric| metric.unit.clone()).unwrap_or_default(),

@@ -1,8 +1,10 @@
 //! What is compared with what: the rows of the table, and the goal of each.
 
+use std::time::Duration;
+
 use super::system::System;
 use crate::pace::Pace;
-use crate::workload::{Fanout, Publish, Rooms, Workload};
+use crate::workload::{Catchup, Connect, Fanout, History, Publish, Rooms, Workload};
 
 /// A comparison: one load, one figure, our system, and others.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,21 @@ pub struct Row {
     /// Which of our systems.
     pub ours: System,
     /// The others.
+    pub against: Vec<Against>,
+    /// A second row from the same runs: another figure, with goals of its own.
+    pub also: Option<Also>,
+}
+
+/// A second figure of a row's runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Also {
+    /// As [`Row::id`].
+    pub id: &'static str,
+    /// As [`Row::title`].
+    pub title: &'static str,
+    /// As [`Row::figure`].
+    pub figure: &'static str,
+    /// The same systems as in the row.
     pub against: Vec<Against>,
 }
 
@@ -75,28 +92,10 @@ impl Goal {
 }
 
 /// What is wanted and cannot be measured yet, and why.
-pub const NOT_YET: [(&str, &str); 5] = [
-    (
-        "three replicas, synced on a quorum, against JetStream R3",
-        "needs a cluster of ours",
-    ),
-    (
-        "memory of an idle connection, against NATS and Mosquitto",
-        "needs the workload connect",
-    ),
-    (
-        "connect + hello + subscribe storm, against NATS and Mosquitto",
-        "needs the workload connect",
-    ),
-    (
-        "history: last 100 of 100,000, against Redis XREVRANGE and JetStream",
-        "needs the workload history",
-    ),
-    (
-        "catch-up over 1,000,000 records, against a JetStream ordered consumer",
-        "needs the workload catchup",
-    ),
-];
+pub const NOT_YET: [(&str, &str); 1] = [(
+    "three replicas, synced on a quorum, against JetStream R3",
+    "needs a cluster of ours",
+)];
 
 /// Publishers of a fan-out by signals: each may send 64 signals a second.
 const SIGNAL_PUBLISHERS: u32 = 16;
@@ -152,7 +151,68 @@ pub fn rows() -> Vec<Row> {
     rows.extend(half_rows());
     rows.push(pingpong_row());
     rows.extend(publish_rows());
+    rows.push(connect_row());
+    rows.extend(reading_rows());
     rows
+}
+
+fn connect_row() -> Row {
+    Row {
+        id: "connect",
+        title: "10,000 connections that say hello and subscribe once, 100 under way: a second",
+        load: Load::Fixed(Workload::Connect(Connect {
+            connections: 10_000,
+            hold: Duration::from_millis(500),
+        })),
+        figure: "connects_per_s",
+        ours: System::Records,
+        against: vec![
+            least(System::NatsCore, 2.0),
+            least(System::Mosquitto, 1.0),
+            told(System::Floor),
+            told(System::RedisPubSub),
+        ],
+        also: Some(Also {
+            id: "idle",
+            title: "anonymous memory of an idle connection with one subscription, 16-byte user",
+            figure: "anonymous_bytes_per_connection",
+            against: vec![
+                most(System::NatsCore, 0.01),
+                most(System::Mosquitto, 0.5),
+                told(System::RedisPubSub),
+            ],
+        }),
+    }
+}
+
+fn reading_rows() -> Vec<Row> {
+    vec![
+        Row {
+            id: "history",
+            title: "the last 100 of a room of 100,000, 64 readers, warm",
+            load: Load::Fixed(Workload::History(History {
+                records: 100_000,
+                limit: 100,
+                readers: 64,
+            })),
+            figure: "reads_per_s",
+            ours: System::Records,
+            against: vec![
+                least(System::RedisEverySecond, 1.5),
+                least(System::JetStream, 5.0),
+            ],
+            also: None,
+        },
+        Row {
+            id: "catchup",
+            title: "one reader reads a room of 1,000,000 from its beginning, warm",
+            load: Load::Fixed(Workload::Catchup(Catchup { records: 1_000_000 })),
+            figure: "deliveries_per_s",
+            ours: System::Records,
+            against: vec![least(System::JetStream, 3.0)],
+            also: None,
+        },
+    ]
 }
 
 fn fan_out_rows() -> Vec<Row> {
@@ -172,6 +232,7 @@ fn fan_out_rows() -> Vec<Row> {
                 least(System::NatsCore, 2.5),
                 least(System::Floor, 0.85),
             ],
+            also: None,
         },
         Row {
             id: "fanout-records",
@@ -186,6 +247,7 @@ fn fan_out_rows() -> Vec<Row> {
                 told(System::Mosquitto),
                 told(System::RabbitExchange),
             ],
+            also: None,
         },
     ]
 }
@@ -207,6 +269,7 @@ fn rooms_rows() -> Vec<Row> {
                 least(System::NatsCore, 4.0),
                 least(System::Floor, 0.95),
             ],
+            also: None,
         },
         Row {
             id: "rooms-records",
@@ -221,6 +284,7 @@ fn rooms_rows() -> Vec<Row> {
                 told(System::Mosquitto),
                 told(System::RabbitExchange),
             ],
+            also: None,
         },
     ]
 }
@@ -244,6 +308,7 @@ fn half_rows() -> Vec<Row> {
         figure: "delivery_p99_us",
         ours: System::Signals,
         against: vec![most(rival, goal), told(System::Floor)],
+        also: None,
     };
     vec![
         row(
@@ -290,6 +355,7 @@ fn pingpong_row() -> Row {
             told(System::RedisPubSub),
             told(System::Mosquitto),
         ],
+        also: None,
     }
 }
 
@@ -307,11 +373,11 @@ fn publish_rows() -> Vec<Row> {
                 least(System::JetStream, 5.0),
                 told(System::Floor),
                 told(System::RedisEverySecond),
-                told(System::JetStreamAlways),
                 told(System::RabbitClassic),
                 told(System::MosquittoAcked),
                 told(System::JetStreamR3),
             ],
+            also: None,
         },
         Row {
             id: "publish-64",
@@ -324,6 +390,7 @@ fn publish_rows() -> Vec<Row> {
                 least(System::JetStreamAlways, 30.0),
                 told(System::Floor),
             ],
+            also: None,
         },
         Row {
             id: "publish-one",
@@ -337,6 +404,7 @@ fn publish_rows() -> Vec<Row> {
                 told(System::JetStreamAlways),
                 told(System::RabbitQuorum),
             ],
+            also: None,
         },
     ]
 }

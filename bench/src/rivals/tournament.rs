@@ -70,19 +70,31 @@ impl<'r, E> Tournament<'r, E> {
         }
     }
 
-    /// Runs a row and judges it.
+    /// Runs a row and judges it: one row of the table for each of its figures.
     ///
     /// # Errors
     /// Those of the runner.
-    pub fn row(&mut self, row: &Row) -> Result<&RowFound, E> {
+    pub fn row(&mut self, row: &Row) -> Result<&[RowFound], E> {
         let mut notes = Vec::new();
         let runs = match self.workload(&row.load, &mut notes)? {
             Some(workload) => self.rounds(row, &workload, &mut notes)?,
             None => Vec::new(),
         };
+        let before = self.found.rows.len();
         self.found.rows.push(row_found(row, &runs, notes));
+        if let Some(also) = &row.also {
+            let second = Row {
+                id: also.id,
+                title: also.title,
+                figure: also.figure,
+                against: also.against.clone(),
+                also: None,
+                ..row.clone()
+            };
+            self.found.rows.push(row_found(&second, &runs, Vec::new()));
+        }
         self.found.runs.extend(runs);
-        Ok(self.found.rows.last().expect("pushed above"))
+        Ok(&self.found.rows[before..])
     }
 
     /// Runs the points of the growth curve.
@@ -326,6 +338,7 @@ mod tests {
                 against(System::NatsCore, None),
                 against(System::Mosquitto, Some(Goal::Least(3.0))),
             ],
+            also: None,
         }
     }
 
@@ -356,6 +369,7 @@ mod tests {
         let mut tournament = Tournament::new(ROUNDS, &mut runner);
         let row = row(Load::Fixed(fanout(Pace::InFlight(1))));
         let Ok(found) = tournament.row(&row);
+        let found = &found[0];
         let ratios: Vec<_> = found
             .ratios
             .iter()

@@ -39,12 +39,18 @@ impl Connect {
 
     pub(super) fn measure<T: Target>(&self, stage: &Stage<'_, T>) -> Result<Findings, BenchError> {
         let rooms = stage.rooms(1)?;
-        // One is no part of the storm: what is made for the first of them only is not theirs.
-        let mut generator = stage.connect(1)?;
-        stage.subscribe(&mut generator, [(0, &rooms[0])].into_iter())?;
+        // A tenth as many come before the storm: buffers and pools that the first ones fill are not what a further one costs.
+        let before_storm = (self.connections / 10).max(1);
+        let mut generator = stage.connect(before_storm)?;
+        let first = 0..before_storm;
+        stage.subscribe(
+            &mut generator,
+            first.map(|connection| (connection, &rooms[0])),
+        )?;
+        self.idle(&mut generator, &mut Storm::new(Nanos(0), before_storm))?;
         let before = usage::memory(&stage.pids());
         stage.progress.enter(Phase::Measuring);
-        let mut storm = Storm::new(generator.clock().now());
+        let mut storm = Storm::new(generator.clock().now(), before_storm);
         let probe = Probe::start(&generator, stage.pids());
         while storm.subscribed < self.connections {
             self.step(&mut generator, &mut storm, &rooms[0])?;
@@ -53,10 +59,7 @@ impl Connect {
             stage.progress.count(done);
         }
         let mut used = probe.finish(&generator);
-        let until = generator.clock().now().plus(self.hold);
-        while generator.clock().now() < until {
-            generator.turn(TURN, &mut storm)?;
-        }
+        self.idle(&mut generator, &mut storm)?;
         used.memory = usage::memory(&stage.pids());
         let grown = used.memory.anonymous.saturating_sub(before.anonymous);
         let each = grown as f64 / f64::from(self.connections);
@@ -68,6 +71,18 @@ impl Connect {
             findings.metric(name, each, "bytes", Better::Lower);
         }
         Ok(findings)
+    }
+
+    fn idle<T: Target>(
+        &self,
+        generator: &mut Generator<'_, T>,
+        storm: &mut Storm,
+    ) -> Result<(), BenchError> {
+        let until = generator.clock().now().plus(self.hold);
+        while generator.clock().now() < until {
+            generator.turn(TURN, storm)?;
+        }
+        Ok(())
     }
 
     /// Begins what may be under way, and subscribes those that have become ready.
@@ -102,9 +117,11 @@ impl Connect {
     }
 }
 
-/// The connections of the storm; their numbers begin with 1.
+/// The connections of the storm.
 #[derive(Debug)]
 struct Storm {
+    /// The number of its first one.
+    first: u32,
     /// When each was begun.
     begun: Vec<Nanos>,
     /// Those that have said hello and not yet subscribed.
@@ -117,10 +134,11 @@ struct Storm {
 }
 
 impl Storm {
-    fn new(start: Nanos) -> Self {
+    fn new(start: Nanos, first: u32) -> Self {
         let mut meter = Meter::new();
         meter.measure(start, Nanos(u64::MAX));
         Self {
+            first,
             begun: Vec::new(),
             ready: Vec::new(),
             subscribed: 0,
@@ -137,7 +155,8 @@ impl Ears for Storm {
             Event::Ready => self.ready.push(connection),
             Event::Subscribed => {
                 self.subscribed += 1;
-                if let Some(begun) = self.begun.get(connection as usize - 1) {
+                let at = connection.checked_sub(self.first);
+                if let Some(begun) = at.and_then(|at| self.begun.get(at as usize)) {
                     self.meter.arrive(*begun, now);
                 }
             }

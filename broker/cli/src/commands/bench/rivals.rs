@@ -30,7 +30,7 @@ pub(super) struct Rivals {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
-    /// Length of a measurement [default: 5, and 1.5 with --quick].
+    /// Length of a measurement [default: 5, and 1.2 with --quick].
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
 
@@ -123,11 +123,13 @@ impl Rivals {
         for row in rows {
             let found = tournament.row(row)?;
             if !is_quiet {
-                rivals_table::row(found, output)?;
+                for row in found {
+                    rivals_table::row(row, output)?;
+                }
                 output.flush()?;
             }
             // What is measured is kept, whatever happens to the rest.
-            file.rows.push(found.clone());
+            file.rows.extend(found.iter().cloned());
             file.result.runs.extend(taken(&mut tournament));
             self.write(file)?;
         }
@@ -177,7 +179,7 @@ impl Rivals {
                 "there is one CPU: systems and generator share it, and the figures say little"
             ));
         }
-        let (warm_up, measure) = if self.quick { (0.4, 1.5) } else { (1.0, 5.0) };
+        let (warm_up, measure) = if self.quick { (0.3, 1.2) } else { (1.0, 5.0) };
         options.phases.warm_up = Duration::from_secs_f64(warm_up);
         // RabbitMQ takes seconds to deliver what is under way.
         options.phases.drain = Duration::from_secs(30);
