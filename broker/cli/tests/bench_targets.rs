@@ -1,6 +1,7 @@
 //! The systems of the load harness that are this program itself: signals of our broker, and the floors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use antiphon_bench::antiphon::Antiphon;
@@ -10,6 +11,7 @@ use antiphon_bench::pace::Pace;
 use antiphon_bench::progress::Progress;
 use antiphon_bench::result::Run;
 use antiphon_bench::rivals::floor::Floor;
+use antiphon_bench::rivals::found::TournamentFile;
 use antiphon_bench::rivals::signals::Signals;
 use antiphon_bench::run::run;
 use antiphon_bench::stage::Options;
@@ -87,6 +89,52 @@ fn our_broker_is_connected_to_and_read_from() -> Result<(), BenchError> {
     let catchup = ran(&broker, &Workload::Catchup(Catchup { records: 3_000 }))?;
     assert_eq!(catchup.verdict.delivered, 3_000);
     Ok(())
+}
+
+fn bench(folder: &Path, words: &[&str]) -> (Option<i32>, String, String) {
+    let ran = Command::new(binary())
+        .arg("bench")
+        .args(words)
+        .current_dir(folder)
+        .output()
+        .expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (ran.status.code(), text(ran.stdout), text(ran.stderr))
+}
+
+#[test]
+fn a_row_of_rivals_is_measured_written_and_shown() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (code, told, _) = bench(folder.path(), &["rivals", "--list"]);
+    assert_eq!(code, Some(0));
+    assert!(told.contains("fanout-signals") && told.contains("redis-server"));
+    let (code, _, why) = bench(folder.path(), &["rivals", "--only", "nothing"]);
+    assert_eq!(code, Some(2), "{why}");
+
+    let words = "rivals --quick --rounds 2 --seconds 0.2 --only pingpong --json";
+    let words: Vec<_> = words.split(' ').collect();
+    let (code, told, why) = bench(folder.path(), &words);
+    assert_eq!(code, Some(0), "{why}");
+    let printed: TournamentFile = serde_json::from_str(&told).expect("one object");
+    let path = folder.path().join("rivals.json");
+    let file = TournamentFile::read(&path).expect("written");
+    assert_eq!(file, printed);
+    // The floor is always there; of the others those that are installed.
+    let row = &file.rows[0];
+    let floor = row.ratios.iter().find(|ratio| ratio.theirs.name == "floor");
+    assert_eq!(floor.map(|floor| floor.pairs), Some(2), "{row:?}");
+    assert!(
+        file.result
+            .runs
+            .iter()
+            .all(|run| run.key().contains("row=pingpong"))
+    );
+    let page = std::fs::read_to_string(folder.path().join("report.html")).expect("written");
+    assert!(page.contains("\"id\":\"pingpong\""));
+
+    let (code, table, _) = bench(folder.path(), &["report", "rivals.json", "--markdown"]);
+    assert_eq!(code, Some(0));
+    assert!(table.contains("| **pingpong**: "), "{table}");
 }
 
 /// As many as a connection may send: several publishers share a room.

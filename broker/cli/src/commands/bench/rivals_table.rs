@@ -79,6 +79,12 @@ pub(super) fn row(row: &RowFound, output: &mut Output) -> Result<(), Failure> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     output.line(table)?;
+    if row.figure.starts_with("ack") {
+        let theirs = row.ratios.iter().map(|ratio| &ratio.theirs);
+        for system in row.ours.iter().chain(theirs) {
+            output.line(format_args!("  {} acks {}", system.name, system.acked))?;
+        }
+    }
     for note in &row.notes {
         output.line(format_args!("  {note}"))?;
     }
