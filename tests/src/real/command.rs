@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::fault::{Family, Fault};
+use super::power;
 use super::run::{Figure, Names, Plan, check};
 use crate::binary;
 
@@ -13,7 +14,7 @@ const USAGE: &str = "usage: cargo real [--seed S] [--seconds N] [--runs N] [--fa
   exit code 0: no promise is broken; 1: one is, or a process failed; 2: no such command; 3: what it needs is missing";
 
 /// What is missing for what was asked.
-const MISSING: u8 = 3;
+pub(super) const MISSING: u8 = 3;
 
 /// The command line, after the program's name.
 #[derive(Clone, Debug)]
@@ -26,8 +27,12 @@ struct Wish {
 
 /// Does what the command line says.
 pub fn main(words: impl Iterator<Item = String>) -> ExitCode {
+    let mut words = words.peekable();
+    if words.next_if(|word| word == "power-loss").is_some() {
+        return power::main(words);
+    }
     let Some(wish) = parse(words) else {
-        eprintln!("{USAGE}");
+        eprintln!("{USAGE}\n{}", power::USAGE);
         return ExitCode::from(2);
     };
     let faults = available(wish.faults.clone());

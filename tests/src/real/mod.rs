@@ -20,6 +20,7 @@
 //! | `fault`, `nemesis` | what goes wrong |
 //! | `means` | what some faults need of the machine |
 //! | `server` | the broker, over all its lives |
+//! | `power` | a kernel whose power is cut |
 
 mod command;
 mod crowd;
@@ -29,6 +30,7 @@ mod historian;
 mod journal;
 pub mod means;
 mod nemesis;
+mod power;
 mod publisher;
 mod run;
 mod seat;
