@@ -97,10 +97,16 @@ impl Arguments {
 }
 
 fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Error> {
-    let mut command = Arguments::command();
+    let mut command = command();
     let matches = command.try_get_matches_from_mut(words)?;
     refuse_addr_of_a_broker(&mut command, &matches)?;
     Arguments::from_arg_matches(&matches)
+}
+
+/// The command line. `bench` talks to no broker that `--addr` could name: its help does not show it.
+fn command() -> clap::Command {
+    let hidden = clap::Arg::new("addr").long("addr").global(true).hide(true);
+    Arguments::command().mut_subcommand("bench", |bench| bench.arg(hidden))
 }
 
 /// `--addr` names the broker that a client talks to. Somebody who gives it to `serve` means `--listen`; to ignore it would start
@@ -113,8 +119,22 @@ fn refuse_addr_of_a_broker(command: &mut clap::Command, matches: &ArgMatches) ->
                 "--addr names the broker to talk to; `antiphon serve` listens on --listen IP:PORT",
             ))
         }
+        Some(("bench", bench)) if is_addr_typed(bench) => Err(command.error(
+            ErrorKind::ArgumentConflict,
+            "--addr names the broker that a client talks to; `antiphon bench` starts one of its own, or measures the one at \
+             --running IP:PORT",
+        )),
         _ => Ok(()),
     }
+}
+
+/// Whether it stands on the command line: before `bench`, or behind its workload.
+fn is_addr_typed(bench: &ArgMatches) -> bool {
+    let workload = bench.subcommand().map(|(_, workload)| workload);
+    [Some(bench), workload]
+        .into_iter()
+        .flatten()
+        .any(|matches| matches.value_source("addr") == Some(ValueSource::CommandLine))
 }
 
 #[cfg(test)]
@@ -126,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn serve_refuses_the_address_of_another_broker_instead_of_ignoring_it() {
+    fn serve_and_bench_refuse_the_address_of_another_broker_instead_of_ignoring_it() {
         for line in [
             "antiphon serve --addr 127.0.0.1:1",
             "antiphon --addr 127.0.0.1:1 serve",
@@ -134,6 +154,21 @@ mod tests {
             let error = parsed(line).unwrap_err().to_string();
             assert!(error.contains("--listen"), "{error}");
         }
+        for line in [
+            "antiphon bench pingpong --addr 127.0.0.1:1",
+            "antiphon --addr 127.0.0.1:1 bench pingpong",
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains("--running"), "{error}");
+        }
+        assert!(parsed("antiphon bench pingpong --running 127.0.0.1:1").is_ok());
+        let help = parsed("antiphon bench pingpong --help")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            help.contains("--running") && !help.contains("--addr"),
+            "{help}"
+        );
         assert!(parsed("antiphon serve --listen 127.0.0.1:1").is_ok());
         assert!(parsed("antiphon ping --addr 127.0.0.1:1").is_ok());
     }

@@ -24,16 +24,25 @@ pub(crate) struct ChatLine {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct At(pub(crate) u64);
 
+/// Why a text is no time that can be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum BadTime {
+    /// It is none at all.
+    #[error("is no RFC 3339 time such as 2018-04-10T18:02:17Z")]
+    NotATime,
+    /// It cannot be counted.
+    #[error("lies before 1970-01-01T00:00:00Z, from which times are counted")]
+    Before1970,
+}
+
 impl At {
     /// Reads RFC 3339, in UTC (`...Z`) or with an offset (`...+02:00`). Anything finer than a millisecond is cut off.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (utc, east_minutes) = split_offset(text)?;
-        let time = humantime::parse_rfc3339(&utc)
-            .ok()?
-            .duration_since(UNIX_EPOCH)
-            .ok()?;
-        let ms = i64::try_from(time.as_millis()).ok()? - east_minutes * 60_000;
-        u64::try_from(ms).ok().map(Self)
+    pub(crate) fn parse(text: &str) -> Result<Self, BadTime> {
+        if year(text).is_some_and(|year| year < 1970) {
+            return Err(BadTime::Before1970);
+        }
+        let ms = ms_since_epoch(text).ok_or(BadTime::NotATime)?;
+        u64::try_from(ms).map(Self).map_err(|_| BadTime::Before1970)
     }
 
     /// RFC 3339 in UTC; whole seconds are written without a fraction.
@@ -53,6 +62,23 @@ impl At {
 /// RFC 3339 has four digits for the year, and the formatter panics on more.
 fn year_10_000() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(253_402_300_800)
+}
+
+/// The year, if the text begins like a time.
+fn year(text: &str) -> Option<u32> {
+    text.split_once('-')
+        .filter(|(year, _)| year.len() == 4)
+        .and_then(|(year, _)| year.parse().ok())
+}
+
+/// ms since 1970 in UTC; an offset may lead to before it.
+fn ms_since_epoch(text: &str) -> Option<i64> {
+    let (utc, east_minutes) = split_offset(text)?;
+    let time = humantime::parse_rfc3339(&utc)
+        .ok()?
+        .duration_since(UNIX_EPOCH)
+        .ok()?;
+    Some(i64::try_from(time.as_millis()).ok()? - east_minutes * 60_000)
 }
 
 /// Splits `2018-04-10T18:02:17+02:00` into the same with `Z`, and minutes east of UTC.
@@ -88,11 +114,7 @@ impl Serialize for At {
 impl<'de> Deserialize<'de> for At {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(format_args!(
-                "`{text}` is no RFC 3339 time such as 2018-04-10T18:02:17Z"
-            ))
-        })
+        Self::parse(&text).map_err(|error| D::Error::custom(format_args!("`{text}` {error}")))
     }
 }
 
@@ -131,11 +153,13 @@ mod tests {
             "now",
             "2018-04-10",
             "2018-04-10T18:02:17",
-            "1969-12-31T23:59:59Z",
-            "1970-01-01T00:00:00+00:01",
+            "1969",
             "é+02:00",
         ] {
-            assert_eq!(At::parse(text), None, "{text}");
+            assert_eq!(At::parse(text), Err(BadTime::NotATime), "{text}");
+        }
+        for text in ["1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01"] {
+            assert_eq!(At::parse(text), Err(BadTime::Before1970), "{text}");
         }
     }
 

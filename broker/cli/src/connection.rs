@@ -14,11 +14,14 @@ const CLIENT_NAME: &str = concat!("antiphon-cli/", env!("CARGO_PKG_VERSION"));
 /// What to try when the broker refused and no better advice is known.
 const REFUSED_NEXT: &str = "the broker is alive and means it; its log may say more";
 
+/// What to try when a word of the command line cannot be used.
+const MISUSE_NEXT: &str = "see `antiphon help COMMAND` for what may be said";
+
 /// What to do about a room whose log is damaged.
 pub(crate) const DAMAGED_NEXT: &str = "the room's log is damaged on the broker's disk: it is served up to the damage and takes no messages; \
      stop the broker and look with `antiphon log verify DIR`";
 
-const DIVERGED_NEXT: &str =
+pub(crate) const DIVERGED_NEXT: &str =
     "this is another history than the one you read before: begin again without --after";
 
 const ADDRESS_NEXT: &str = "name the broker as HOST:PORT, such as --addr 127.0.0.1:7411";
@@ -51,7 +54,7 @@ impl Target {
     pub(crate) fn failure(&self, error: &ClientError) -> Failure {
         let addr = &self.addr;
         match error {
-            ClientError::Misuse(misuse) => Failure::usage(misuse),
+            ClientError::Misuse(misuse) => Failure::usage(misuse).next(MISUSE_NEXT),
             ClientError::Connect { kind, .. } if *kind == io::ErrorKind::InvalidInput => {
                 Failure::usage(format_args!("`{addr}` is no address")).next(ADDRESS_NEXT)
             }
@@ -97,14 +100,14 @@ impl Target {
             ClientError::HistoryTooLarge { .. } => {
                 Failure::failed(error).next("ask for fewer records")
             }
-            _ => Failure::failed(error),
+            _ => Failure::failed(error).next(REFUSED_NEXT),
         }
     }
 
     /// What a failed publish means for the command.
     pub(crate) fn publish_failure(&self, error: &PublishError) -> Failure {
         match error {
-            PublishError::Misuse(misuse) => Failure::usage(misuse),
+            PublishError::Misuse(misuse) => Failure::usage(misuse).next(MISUSE_NEXT),
             PublishError::TooLarge { .. } => {
                 Failure::new(Exit::Refused, error).next("send it in smaller pieces")
             }
@@ -129,7 +132,9 @@ impl Target {
             SubscribeError::Diverged { .. } => {
                 Failure::new(Exit::Refused, error).next(DIVERGED_NEXT)
             }
-            SubscribeError::Protocol(_) => Failure::failed(error),
+            SubscribeError::Protocol(_) => Failure::failed(error).next(
+                "this command and the broker disagree: see whether they are of one version, `antiphon --version`",
+            ),
             SubscribeError::Rejected(rejection) => rejected(rejection),
             SubscribeError::Ended(Code::DAMAGED) => {
                 Failure::new(Exit::Damage, error).next(DAMAGED_NEXT)

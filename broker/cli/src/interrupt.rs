@@ -30,6 +30,7 @@ impl Interrupt {
                 .and_then(|_| flag::register(signal, Arc::clone(&raised)))
                 .map_err(|error| {
                     Failure::failed(format_args!("cannot watch signal {signal}: {error}"))
+                        .next("see whether a limit of this user is reached: `ulimit -a`")
                 })?;
         }
         Ok(Self(raised))

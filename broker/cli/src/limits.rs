@@ -48,6 +48,9 @@ pub(crate) const STATUS_HEAD_EVERY: u64 = 20;
 /// A producer older than this is not accepted for a new room: docs/protocol.md section 5.
 pub(crate) const PRODUCER_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Results of the load harness in one folder that get a name of their own; the next one replaces the first.
+pub(crate) const RESULTS_MAX: u32 = 10_000;
+
 const _: () = assert!(LINE_BYTES_MAX >= 6 * 256 * 1024);
 const _: () = assert!(PUBLISH_WINDOW <= 1_024);
 const _: () = assert!(LAST_ACKS.as_millis() < PUBLISH_DEADLINE.as_millis());

@@ -18,8 +18,12 @@ pub(crate) fn open(directory: &Path) -> Result<Inspector, Failure> {
 /// What it means that a data directory cannot be read.
 pub(crate) fn unreadable(error: &InspectError) -> Failure {
     match error {
-        InspectError::NotADirectory { .. } => Failure::usage(error),
-        _ => Failure::failed(error),
+        InspectError::NotADirectory { .. } => {
+            Failure::usage(error).next("name the data directory: a broker tells it when it starts")
+        }
+        _ => Failure::failed(error).next(
+            "see whether this user may read it (`ls -l`), and whether the disk is well (`dmesg`)",
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -72,6 +73,19 @@ impl Output {
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(written)
     }
+
+    /// Ends the command if the reader of stdout has gone: who waits for something to print would not notice before it comes.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let stdout = io::stdout();
+        // No event is asked for: that the other end is closed is told in any case.
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let is_told = poll(&mut watched, Some(&Timespec::default())).is_ok();
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        if is_told && watched[0].revents().intersects(gone) {
+            return Err(Failure::output_closed());
+        }
+        Ok(())
+    }
 }
 
 /// A reader that went away (`antiphon sub room | head -1`) is a quiet end; any other trouble is a failure.
@@ -80,6 +94,7 @@ fn written(error: io::Error) -> Failure {
         return Failure::output_closed();
     }
     Failure::failed(format_args!("cannot write to stdout: {error}"))
+        .next("see where it leads: is that disk full (`df`)?")
 }
 
 /// Writes a line for people to stderr; a closed stderr is nobody's problem.

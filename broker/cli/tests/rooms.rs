@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use antiphon_tests::world::World;
 use rustix::process::{Pid, Signal, kill_process};
@@ -171,6 +174,19 @@ fn a_position_of_another_history_is_refused_with_code_4() {
 }
 
 #[test]
+fn a_position_behind_the_end_of_the_room_is_told_as_that() {
+    let world = world();
+    world.ok(&["pub", "lobby", "hello"]);
+    let ran = world.ran(&["sub", "lobby", "--after", "7"]);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    assert!(
+        ran.stderr.contains("lobby ends at 1, which is before 7"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("next: "), "{ran:?}");
+}
+
+#[test]
 fn an_unknown_room_has_no_history_and_is_waited_for_by_sub() {
     let world = world();
     let ran = world.ran(&["history", "nowhere"]);
@@ -200,11 +216,11 @@ fn ctrl_c_ends_sub_with_130_and_tells_how_to_go_on() {
         .spawn(["sub", "lobby", "--last", "1"])
         .unwrap();
     let mut line = String::new();
-    BufReader::new(sub.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    let mut stdout = BufReader::new(sub.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
     send(&sub, Signal::INT);
     assert_eq!(sub.wait().unwrap().code(), Some(130));
+    drop(stdout);
     let mut told = String::new();
     sub.stderr
         .take()
@@ -245,6 +261,31 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
         (history.wait().unwrap().code(), told.as_str()),
         (Some(0), "")
     );
+}
+
+#[test]
+fn a_sub_whose_reader_has_gone_ends_without_waiting_for_another_message() {
+    let world = world();
+    world.ok(&["pub", "lobby", "hello"]);
+    let mut sub = world
+        .antiphon
+        .spawn(["sub", "lobby", "--last", "1"])
+        .unwrap();
+    let pid = Pid::from_raw(sub.id().try_into().unwrap()).unwrap();
+    let mut line = String::new();
+    BufReader::new(sub.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.contains("hello"), "{line}");
+    // The pipe is closed here, and nothing is published.
+    let (tell, ended) = mpsc::channel();
+    thread::spawn(move || tell.send(sub.wait_with_output()));
+    let Ok(ended) = ended.recv_timeout(Duration::from_secs(20)) else {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("it waits for a message that nobody would read");
+    };
+    let ended = ended.unwrap();
+    assert_eq!((ended.status.code(), ended.stderr), (Some(0), Vec::new()));
 }
 
 #[test]

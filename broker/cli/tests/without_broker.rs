@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::LazyLock;
 
 use antiphon_tests::command::Antiphon;
@@ -39,6 +40,35 @@ fn a_typo_in_the_configuration_is_shown_with_its_line_and_a_caret() {
             assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
         }
     }
+}
+
+#[test]
+fn a_broker_that_may_open_hardly_a_file_does_not_start_and_says_what_to_raise() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = Command::new("sh")
+        .args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_antiphon"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&started.stderr).into_owned();
+    assert_eq!(started.status.code(), Some(1), "{told}");
+    for part in ["only 64 files", "ulimit -n 65536", "LimitNOFILE="] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn times_before_1970_are_told_as_such() {
+    let ran = antiphon()
+        .run(["history", "lobby", "--at", "1969-12-31T23:59:59Z"])
+        .unwrap();
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.stderr.contains("lies before 1970-01-01T00:00:00Z"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use antiphon_disk::OpenError;
 
 use crate::config::Conflict;
+use crate::limits::DESCRIPTORS_MIN;
 
 /// Why a node did not start. Nothing runs, nothing is locked. The display says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +49,17 @@ pub enum StartError {
         /// What is wrong.
         told: String,
     },
+    /// The process may open hardly more files than it needs for itself.
+    #[error(
+        "the process may have only {descriptors} files and sockets open, and needs {DESCRIPTORS_MIN}. Raise the limit before the \
+         start: `ulimit -n 65536`, or LimitNOFILE= of a systemd unit"
+    )]
+    Descriptors {
+        /// The limit, raised as far as this user may.
+        descriptors: u64,
+    },
     /// The system refused a thread, a poller, or random bytes.
-    #[error("the system refused {what}: {source}")]
+    #[error("the system refused {what}: {source}. Is a limit of this user reached (`ulimit -a`)?")]
     System {
         /// What was asked for.
         what: &'static str,

@@ -115,6 +115,9 @@ pub(crate) const ACCEPT_BURST_MAX: usize = 256;
 /// Descriptors kept free for segments, checkpoints, pollers, log files and what the system needs.
 pub(crate) const DESCRIPTORS_RESERVED: u64 = 128;
 
+/// With fewer descriptors a node does not start: it would take hardly a connection, and nobody would know why.
+pub(crate) const DESCRIPTORS_MIN: u64 = DESCRIPTORS_RESERVED + 64;
+
 /// Largest part of a RECORD or PUBLISH frame that is not its body: fixed fields, names, headers, padding, rounded up.
 pub(crate) const FRAME_OVERHEAD_BYTES_MAX: u64 = 6 * 1024;
 

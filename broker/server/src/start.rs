@@ -34,7 +34,8 @@ use crate::error::StartError;
 use crate::guard;
 use crate::lanes::Lanes;
 use crate::limits::{
-    HANDOVER_SOCKETS_MAX, LANE_MESSAGES_MAX, LOG_JOBS_MAX, PERSISTED_MAX, READ_JOBS_MAX,
+    DESCRIPTORS_MIN, HANDOVER_SOCKETS_MAX, LANE_MESSAGES_MAX, LOG_JOBS_MAX, PERSISTED_MAX,
+    READ_JOBS_MAX,
 };
 use crate::listen::Bound;
 use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers, SpaceWatch};
@@ -74,7 +75,7 @@ struct Common {
 /// Starts a node.
 pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
     config.agree()?;
-    let places_max = connections_max(config);
+    let places_max = connections_max(config)?;
     let bound = Bound::new(config.listen.address)?;
     let admin_port = config
         .admin
@@ -334,8 +335,11 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |source| StartError::System { what, source }
 }
 
-fn connections_max(config: &Config) -> u32 {
+fn connections_max(config: &Config) -> Result<u32, StartError> {
     let descriptors = descriptors::raise();
+    if descriptors < DESCRIPTORS_MIN {
+        return Err(StartError::Descriptors { descriptors });
+    }
     let max = descriptors::connections_max(config.connections.max.number(), descriptors);
     if let Some(wanted) = max.cut_from {
         tracing::warn!(
@@ -345,7 +349,7 @@ fn connections_max(config: &Config) -> u32 {
             "connections_max_cut"
         );
     }
-    max.connections
+    Ok(max.connections)
 }
 
 /// One core per CPU that this process may use, unless told otherwise.

@@ -164,6 +164,7 @@ impl Talk<'_> {
                 Some(_) => {}
                 None => {
                     output.flush()?;
+                    output.check()?;
                     let told = self.read.tell(&self.client);
                     return told.or_else(|error| self.no_cursor(&error));
                 }

@@ -211,4 +211,5 @@ fn unreadable(from: &Path, error: &io::Error) -> Failure {
         "cannot read room names from {}: {error}",
         from.display()
     ))
+    .next("give a file with one room's name a line, or - for stdin")
 }

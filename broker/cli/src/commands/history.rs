@@ -83,9 +83,7 @@ fn end_of(is_damaged: bool, output: &mut Output) -> Result<(), Failure> {
 
 /// Reads a time as the command line takes it.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    let at = At::parse(text).ok_or_else(|| {
-        format!("`{text}` is no time: RFC 3339 is expected, such as 2018-04-10T18:02:17Z")
-    })?;
+    let at = At::parse(text).map_err(|error| format!("`{text}` {error}"))?;
     Ok(Timestamp(at.0))
 }
 

@@ -179,7 +179,10 @@ fn next_line(stdin: &mut impl BufRead) -> Result<Option<Vec<u8>>, Failure> {
         .by_ref()
         .take(LINE_BYTES_MAX as u64)
         .read_until(b'\n', &mut line);
-    let read = read.map_err(|error| Failure::failed(format_args!("cannot read stdin: {error}")))?;
+    let read = read.map_err(|error| {
+        Failure::failed(format_args!("cannot read stdin: {error}"))
+            .next("the lines before it are published; look with `antiphon history ROOM`")
+    })?;
     if read == 0 {
         return Ok(None);
     }

@@ -47,8 +47,10 @@ impl Settings {
         }
         if let Some(data) = self.data {
             let data = data.into_os_string().into_string();
-            let data =
-                data.map_err(|path| Failure::usage(format_args!("--data {path:?} is not UTF-8")))?;
+            let data = data.map_err(|path| {
+                Failure::usage(format_args!("--data {path:?} is not UTF-8"))
+                    .next("give the directory another name, or a link to it one")
+            })?;
             flags.push(("data.directory".to_owned(), data));
         }
         if self.insecure {

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use antiphon_client::{
-    Client, ClientError, CursorName, Delivery, Link, Position, Record, Seq, Start, Subscription,
-    Timestamp,
+    Client, ClientError, CursorName, Delivery, Link, Position, Record, Seq, Start, SubscribeError,
+    Subscription, Timestamp,
 };
 use clap::Args;
 
 use crate::commands::cursor::Following;
 use crate::commands::history::moment;
-use crate::connection::Target;
-use crate::failure::Failure;
+use crate::connection::{DIVERGED_NEXT, Target};
+use crate::failure::{Exit, Failure};
 use crate::interrupt::{Interrupt, NOTICE};
 use crate::output::{Output, note};
 use crate::record_line::{print_gap, print_record};
@@ -52,9 +52,10 @@ impl Subscribe {
         let start = self.start().map_err(|error| target.failure(&error))?;
         let subscription = client
             .subscribe(&self.room, start)
-            .map_err(|error| target.failure(&error))?;
+            .map_err(|error| self.refused(target, &error))?;
         let cursor = self.cursor.as_deref();
         let mut reading = Reading {
+            asked: &self,
             target,
             client: &client,
             interrupt: &interrupt,
@@ -92,6 +93,40 @@ impl Subscribe {
         })
     }
 
+    fn refused(&self, target: &Target, error: &ClientError) -> Failure {
+        match error {
+            ClientError::Diverged { head } => self.diverged(*head),
+            error => target.failure(error),
+        }
+    }
+
+    fn ended(&self, target: &Target, error: &SubscribeError) -> Failure {
+        match error {
+            SubscribeError::Diverged { head } => self.diverged(*head),
+            error => target.subscribe_failure(error),
+        }
+    }
+
+    /// The room is not the one that the position belongs to, or does not reach that far.
+    fn diverged(&self, head: Seq) -> Failure {
+        let room = &self.room;
+        match self.after.map(|after| after.seq) {
+            Some(after) if after > head => Failure::new(
+                Exit::Refused,
+                format_args!("{room} ends at {head}, which is before {after}"),
+            )
+            .next(format_args!(
+                "to see what comes from now on: antiphon sub {room}; if you have read {after} before, the broker has lost records: \
+                 look with `antiphon log verify DIR`"
+            )),
+            _ => Failure::new(
+                Exit::Refused,
+                format_args!("{room} differs from what was read before (its head is {head})"),
+            )
+            .next(DIVERGED_NEXT),
+        }
+    }
+
     /// Says how to go on where this ended.
     fn interrupted(&self, subscription: &Subscription) -> Failure {
         match &self.cursor {
@@ -111,6 +146,7 @@ impl Subscribe {
 
 /// A room that is being followed, and the cursor that goes along.
 struct Reading<'a> {
+    asked: &'a Subscribe,
     target: &'a Target,
     client: &'a Client,
     interrupt: &'a Interrupt,
@@ -127,11 +163,12 @@ impl Reading<'_> {
             let delivery = self
                 .subscription
                 .next_timeout(patience)
-                .map_err(|error| self.target.subscribe_failure(&error))?;
+                .map_err(|error| self.asked.ended(self.target, &error))?;
             if delivery.is_some() {
                 return Ok(delivery);
             }
             output.flush()?;
+            output.check()?;
             if let Some(cursor) = &mut self.cursor {
                 cursor
                     .tell(self.client)

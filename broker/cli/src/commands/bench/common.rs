@@ -17,6 +17,7 @@ use clap::Args;
 
 use super::{failure, table, watching};
 use crate::failure::Failure;
+use crate::limits::RESULTS_MAX;
 use crate::output::{Output, note};
 
 #[derive(Args, Debug)]
@@ -49,9 +50,9 @@ pub(super) struct Common {
     #[arg(long, default_value_t = 10.0, value_name = "PERCENT")]
     threshold: f64,
 
-    /// Where the result goes; `-`: nowhere.
-    #[arg(long, default_value = "result.json", value_name = "FILE")]
-    out: PathBuf,
+    /// Where the result goes; `-`: nowhere [default: result.json, or result-2.json and so on if there is one].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 
     /// Under which the broker's private directory is made [default: the folder for temporary files].
     #[arg(long, value_name = "DIR")]
@@ -184,13 +185,24 @@ impl Common {
     }
 
     fn write(&self, file: &ResultFile) -> Result<(), Failure> {
-        if self.out == Path::new("-") {
-            return Ok(());
-        }
-        file.write(&self.out).map_err(|error| failure(&error))?;
-        note(format_args!("result in {}", self.out.display()));
+        let out = match &self.out {
+            Some(out) if out == Path::new("-") => return Ok(()),
+            Some(out) => out.clone(),
+            None => free_name(Path::new("")),
+        };
+        file.write(&out).map_err(|error| failure(&error))?;
+        note(format_args!("result in {}", out.display()));
         Ok(())
     }
+}
+
+/// A name for a result that no other one has: what was measured before is for comparing.
+fn free_name(folder: &Path) -> PathBuf {
+    let numbered = (2..=RESULTS_MAX).map(|number| folder.join(format!("result-{number}.json")));
+    std::iter::once(folder.join("result.json"))
+        .chain(numbered)
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| folder.join("result.json"))
 }
 
 fn read(path: &Path) -> Result<ResultFile, Failure> {
@@ -240,4 +252,19 @@ pub(super) fn cpus(text: &str) -> Result<(Cpu, Cpu), String> {
     let (server, generator) = text.split_once(',').ok_or_else(told)?;
     let cpu = |text: &str| text.trim().parse().map(Cpu).map_err(|_| told());
     Ok((cpu(server)?, cpu(generator)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_gets_a_name_that_no_older_one_has() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["result.json", "result-2.json", "result-3.json"] {
+            let free = free_name(folder.path());
+            assert_eq!(free, folder.path().join(name));
+            std::fs::write(free, "{}").unwrap();
+        }
+    }
 }

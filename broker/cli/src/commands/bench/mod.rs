@@ -44,8 +44,6 @@ enum Measure {
     History(One<History>),
     /// A reader that has nothing yet of a full room reads all of it.
     Catchup(One<Catchup>),
-    /// How long a cluster does without its leader; it needs a cluster, which there is not yet.
-    Failover,
     /// This broker and its rivals in turn, on the same loads: ratios with intervals, against goals.
     Rivals(Box<Rivals>),
     /// A result as one page with plots, for a browser.
@@ -86,10 +84,6 @@ impl Bench {
             Measure::Rivals(rivals) => rivals.run(output),
             Measure::Report(report) => report.run(output),
             Measure::Floor(floor) => floor.run(output),
-            Measure::Failover => Err(Failure::usage(
-                "failover needs a cluster, and a node cannot be part of one yet",
-            )
-            .next("see `antiphon help bench` for what can be measured")),
         }
     }
 }
@@ -101,7 +95,10 @@ fn failure(error: &BenchError) -> Failure {
         BenchError::Usage(_) | BenchError::Unsupported { .. } => {
             Failure::usage(error).next("see `antiphon bench WORKLOAD --help`")
         }
-        BenchError::Start(StartError::Missing { .. }) => Failure::new(Exit::Usage, error),
-        _ => Failure::failed(error),
+        BenchError::Start(StartError::Missing { .. }) => {
+            Failure::new(Exit::Usage, error).next("install it, or leave it out")
+        }
+        _ => Failure::failed(error)
+            .next("what the broker said last, if it was started, stands above"),
     }
 }

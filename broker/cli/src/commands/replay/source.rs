@@ -78,6 +78,8 @@ pub(crate) fn survey(
 pub(crate) struct Lines {
     path: PathBuf,
     reader: Box<dyn BufRead>,
+    /// It is a gzip file.
+    is_packed: bool,
     number: u64,
     raw: Vec<u8>,
 }
@@ -91,13 +93,14 @@ pub(crate) struct Line<'a> {
 impl Lines {
     /// Opens the file; gzip is known by its first two bytes, whatever the name.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let reader = open_decoded(path).map_err(|error| {
+        let (reader, is_packed) = open_decoded(path).map_err(|error| {
             Failure::usage(format_args!("cannot read {}: {error}", path.display()))
                 .next("give an NDJSON file with the fields at, room, user, text; .gz is fine")
         })?;
         Ok(Self {
             path: path.to_owned(),
             reader,
+            is_packed,
             number: 0,
             raw: Vec::new(),
         })
@@ -112,7 +115,7 @@ impl Lines {
             .by_ref()
             .take(bytes_max)
             .read_until(b'\n', &mut self.raw);
-        let read = read.map_err(|error| self.broken(format_args!("cannot be read: {error}")))?;
+        let read = read.map_err(|error| self.unreadable(&error))?;
         if read == 0 {
             return Ok(None);
         }
@@ -141,23 +144,38 @@ impl Lines {
         Ok(chat)
     }
 
+    /// Bytes do not come: of a plain file the disk is to blame, of a gzip file mostly whoever copied it.
+    fn unreadable(&self, error: &io::Error) -> Failure {
+        let (path, number) = (self.path.display(), self.number + 1);
+        if self.is_packed {
+            return Failure::usage(format_args!(
+                "{path} is cut off or damaged within line {number}: {error}"
+            ))
+            .next(format_args!(
+                "fetch it again: `gzip -t {path}` tells whether it is whole. Nothing was published from it in this run"
+            ));
+        }
+        Failure::failed(format_args!("{path} line {number} cannot be read: {error}"))
+            .next("see whether the disk is well (`dmesg`)")
+    }
+
     fn broken(&self, why: impl std::fmt::Display) -> Failure {
         Failure::usage(format_args!("{} line {}: {why}", self.path.display(), self.number.max(1)))
             .next("each line is one object: {\"at\":\"2018-04-10T18:02:17Z\",\"room\":...,\"user\":...,\"text\":...}")
     }
 }
 
-fn open_decoded(path: &Path) -> io::Result<Box<dyn BufRead>> {
+/// The file's text, and whether it is packed.
+fn open_decoded(path: &Path) -> io::Result<(Box<dyn BufRead>, bool)> {
     let mut file = File::open(path)?;
     let mut magic = Vec::with_capacity(2);
     file.by_ref().take(2).read_to_end(&mut magic)?;
     file.rewind()?;
     if magic == [0x1f, 0x8b] {
-        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(
-            BufReader::new(file),
-        ))));
+        let unpacked = MultiGzDecoder::new(BufReader::new(file));
+        return Ok((Box::new(BufReader::new(unpacked)), true));
     }
-    Ok(Box::new(BufReader::new(file)))
+    Ok((Box::new(BufReader::new(file)), false))
 }
 
 #[cfg(test)]
@@ -190,6 +208,22 @@ mod tests {
         let packed = survey(&path, None, &Interrupt::never()).unwrap();
         let plain = survey_of(&text, None).unwrap();
         assert_eq!((packed.lines, packed.extent), (2, plain.extent));
+    }
+
+    #[test]
+    fn a_gzip_file_that_is_cut_off_is_told_as_one() {
+        let text = format!("{ANN}\n{BOB}\n").repeat(200);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text.as_bytes()).unwrap();
+        let mut packed = gzip.finish().unwrap();
+        packed.truncate(packed.len() - 9);
+        let (_folder, path) = file(&packed);
+        let told = survey(&path, None, &Interrupt::never())
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("cut off or damaged within line"), "{told}");
+        assert!(told.contains("next: fetch it again: `gzip -t"), "{told}");
+        assert!(!told.contains("each line is one object"), "{told}");
     }
 
     #[test]
