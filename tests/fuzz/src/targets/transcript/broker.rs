@@ -7,8 +7,8 @@ use antiphon_core::channel::Exchange;
 use antiphon_core::lane::Message;
 use antiphon_core::limits::{Budgets, Limits, OUTBOX_PAUSE_BYTES};
 use antiphon_core::{
-    CheckpointJob, ConnId, Core, CoreConfig, CoreEvent, CoreId, Flow, HashState, Now, Output,
-    ReadAnswer, ReadFailure, ReadJob, ReadRecords, Recovering, SlotMap,
+    CheckpointJob, ConnId, Core, CoreConfig, CoreEvent, CoreId, Flow, HashState, Membership, Now,
+    Output, ReadAnswer, ReadFailure, ReadJob, ReadRecords, Recovering, SlotMap,
 };
 use antiphon_log::testing::FaultDisk;
 use antiphon_log::{
@@ -64,6 +64,8 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) struct Broker {
     cores: Vec<Core>,
+    /// What they share.
+    exchange: Arc<Exchange>,
     /// `lanes[from]`, to the other core.
     lanes: [VecDeque<Message>; CORES],
     refused: BTreeSet<usize>,
@@ -125,9 +127,10 @@ impl Broker {
         let disk = FaultDisk::new();
         let limits = limits(choice);
         let map = SlotMap::even(PARTITIONS, CORES as u16);
-        let (cores, log) = open(&disk, settings, &limits, &map, 1, now);
+        let (cores, exchange, log) = open(&disk, settings, &limits, &map, 1, now);
         Broker {
             cores,
+            exchange,
             lanes: Default::default(),
             refused: BTreeSet::new(),
             disk,
@@ -160,7 +163,7 @@ impl Broker {
         self.reads.clear();
         self.truth.forget_unsynced();
         self.disk = self.disk.kill();
-        let (cores, log) = open(
+        let (cores, exchange, log) = open(
             &self.disk,
             self.settings,
             &self.limits,
@@ -168,7 +171,7 @@ impl Broker {
             self.lives,
             self.now,
         );
-        (self.cores, self.log) = (cores, log);
+        (self.cores, self.exchange, self.log) = (cores, exchange, log);
         self.has_more = true;
     }
 
@@ -178,7 +181,7 @@ impl Broker {
             generation: 1,
         };
         self.conns += 1;
-        self.cores[core].connected(conn, self.now);
+        self.cores[core].connected(conn, self.exchange.claim(), self.now);
         self.wires.push(Wire {
             core,
             conn,
@@ -253,6 +256,7 @@ impl Broker {
                 Output::Append(append) => self.appends.push_back(append),
                 Output::Checkpoint(job) => self.checkpoints.push_back(job),
                 Output::Read(job) => self.reads.push_back(job),
+                Output::Peer { to, .. } => panic!("{to} is nobody this node knows"),
                 Output::Event(event) => assert!(
                     !matches!(event, CoreEvent::GroupQuarantined { .. }),
                     "a client broke a partition: {event:?}"
@@ -476,7 +480,7 @@ fn open(
     map: &SlotMap,
     life: u64,
     now: Now,
-) -> (Vec<Core>, Log<FaultDisk>) {
+) -> (Vec<Core>, Arc<Exchange>, Log<FaultDisk>) {
     let mut recovering = Recovering::new(PARTITIONS, 1);
     let (log, recovery) =
         Log::open(disk.clone(), settings, &mut recovering).expect("a disk without faults opens");
@@ -501,11 +505,12 @@ fn open(
             seed: life * 16 + u64::from(core),
             limits: limits.clone(),
             map: map.clone(),
+            membership: Membership::alone(NodeId(1)),
             hash: HashState::fixed(),
         };
         Core::new(config, Arc::clone(&exchange), mine, now)
     });
-    (cores.collect(), log)
+    (cores.collect(), exchange, log)
 }
 
 /// Hands over whole frames; false: no more for now.
