@@ -137,6 +137,19 @@ fn a_row_of_rivals_is_measured_written_and_shown() {
     assert!(table.contains("| **pingpong**: "), "{table}");
 }
 
+#[test]
+fn signals_are_measured_from_the_command_line_and_refused_where_they_make_no_sense() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let words = "fanout --signals --subscribers 3 --publishers 4 --rate 100 --burst 5 --seconds 0.2 \
+         --warm-up 0 --no-pin --set data.segment_bytes=4MiB --json";
+    let words: Vec<_> = words.split_whitespace().collect();
+    let (code, told, why) = bench(folder.path(), &words);
+    assert_eq!(code, Some(0), "{why}");
+    assert!(told.contains("\"antiphon, signals\"") && told.contains("\"5 x 20/s\""));
+    let (code, _, why) = bench(folder.path(), &["publish", "--signals"]);
+    assert_eq!(code, Some(2), "{why}");
+}
+
 /// As many as a connection may send: several publishers share a room.
 #[test]
 fn signals_reach_everybody_within_their_limits() -> Result<(), BenchError> {

@@ -8,8 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use antiphon_bench::affinity::Cpu;
 use antiphon_bench::antiphon::Antiphon;
 use antiphon_bench::compare::compare;
+use antiphon_bench::error::BenchError;
 use antiphon_bench::machine::{Machine, commit};
+use antiphon_bench::progress::Progress;
 use antiphon_bench::result::{FORMAT, ResultFile, Run, VERSION};
+use antiphon_bench::rivals::signals::Signals;
 use antiphon_bench::run::run;
 use antiphon_bench::stage::Options;
 use antiphon_bench::workload::Workload;
@@ -74,6 +77,10 @@ pub(super) struct Common {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
+    /// Signals without keys instead of records: kept nowhere, never acked. A connection may send 64 a second, a room takes 1,024.
+    #[arg(long)]
+    signals: bool,
+
     /// Measure a broker that runs already instead of starting one; its CPU time and memory are then unknown.
     #[arg(long, value_name = "IP:PORT", conflicts_with_all = ["against", "program", "set"])]
     running: Option<SocketAddr>,
@@ -82,6 +89,10 @@ pub(super) struct Common {
 impl Common {
     /// Runs the workload as often as asked, shows the table, writes the result, compares.
     pub(super) fn run(self, workload: &Workload, output: &mut Output) -> Result<(), Failure> {
+        if self.signals && !matches!(workload, Workload::Fanout(_) | Workload::Rooms(_)) {
+            let told = "signals are neither acked nor kept, and few per connection";
+            return Err(Failure::usage(told).next("use --signals with fanout or rooms"));
+        }
         let options = self.options()?;
         let ours = self.target(self.program.clone(), "")?;
         let theirs = match &self.against {
@@ -94,12 +105,12 @@ impl Common {
         for pair in 0..self.runs {
             let what = format!("{} {}/{}", workload.name(), pair + 1, self.runs);
             let measured = watching::watch(output.is_json(), &what, |progress| {
-                run(&ours, workload, &options, pair, progress)
+                self.run_once(&ours, workload, &options, pair, progress)
             })?;
             file.runs.push(measured);
             if let Some(theirs) = &theirs {
                 let measured = watching::watch(output.is_json(), &what, |progress| {
-                    run(theirs, workload, &options, pair, progress)
+                    self.run_once(theirs, workload, &options, pair, progress)
                 })?;
                 others.push(measured);
             }
@@ -120,6 +131,23 @@ impl Common {
             Some(old) => self.compared(&ours, &old.runs, false, output),
             None => Ok(()),
         }
+    }
+
+    fn run_once(
+        &self,
+        broker: &Antiphon,
+        workload: &Workload,
+        options: &Options,
+        pair: u32,
+        progress: &Progress,
+    ) -> Result<Run, BenchError> {
+        if self.signals {
+            let signals = Signals {
+                broker: broker.clone(),
+            };
+            return run(&signals, workload, options, pair, progress);
+        }
+        run(broker, workload, options, pair, progress)
     }
 
     fn compared(

@@ -13,6 +13,10 @@ pub(super) struct Pacing {
     #[arg(long, value_name = "PER_SECOND", value_parser = rate, conflicts_with = "in_flight")]
     rate: Option<f64>,
 
+    /// With --rate: so many messages at once, and as much less often.
+    #[arg(long, value_name = "MESSAGES", requires = "rate", value_parser = clap::value_parser!(u32).range(1..))]
+    burst: Option<u32>,
+
     /// Closed loop: messages under way; the next one waits for one of them to arrive.
     #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..))]
     in_flight: Option<u32>,
@@ -20,9 +24,13 @@ pub(super) struct Pacing {
 
 impl Pacing {
     fn pace(self, in_flight: u32) -> Pace {
-        match self.rate {
-            Some(rate) => Pace::PerSecond(rate),
-            None => Pace::InFlight(self.in_flight.unwrap_or(in_flight)),
+        match (self.rate, self.burst) {
+            (Some(rate), None) => Pace::PerSecond(rate),
+            (Some(rate), Some(messages)) => Pace::Bursts {
+                messages,
+                per_second: rate / f64::from(messages),
+            },
+            (None, _) => Pace::InFlight(self.in_flight.unwrap_or(in_flight)),
         }
     }
 }
@@ -40,6 +48,9 @@ pub(super) struct Fanout {
     /// Connections that subscribe to the room.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     subscribers: u32,
+    /// Connections that publish in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    publishers: u32,
     #[command(flatten)]
     pacing: Pacing,
 }
@@ -48,7 +59,7 @@ impl From<Fanout> for Workload {
     fn from(fanout: Fanout) -> Self {
         Workload::Fanout(workload::Fanout {
             subscribers: fanout.subscribers,
-            publishers: 1,
+            publishers: fanout.publishers,
             pace: fanout.pacing.pace(64),
         })
     }
