@@ -1,13 +1,15 @@
-//! A disk that fails a sync: the broker stops acking, says so, ends with its code for that, and loses nothing that it acked.
+//! Disks that fail a sync, and disks that are full: the broker says so, and loses nothing that it acked.
 
+use std::fs::{self, File};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use antiphon_client::{Client, ClientOptions, HistoryRange, Seq};
+use antiphon_client::{Client, ClientOptions, HistoryRange, Message, Pending, Seq};
 use antiphon_tests::binary;
 use antiphon_tests::broker::{BrokerProcess, SMALL};
-use antiphon_tests::real::means::{Means, strace};
+use antiphon_tests::real::means::{Means, Mounted, strace};
 
 /// Exit code of a broker whose log failed (broker/server/src/exit.rs).
 const EXIT_STORAGE: i32 = 74;
@@ -29,20 +31,36 @@ fn connect(broker: &BrokerProcess) -> Client {
     Client::connect(options).unwrap()
 }
 
-/// Publishes one after the other until one has no ack; gives how many were acked.
-fn publish_until_refused(broker: &BrokerProcess) -> u64 {
+/// What a publisher saw.
+#[derive(Debug)]
+struct Seen {
+    /// How many were acked.
+    acked: u64,
+    /// What it was told of the first one that was not.
+    told: String,
+}
+
+/// Publishes one after the other until one has no ack; `trouble` begins after the first ten.
+fn publish_until_refused(broker: &BrokerProcess, trouble: impl FnOnce()) -> Seen {
     let client = connect(broker);
     let mut acked = 0;
+    let mut trouble = Some(trouble);
     // Bounded: far more than any fault of these tests lets through.
-    while acked < 5_000
-        && client
-            .publish("lobby", format!("no. {}", acked + 1))
-            .is_ok()
-    {
-        acked += 1;
+    while acked < 20_000 {
+        if acked == 10
+            && let Some(trouble) = trouble.take()
+        {
+            trouble();
+        }
+        match client.publish("lobby", format!("no. {}", acked + 1)) {
+            Ok(_) => acked += 1,
+            Err(error) => {
+                let told = error.to_string();
+                return Seen { acked, told };
+            }
+        }
     }
-    assert!(acked < 5_000, "the fault never came");
-    acked
+    panic!("the fault never came");
 }
 
 /// The next start serves everything that was acked, in order.
@@ -87,8 +105,85 @@ fn after_a_failed_sync_nothing_is_acked_and_a_restart_has_all_that_was() {
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("data");
     let broker = start(&strace("fdatasync:error=EIO:when=20+"), &data);
-    let acked = publish_until_refused(&broker);
+    let acked = publish_until_refused(&broker, || {}).acked;
     assert!(acked > 0);
     has_given_up(broker);
     serves(&data, acked);
+}
+
+/// Takes all the space that there is.
+fn fill(ballast: &Path) {
+    let mut file = File::create(ballast).unwrap();
+    for bytes in [1 << 20, 4_096] {
+        let block = vec![1; bytes];
+        while file.write_all(&block).is_ok() {}
+    }
+}
+
+/// A publish that is made while there is no space, and its answer once it has one.
+fn publish_patiently(broker: &BrokerProcess, number: u64) -> (Client, Pending) {
+    let options = ClientOptions::new(broker.address().to_string())
+        .user("bob")
+        .publish_deadline(Duration::from_secs(60));
+    let client = Client::connect(options).unwrap();
+    let message = Message::from(format!("no. {number}"));
+    let pending = client.publish_pipelined("lobby", message).unwrap();
+    (client, pending)
+}
+
+/// The disk fills up under a broker: it says so to its clients and in its log, loses nothing, and goes on in the same life once there is
+/// space again.
+fn survives_a_full_disk(place: &Path) {
+    let data = place.join("data");
+    let ballast = place.join("ballast");
+    let mut broker = start(&[], &data);
+    let before = publish_until_refused(&broker, || fill(&ballast));
+    assert!(before.acked >= 10);
+    assert!(
+        before.told.contains("STORAGE_FULL"),
+        "a client is told why: {}",
+        before.told
+    );
+    assert!(
+        broker.log_end().contains("storage_full"),
+        "{}",
+        broker.log_end()
+    );
+    // Reading goes on.
+    let reader = connect(&broker);
+    let page = reader.history("lobby", HistoryRange::Latest, 1).unwrap();
+    assert!(page.head_seq.0 >= before.acked);
+    // What is published now is acked as soon as there is space.
+    let (_client, mut pending) = publish_patiently(&broker, page.head_seq.0 + 1);
+    assert!(pending.wait_timeout(Duration::from_millis(700)).is_none());
+    fs::remove_file(&ballast).unwrap();
+    let receipt = pending.wait_timeout(ENDS_WITHIN).unwrap().unwrap();
+    assert!(receipt.seq.0 > before.acked);
+    assert_eq!(broker.ended().unwrap(), None, "the same life");
+    assert!(broker.stop().unwrap().success());
+    serves(&data, before.acked);
+}
+
+#[test]
+fn a_full_tmpfs_is_told_loses_nothing_and_is_gone_on_with_once_there_is_space() {
+    if let Some(why) = Means::Mount.missing() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let _mounted = Mounted::tmpfs(home.path(), "80m").unwrap();
+    survives_a_full_disk(home.path());
+}
+
+#[test]
+fn a_full_ext4_is_told_loses_nothing_and_is_gone_on_with_once_there_is_space() {
+    if let Some(why) = Means::Loop.missing() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let place = home.path().join("place");
+    fs::create_dir(&place).unwrap();
+    let _mounted = Mounted::ext4(&place, &home.path().join("image"), 96 << 20).unwrap();
+    survives_a_full_disk(&place);
 }

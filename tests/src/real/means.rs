@@ -1,6 +1,7 @@
 //! What some faults need of the machine, whether it is here, and what to say if it is not.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +13,8 @@ pub enum Means {
     Strace,
     /// The right to mount a file system.
     Mount,
+    /// The right to use a file as a disk, and a program that makes an ext4 file system on it.
+    Loop,
 }
 
 impl Means {
@@ -20,6 +23,7 @@ impl Means {
         let tried = match self {
             Means::Strace => try_strace(),
             Means::Mount => try_mount(),
+            Means::Loop => try_loop(),
         };
         tried.err().map(|error| error.to_string())
     }
@@ -43,6 +47,13 @@ fn try_strace() -> io::Result<()> {
 fn try_mount() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     Mounted::tmpfs(folder.path(), "1m").map(drop)
+}
+
+fn try_loop() -> io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join("place");
+    fs::create_dir(&place)?;
+    Mounted::ext4(&place, &folder.path().join("image"), 16 << 20).map(drop)
 }
 
 fn missing(what: &str, why: &impl ToString) -> io::Error {
@@ -84,6 +95,16 @@ impl Mounted {
             "none".into(),
         ];
         Self::mount(&words, place)
+    }
+
+    /// An ext4 file system of `bytes` in the file `image`, which is made, on an existing folder.
+    ///
+    /// # Errors
+    /// It cannot be made, or may not be mounted.
+    pub fn ext4(place: &Path, image: &Path, bytes: u64) -> io::Result<Self> {
+        File::create(image)?.set_len(bytes)?;
+        run("mkfs.ext4", &["-q".into(), "-F".into(), image.into()])?;
+        Self::mount(&["-o".into(), "loop".into(), image.into()], place)
     }
 
     fn mount(words: &[OsString], place: &Path) -> io::Result<Self> {
