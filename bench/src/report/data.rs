@@ -147,7 +147,10 @@ fn facts(file: &ResultFile) -> Vec<(String, String)> {
         ("command", format!("antiphon {}", file.command.join(" "))),
         ("started", utc(file.started_at)),
     ];
-    facts.map(|(name, value)| (name.to_owned(), value)).into()
+    let known = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    known
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// Seconds since the epoch as a date and a time.

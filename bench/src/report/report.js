@@ -159,7 +159,7 @@ function forestLine(root, row, ratio, x, y, left, end) {
 
 function bars(parent, group) {
   const systems = group.systems.filter((system) => system.value > 0);
-  const [width, step, left] = [420, 28, 150];
+  const [width, step, left] = [420, 28, 162];
   const height = systems.length * step + 14;
   const root = plot(parent, `${figureName(group.figure)} (${group.better === 'lower' ? 'shorter is better' : 'longer is better'})`, width, height);
   const most = Math.max(...systems.map((system) => system.high));

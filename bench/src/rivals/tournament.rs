@@ -129,10 +129,11 @@ impl<'r, E> Tournament<'r, E> {
                 .against
                 .iter()
                 .filter(|against| self.is_due(against, round));
-            let systems: Vec<_> = std::iter::once(row.ours)
-                .chain(others.map(|against| against.system))
-                .collect();
-            for system in systems {
+            let others: Vec<_> = others.map(|against| against.system).collect();
+            if others.is_empty() {
+                break;
+            }
+            for system in std::iter::once(row.ours).chain(others) {
                 if failed.contains(&system) {
                     continue;
                 }

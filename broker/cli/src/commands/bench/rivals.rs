@@ -30,7 +30,7 @@ pub(super) struct Rivals {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
-    /// Length of a measurement [default: 5, and 1.2 with --quick].
+    /// Length of a measurement [default: 5, and 1 with --quick].
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
 
@@ -179,7 +179,7 @@ impl Rivals {
                 "there is one CPU: systems and generator share it, and the figures say little"
             ));
         }
-        let (warm_up, measure) = if self.quick { (0.3, 1.2) } else { (1.0, 5.0) };
+        let (warm_up, measure) = if self.quick { (0.3, 1.0) } else { (1.0, 5.0) };
         options.phases.warm_up = Duration::from_secs_f64(warm_up);
         // RabbitMQ takes seconds to deliver what is under way.
         options.phases.drain = Duration::from_secs(30);
