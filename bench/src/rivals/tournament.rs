@@ -10,6 +10,7 @@ use super::system::System;
 use crate::error::{BenchError, StartError};
 use crate::pace::Pace;
 use crate::result::Run;
+use crate::verify::Verdict;
 use crate::workload::Workload;
 
 /// How often.
@@ -175,9 +176,7 @@ impl<'r, E> Tournament<'r, E> {
         };
         match (self.run)(&step)? {
             Ok(mut run) => {
-                if !run.verdict.is_clean() {
-                    notes.push(format!("{} was WRONG: {:?}", run.target, run.verdict));
-                }
+                notes.extend(trouble(&run));
                 run.configuration.insert(ROW.to_owned(), row.to_owned());
                 Ok(Some(run))
             }
@@ -252,6 +251,28 @@ impl<'r, E> Tournament<'r, E> {
         }
         Ok(maximum)
     }
+}
+
+/// What a reader must know about a run that did not deliver or ack everything as it must.
+fn trouble(run: &Run) -> Option<String> {
+    let verdict = run.verdict;
+    if verdict.is_clean() {
+        return None;
+    }
+    let slow = Verdict {
+        delivered: verdict.delivered,
+        lost: verdict.lost,
+        unacked: verdict.unacked,
+        ..Verdict::default()
+    };
+    if verdict == slow {
+        let (lost, unacked) = (verdict.lost, verdict.unacked);
+        return Some(format!(
+            "{}: {lost} deliveries and {unacked} acks had not come when the run was given up",
+            run.target
+        ));
+    }
+    Some(format!("{} was WRONG: {verdict:?}", run.target))
 }
 
 /// A wider window has helped if it brought more than this.
