@@ -91,16 +91,16 @@ impl System {
             pair,
             progress,
         };
-        self.visit(ours, visitor)
+        self.visit(ours, matches!(workload, Workload::Publish(_)), visitor)
     }
 
     /// Its name in tables.
     #[must_use]
     pub fn name(self) -> String {
-        self.visit(Path::new(""), Name)
+        self.visit(Path::new(""), false, Name)
     }
 
-    fn visit<V: Visitor>(self, ours: &Path, visitor: V) -> V::Output {
+    fn visit<V: Visitor>(self, ours: &Path, keeps: bool, visitor: V) -> V::Output {
         let broker = || Antiphon::new(ours.to_owned());
         let streams = |appendfsync| Streams { appendfsync };
         let jetstream = |sync, replicas| JetStream { sync, replicas };
@@ -109,6 +109,7 @@ impl System {
             System::Signals => visitor.visit(&Signals { broker: broker() }),
             System::Floor => visitor.visit(&Floor {
                 binary: ours.to_owned(),
+                keeps,
             }),
             System::RedisPubSub => visitor.visit(&PubSub),
             System::RedisAlways => visitor.visit(&streams(AppendFsync::Always)),

@@ -38,7 +38,10 @@ fn ran<T: Target>(target: &T, workload: &Workload) -> Result<Run, BenchError> {
 
 #[test]
 fn a_floor_delivers_and_acks() -> Result<(), BenchError> {
-    let floor = Floor { binary: binary() };
+    let floor = Floor {
+        binary: binary(),
+        keeps: true,
+    };
     let rooms = ran(
         &floor,
         &Workload::Rooms(Rooms {

@@ -15,7 +15,7 @@ use crate::error::{StartError, Unsupported, WireError};
 use crate::server::{Place, Process, Server};
 use crate::target::{Ack, Durability, Event, Room, Since, Target, Wire};
 
-/// The words with which the program is called to be a floor; a file for what it keeps follows. It prints its address.
+/// The words with which the program is called to be a floor; a file may follow, for what it keeps. It prints its address.
 pub const ARGUMENTS: [&str; 2] = ["bench", "floor"];
 
 /// A floor, as a target.
@@ -23,6 +23,8 @@ pub const ARGUMENTS: [&str; 2] = ["bench", "floor"];
 pub struct Floor {
     /// The program that has [`ARGUMENTS`].
     pub binary: PathBuf,
+    /// Whether it keeps what wants an ack. If not, it spares the disk the file for it.
+    pub keeps: bool,
 }
 
 impl Target for Floor {
@@ -51,10 +53,10 @@ impl Target for Floor {
             .prefix("floor-bench-")
             .tempdir_in(&place.parent)?;
         let mut command = Command::new(&self.binary);
-        command
-            .args(ARGUMENTS)
-            .arg(directory.path().join("kept"))
-            .env_remove("RUST_LOG");
+        command.args(ARGUMENTS).env_remove("RUST_LOG");
+        if self.keeps {
+            command.arg(directory.path().join("kept"));
+        }
         let (process, address) = Process::spawn_until(
             &command,
             "floor",

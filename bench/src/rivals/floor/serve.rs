@@ -19,11 +19,12 @@ const LISTENER: Token = Token(usize::MAX);
 /// Length of the file that is written round and round; zero-filled first, so that a sync writes data only.
 const FILE_BYTES: u64 = 64 << 20;
 
-/// Serves connections of `listener` for ever. What is to be kept goes to `file`, which is synced before the acks.
+/// Serves connections of `listener` for ever. What is to be kept goes to `file`, which is synced before the acks; without a file,
+/// whoever wants something kept is cut off.
 ///
 /// # Errors
 /// The machine says no.
-pub fn serve(listener: StdListener, file: &Path) -> io::Result<()> {
+pub fn serve(listener: StdListener, file: Option<&Path>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let mut server = Floor {
         poll: Poll::new()?,
@@ -31,7 +32,7 @@ pub fn serve(listener: StdListener, file: &Path) -> io::Result<()> {
         connections: Vec::new(),
         rooms: Vec::new(),
         dirty: Vec::new(),
-        disk: Disk::create(file)?,
+        disk: file.map(Disk::create).transpose()?,
     };
     let registry = server.poll.registry();
     registry.register(&mut server.listener, LISTENER, Interest::READABLE)?;
@@ -51,7 +52,7 @@ struct Floor {
     rooms: Vec<Vec<u32>>,
     /// Connections with something to send.
     dirty: Vec<u32>,
-    disk: Disk,
+    disk: Option<Disk>,
 }
 
 struct Connection {
@@ -84,10 +85,12 @@ impl Floor {
                 self.mark(number);
             }
         }
-        if self.disk.sync()? {
-            for (number, request) in mem::take(&mut self.disk.waiting) {
-                self.say(number, |out| append(Kind::Ack, 0, request, &[], out));
-            }
+        let synced = match &mut self.disk {
+            Some(disk) => disk.sync()?,
+            None => Vec::new(),
+        };
+        for (number, request) in synced {
+            self.say(number, |out| append(Kind::Ack, 0, request, &[], out));
         }
         self.send();
         Ok(())
@@ -184,10 +187,13 @@ impl Floor {
                 self.say(number, |out| out.extend_from_slice(frame.whole));
             }
             Kind::Hello => self.say(number, |out| out.extend_from_slice(frame.whole)),
-            Kind::Keep => {
-                self.disk.pending.extend_from_slice(frame.whole);
-                self.disk.waiting.push((number, frame.request));
-            }
+            Kind::Keep => match &mut self.disk {
+                Some(disk) => {
+                    disk.pending.extend_from_slice(frame.whole);
+                    disk.waiting.push((number, frame.request));
+                }
+                None => self.forget(number),
+            },
             Kind::Publish | Kind::Ack => {}
         }
     }
@@ -284,10 +290,10 @@ impl Disk {
         })
     }
 
-    /// Whether there was anything.
-    fn sync(&mut self) -> io::Result<bool> {
+    /// Writes and syncs what is pending; connection and request of each frame of it.
+    fn sync(&mut self) -> io::Result<Vec<(u32, u32)>> {
         if self.pending.is_empty() {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         if self.at + self.pending.len() as u64 > FILE_BYTES {
             self.at = 0;
@@ -296,6 +302,6 @@ impl Disk {
         self.file.sync_data()?;
         self.at += self.pending.len() as u64;
         self.pending.clear();
-        Ok(true)
+        Ok(mem::take(&mut self.waiting))
     }
 }

@@ -11,8 +11,8 @@ use crate::output::Output;
 
 #[derive(Args, Debug)]
 pub(super) struct Floor {
-    /// The file that takes what is to be kept.
-    file: PathBuf,
+    /// The file that takes what is to be kept [default: nothing is kept].
+    file: Option<PathBuf>,
 }
 
 impl Floor {
@@ -22,6 +22,6 @@ impl Floor {
         let address = listener.local_addr().map_err(Failure::failed)?;
         output.line(address)?;
         output.flush()?;
-        serve(listener, &self.file).map_err(Failure::failed)
+        serve(listener, self.file.as_deref()).map_err(Failure::failed)
     }
 }
