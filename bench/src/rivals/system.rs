@@ -91,7 +91,12 @@ impl System {
             pair,
             progress,
         };
-        self.visit(ours, matches!(workload, Workload::Publish(_)), visitor)
+        let is_durable = matches!(workload, Workload::Publish(_));
+        if is_durable {
+            // What the one before has left to be written would be written while this one waits for its syncs.
+            rustix::fs::sync();
+        }
+        self.visit(ours, is_durable, visitor)
     }
 
     /// Its name in tables.
