@@ -11,9 +11,17 @@ fn a_small_swarm_keeps_every_promise() {
 }
 
 #[test]
+fn several_nodes_keep_every_promise() {
+    for (seed, nodes) in [(1, 3), (2, 3), (3, 3), (4, 5)] {
+        let world = TestWorld::new(seed, 8).nodes(nodes);
+        check(&world).unwrap_or_else(|failure| panic!("SEED={seed}, {nodes} nodes: {failure}"));
+    }
+}
+
+#[test]
 fn the_same_seed_is_the_same_world() {
-    for seed in [5, 20, 37] {
-        let world = TestWorld::new(seed, 8);
+    for (seed, nodes) in [(5, 1), (20, 1), (37, 1), (5, 3)] {
+        let world = TestWorld::new(seed, 8).nodes(nodes);
         assert_eq!(check(&world), check(&world), "SEED={seed}");
     }
 }

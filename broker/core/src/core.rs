@@ -20,7 +20,7 @@ use antiphon_protocol::{BrokenStream, Code, NodeId, RawFrame, Timestamp};
 use crate::channel::Exchange;
 use crate::edge::Edge;
 use crate::edge::outbox::Outbox;
-use crate::home::{Home, PartitionSeed};
+use crate::home::{Home, PartitionSeed, ReplicaStatus};
 use crate::lane::{Claim, Message};
 use crate::lanes::Lanes;
 use crate::limits::{LOCAL_MESSAGES_PER_TURN, Limits};
@@ -358,6 +358,11 @@ impl Core {
     /// Whether all connections have gone since [`Core::drain`] and home has nothing under way.
     pub fn is_drained(&self) -> bool {
         self.edge.is_drained() && self.home.is_idle() && !self.lanes.has_work()
+    }
+
+    /// How the replicas at home here stand; those that are impaired or quarantined are left out.
+    pub fn replicas(&self) -> impl Iterator<Item = ReplicaStatus> {
+        self.home.replicas()
     }
 
     /// Counters and sizes now.

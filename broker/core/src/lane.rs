@@ -267,6 +267,8 @@ pub enum ToEdge {
         room: RoomKey,
         /// Why; each waiting publish is answered with it.
         code: Code,
+        /// Per code; 0 if none.
+        hint: u64,
     },
     /// What was committed, once per turn and edge.
     Acks(Vec<Ack>),

@@ -40,7 +40,7 @@ pub use crate::core::{
 };
 pub use crate::edge::EdgeStats;
 pub use crate::edge::outbox::Outbox;
-pub use crate::home::{Condition, HomeStats, PartitionSeed, Recovering, Unsound};
+pub use crate::home::{Condition, HomeStats, PartitionSeed, Recovering, ReplicaStatus, Unsound};
 pub use crate::map::SlotMap;
 pub use crate::membership::{Member, Membership};
 pub use crate::read::{

@@ -21,6 +21,10 @@ pub(crate) struct Client {
     /// Which session of this client.
     pub(crate) life: u64,
     pub(crate) session: BareSession,
+    /// The node that it tries, or is connected to.
+    pub(crate) node: usize,
+    /// It was told to go elsewhere.
+    pub(crate) moves: bool,
     /// The connection at hand.
     pub(crate) link: Option<u64>,
     /// Which attempt to connect is under way; attempts before it mean nothing.
@@ -48,6 +52,8 @@ impl World {
             no: self.last_client,
             life: 0,
             session,
+            node: number % self.nodes.len(),
+            moves: false,
             link: None,
             attempt: 0,
             is_dialling: false,
@@ -158,6 +164,9 @@ impl World {
             self.clients[number].session.received(&bytes, now_ms);
             self.drain_client(number);
             self.unblock_server(link_number);
+            if std::mem::take(&mut self.clients[number].moves) {
+                return self.client_lost(number);
+            }
             if !is_more {
                 return;
             }

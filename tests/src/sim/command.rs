@@ -17,7 +17,8 @@ cargo sim meta [--seeds N] [--from S] [options]  run each world twice: both must
 cargo sim shrink SEED [options]                  find the least world that still fails
 cargo sim mutants [--check]                      are bugs noticed that are planted?
 
-options: --seconds N   how long the safety phase takes, in virtual seconds (60)
+options: --nodes N     so many nodes, 1 to 7 (1)
+         --seconds N   how long the safety phase takes, in virtual seconds (60)
          --clients N   at most so many clients
          --without A,B leave these faults out
          --busy        five busy clients and many faults: how speed is measured
@@ -79,6 +80,14 @@ fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is no number"))
 }
 
+fn nodes(text: &str) -> Result<usize, String> {
+    let nodes = number(text)? as usize;
+    match (1..=7).contains(&nodes) {
+        true => Ok(nodes),
+        false => Err(format!("{nodes} nodes are not 1 to 7")),
+    }
+}
+
 fn parse(args: &[String], seeds: u64) -> Result<Asked, String> {
     let mut asked = Asked {
         seeds,
@@ -93,6 +102,7 @@ fn parse(args: &[String], seeds: u64) -> Result<Asked, String> {
         match arg.as_str() {
             "--seeds" => asked.seeds = number(value()?)?,
             "--from" => asked.from = number(value()?)?,
+            "--nodes" => asked.plan.nodes = nodes(value()?)?,
             "--seconds" => asked.plan.seconds = number(value()?)?,
             "--clients" => asked.plan.clients_max = number(value()?)? as usize,
             "--without" => asked.plan.without = faults(value()?)?,
@@ -273,8 +283,9 @@ fn shrink(plan: &Plan) -> bool {
     };
     println!("{tries} worlds tried");
     println!(
-        "cargo sim replay {} --trace --seconds {}{clients} --without {}",
+        "cargo sim replay {} --nodes {} --trace --seconds {}{clients} --without {}",
         least.seed,
+        least.nodes,
         least.seconds,
         without.join(",")
     );

@@ -1,5 +1,7 @@
 //! How a client gets its connection, and gives it up.
 
+use antiphon_protocol::{Code, ErrorFrame};
+
 use super::acks::Acks;
 use super::limits::DIAL_TIMEOUT;
 use super::link::{Link, ServerSide, Stage};
@@ -15,7 +17,7 @@ impl World {
         client.is_dialling = true;
         let attempt = client.attempt;
         let wait = delay(&self.choices.net_delay, &mut self.dice.net) * 2;
-        let node = &self.nodes[0];
+        let node = &self.nodes[self.clients[number].node];
         let is_dark = node.is_dark && node.process.is_none();
         let is_lost = is_dark || self.queue.now() < node.refuses_until;
         let wait = if is_lost { DIAL_TIMEOUT } else { wait };
@@ -35,7 +37,7 @@ impl World {
             return;
         }
         client.is_dialling = false;
-        let node = 0;
+        let node = self.clients[number].node;
         let is_refused = self.queue.now() < self.nodes[node].refuses_until;
         let life = self.nodes[node].life;
         let cores = usize::from(self.choices.cores);
@@ -44,6 +46,7 @@ impl World {
             let kind = std::io::ErrorKind::ConnectionRefused;
             self.clients[number].session.connect_failed(kind, now_ms);
             self.tally.dials_failed += 1;
+            self.try_elsewhere(number);
             self.drain_client(number);
             self.wake_client(number);
             return;
@@ -85,6 +88,32 @@ impl World {
         self.clients[number].session.connected(now_ms);
         self.drain_client(number);
         self.wake_client(number);
+    }
+
+    /// The next attempt goes to another node, if there is one.
+    pub(crate) fn try_elsewhere(&mut self, number: usize) {
+        let nodes = self.nodes.len();
+        if nodes > 1 {
+            self.clients[number].node = self.peering.net.place(nodes);
+        }
+    }
+
+    /// The broker says who leads, or that nobody does: a client of several nodes goes there, or looks around.
+    pub(crate) fn told_elsewhere(&mut self, number: usize, error: &ErrorFrame<'_>) {
+        let nodes = self.nodes.len();
+        if nodes == 1 || self.clients[number].moves {
+            return;
+        }
+        let here = self.clients[number].node;
+        match error.code {
+            Code::MOVED if (1..=nodes as u64).contains(&error.hint) => {
+                self.clients[number].node = error.hint as usize - 1;
+            }
+            Code::UNAVAILABLE if self.peering.net.one_in(4) => self.try_elsewhere(number),
+            _ => return,
+        }
+        self.clients[number].moves = self.clients[number].node != here;
+        self.tally.moves += u64::from(self.clients[number].moves);
     }
 
     /// The client closes its socket.

@@ -127,6 +127,7 @@ impl World {
         );
         let down = 50 * MILLI + self.dice.threads.waiting(SECOND).min(8 * SECOND);
         self.cut_links(number, death, down);
+        self.reset_peers_of(number);
         let node = &mut self.nodes[number];
         node.is_dark = matches!(death, Death::Power(_));
         node.paused_until = 0;
@@ -253,6 +254,7 @@ impl World {
         );
         let down = 50 * MILLI + self.dice.threads.below(SECOND);
         self.cut_links(number, Death::Killed, down);
+        self.reset_peers_of(number);
         let life = self.nodes[number].life;
         self.queue.after(down, Event::Start { node: number, life });
     }

@@ -12,6 +12,7 @@
 //! | `logging`, `making`, `reading_log` | its log thread, those that make files for the log, its reader threads |
 //! | `turning`, `reading`, `writing` | a core thread's turn |
 //! | `link`, `pipe`, `network` | the network |
+//! | `peering`, `replicas`, `peer_trouble` | several nodes: the network between them, what must hold of their replicas, what goes wrong |
 //! | `client`, `dialling`, `sessions` | a session of the SDK, its thread, its connections and its lives |
 //! | `app`, `told` | the application: what it does and what it hears |
 //! | `fault`, `trouble` | what goes wrong |
@@ -33,11 +34,14 @@ mod making;
 mod network;
 mod node;
 mod panics;
+mod peer_trouble;
+mod peering;
 mod pipe;
 mod queue;
 pub(crate) mod random;
 mod reading;
 mod reading_log;
+mod replicas;
 mod run;
 mod sessions;
 mod swarm;
@@ -66,6 +70,13 @@ impl TestWorld {
             seconds,
             ..swarm::Plan::new(seed)
         })
+    }
+
+    /// The same with so many nodes.
+    #[must_use]
+    pub fn nodes(mut self, nodes: usize) -> TestWorld {
+        self.0.nodes = nodes;
+        self
     }
 
     /// The same without these faults, by name; names of no fault are passed over.

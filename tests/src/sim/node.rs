@@ -1,22 +1,24 @@
 //! A whole node below the I/O line: cores, log, what waits between them; and its disk, which outlives its processes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use antiphon_core::channel::Exchange;
 use antiphon_core::lane::{Claim, Message};
 use antiphon_core::{
-    CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, HashState, Membership, Now,
-    ReadAnswer, ReadJob, Recovering, SlotMap,
+    CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, HashState, Member,
+    Membership, Now, ReadAnswer, ReadJob, Recovering, SlotMap,
 };
 use antiphon_log::testing::FaultDisk;
 use antiphon_log::{
-    Append, CheckpointMaker, DiskErrorKind, Flushed, Log, LogError, LogPosition, LogSettings,
-    MadeCheckpoint, Persisted, PreparedSegment, Recovery, SegmentMaker,
+    Append, CheckpointMaker, DiskErrorKind, Flushed, GroupId, Log, LogError, LogPosition,
+    LogSettings, MadeCheckpoint, Persisted, PreparedSegment, Recovery, SegmentMaker,
 };
+use antiphon_protocol::peer::Message as PeerMessage;
 use antiphon_protocol::{NodeId, Timestamp};
 use bytes::Bytes;
 
+use super::peering::node_id;
 use super::queue::{MILLI, Micros};
 use super::swarm::Choices;
 use super::watch::{Watch, WatchedDisk};
@@ -94,6 +96,10 @@ pub(crate) struct Seat {
     pub(crate) accepted: VecDeque<(u64, Claim)>,
     pub(crate) persisted: VecDeque<(Vec<Persisted>, LogPosition)>,
     pub(crate) answers: VecDeque<ReadAnswer>,
+    /// What replicas on other nodes say.
+    pub(crate) peers: VecDeque<(NodeId, GroupId, PeerMessage)>,
+    /// Nodes to which something was lost.
+    pub(crate) peers_lost: BTreeSet<NodeId>,
     /// Lanes that have room again.
     pub(crate) opened: Vec<usize>,
     /// Connections with something to read.
@@ -263,7 +269,11 @@ impl Node {
         seed: u64,
         now: Micros,
     ) -> Result<Recovery, LogError> {
+        let membership = membership(choices.nodes);
         let mut recovering = Recovering::new(choices.partitions, seed);
+        if !membership.is_alone() {
+            recovering = recovering.of_member(choices.limits.budgets.hot_bytes);
+        }
         let (log, recovery) = Log::open(
             self.watch.over(self.disk.clone()),
             self.settings,
@@ -276,7 +286,7 @@ impl Node {
         let seats = (0..choices.cores).map(|core| {
             let config = CoreConfig {
                 node: NodeId(1 + number as u32),
-                membership: Membership::alone(NodeId(1 + number as u32)),
+                membership: membership.clone(),
                 core: CoreId(core),
                 cores: choices.cores,
                 partitions: choices.partitions,
@@ -310,6 +320,15 @@ impl Node {
     }
 }
 
+/// So many nodes; clients find them without addresses.
+fn membership(nodes: usize) -> Membership {
+    let members = (0..nodes).map(|node| Member {
+        node: node_id(node),
+        address: "".into(),
+    });
+    Membership::new(members.collect()).expect("1 to 7 nodes, each named once")
+}
+
 impl Seat {
     fn new(core: Core) -> Seat {
         Seat {
@@ -319,6 +338,8 @@ impl Seat {
             accepted: VecDeque::new(),
             persisted: VecDeque::new(),
             answers: VecDeque::new(),
+            peers: VecDeque::new(),
+            peers_lost: BTreeSet::new(),
             opened: Vec::new(),
             readable: VecDeque::new(),
             flushes: VecDeque::new(),

@@ -116,6 +116,17 @@ pub(crate) enum Event {
         /// Which one.
         number: u64,
     },
+    /// A frame from node to node arrives.
+    PeerArrive {
+        /// Which node sent it.
+        from: usize,
+        /// To which.
+        to: usize,
+        /// Of the peering that was.
+        session: u64,
+    },
+    /// Something goes wrong between nodes.
+    PeerTrouble,
 }
 
 /// Pending events.

@@ -14,7 +14,7 @@ use super::limits::{LOOK_EVERY, PROGRESS};
 use super::queue::{Micros, SECOND};
 use super::swarm::Plan;
 use super::tally::Tally;
-use super::world::World;
+use super::world::{World, node_no};
 
 /// What came of a seed.
 #[derive(Debug)]
@@ -123,8 +123,13 @@ fn live(world: &mut World, plan: &Plan) {
         let what = world.unanswered();
         world.fail(format!("not answered after the last fault: {what}"));
     }
-    if let Some(rooms) = world.audit() {
-        let heads = world.heads(&rooms);
+    if world.nodes.len() > 1 && !settle(world, world.queue.now() + PROGRESS, World::is_agreed) {
+        let what = world.standings();
+        world.fail(format!("replicas differ after the last fault: {what}"));
+    }
+    if let Some(of_nodes) = world.audit() {
+        let rooms = &of_nodes[0];
+        let heads = world.heads(rooms);
         if !settle_while_moving(world, |world| world.has_heard_all(&heads)) {
             let what = world.unheard(&heads);
             world.fail(format!("not at the head after the last fault: {what}"));
@@ -139,7 +144,7 @@ fn live(world: &mut World, plan: &Plan) {
                 .collect();
             world.fail(format!("not quiet at the end: {what:?}"));
         }
-        world.note_rooms(rooms);
+        world.note_rooms(of_nodes);
     }
 }
 
@@ -259,15 +264,18 @@ impl World {
     }
 
     fn take_history(&mut self) -> History {
-        let head = Head::new("", &[NodeNo(1)]);
+        let nodes: Vec<NodeNo> = (0..self.nodes.len()).map(node_no).collect();
+        let head = Head::new("", &nodes);
         std::mem::replace(&mut self.history, Recorder::new(head)).finish()
     }
 
-    fn audit(&mut self) -> Option<Rooms> {
+    fn audit(&mut self) -> Option<Vec<Rooms>> {
         if self.failure.is_some() {
             return None;
         }
-        match super::audit::rooms(&self.nodes[0]) {
+        let of_nodes: Result<Vec<Rooms>, String> =
+            self.nodes.iter().map(super::audit::rooms).collect();
+        match of_nodes {
             Ok(rooms) => Some(rooms),
             Err(error) => {
                 self.fail(format!("the disk cannot be read at the end: {error}"));
@@ -276,8 +284,14 @@ impl World {
         }
     }
 
-    fn note_rooms(&mut self, rooms: Rooms) {
+    fn note_rooms(&mut self, of_nodes: Vec<Rooms>) {
         self.history.world(self.queue.now() * 1_000, What::Settled);
+        for (node, rooms) in of_nodes.into_iter().enumerate() {
+            self.note_rooms_of(node, rooms);
+        }
+    }
+
+    fn note_rooms_of(&mut self, node: usize, rooms: Rooms) {
         for (name, records) in rooms {
             let number = name
                 .strip_prefix("room-")
@@ -289,7 +303,7 @@ impl World {
                 records,
                 gaps: Vec::new(),
             };
-            self.note_node(0, what);
+            self.note_node(node, what);
         }
     }
 

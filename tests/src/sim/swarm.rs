@@ -16,6 +16,8 @@ use super::random::Random;
 pub(crate) struct Plan {
     /// Everything follows from it.
     pub(crate) seed: u64,
+    /// How many nodes.
+    pub(crate) nodes: usize,
     /// Faults left out.
     pub(crate) without: BTreeSet<Fault>,
     /// At most so many clients.
@@ -35,6 +37,7 @@ impl Plan {
     pub(crate) fn new(seed: u64) -> Plan {
         Plan {
             seed,
+            nodes: 1,
             without: BTreeSet::new(),
             clients_max: usize::MAX,
             seconds: 60,
@@ -48,6 +51,8 @@ impl Plan {
 /// A world's choices.
 #[derive(Clone, Debug)]
 pub(crate) struct Choices {
+    /// Nodes.
+    pub(crate) nodes: usize,
     /// Core threads per node.
     pub(crate) cores: u16,
     /// Partitions of the data directory.
@@ -154,6 +159,7 @@ impl Choices {
             ..Limits::default()
         };
         let choices = Choices {
+            nodes: plan.nodes,
             cores,
             partitions: random.pick(&[1, 2, 4, 8]),
             rooms,
@@ -179,11 +185,27 @@ impl Choices {
             pipe_bytes: random.pick(&[600, 4_096, 64 * 1024]),
             body_bytes_max,
         };
-        if plan.is_busy {
-            choices.busy(plan)
-        } else {
-            choices
+        let choices = match plan.is_busy {
+            true => choices.busy(plan),
+            false => choices,
+        };
+        match plan.nodes {
+            1 => choices,
+            _ => choices.cluster(),
         }
+    }
+
+    /// The same with several nodes. One partition: a session of the SDK speaks to one node, and must find all its rooms led there. Nothing is destroyed:
+    /// whoever lost what it had acked does not come back by itself yet. Logs are not reread for others yet, so all of them stay in memory.
+    fn cluster(mut self) -> Choices {
+        self.partitions = 1;
+        self.faults.retain(|fault| !fault.destroys());
+        self.limits.budgets.hot_bytes = 64 << 20;
+        for role in &mut self.clients {
+            // To find the leader takes a few attempts, and the SDK waits longer before each.
+            role.patience = 0;
+        }
+        self
     }
 
     /// The same with much to do and much going wrong.

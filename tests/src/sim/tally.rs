@@ -41,6 +41,12 @@ pub(crate) struct Tally {
     pub(crate) closes: u64,
     pub(crate) drain_looks: u64,
     pub(crate) compared: u64,
+    pub(crate) peer_frames: u64,
+    pub(crate) peer_frames_lost: u64,
+    pub(crate) peer_troubles: u64,
+    /// Clients that went to another node because they were told to.
+    pub(crate) moves: u64,
+    pub(crate) elections: u64,
     /// Everything that has a name.
     pub(crate) named: BTreeMap<String, u64>,
 }
@@ -104,6 +110,11 @@ impl Tally {
             (&mut self.closes, other.closes),
             (&mut self.drain_looks, other.drain_looks),
             (&mut self.compared, other.compared),
+            (&mut self.peer_frames, other.peer_frames),
+            (&mut self.peer_frames_lost, other.peer_frames_lost),
+            (&mut self.peer_troubles, other.peer_troubles),
+            (&mut self.moves, other.moves),
+            (&mut self.elections, other.elections),
         ];
         for (mine, theirs) in pairs {
             *mine += theirs;

@@ -9,11 +9,11 @@ use antiphon_protocol as wire;
 use antiphon_protocol::{ClientFrame, PageItem, RoomRef, ServerFrame, next_frame};
 
 use crate::history::{
-    BodyHash, GapRange, Link, Node, Op, Origin, Producer, ProducerSeq, Range, Record, Room, Seq,
-    Start, User, Way, What, Why,
+    BodyHash, GapRange, Link, Op, Origin, Producer, ProducerSeq, Range, Record, Room, Seq, Start,
+    User, Way, What, Why,
 };
 
-use super::world::World;
+use super::world::{World, node_no};
 
 /// Frames longer than this are no frames.
 const FRAME_BYTES_MAX: u32 = 2 * 1024 * 1024;
@@ -147,7 +147,8 @@ impl World {
         tap.connect = Some(op);
         tap.up.clear();
         tap.down.clear();
-        self.told(client, What::Connect { op, node: Node(1) });
+        let node = node_no(self.clients[client].node);
+        self.told(client, What::Connect { op, node });
     }
 
     /// A connection is gone, and with it all answers.
@@ -317,7 +318,10 @@ impl World {
                     self.tap_puback(client, &entry);
                 }
             }
-            ServerFrame::Error(error) => self.tap_error(client, id, error),
+            ServerFrame::Error(error) => {
+                self.told_elsewhere(client, error);
+                self.tap_error(client, id, error);
+            }
             ServerFrame::Subscribed(subscribed) => self.tap_subscribed(client, id, subscribed),
             ServerFrame::Ok(_) => {
                 if let Some(Asked::Unsubscribe(Some(sub), room)) =

@@ -80,5 +80,7 @@ fn numbers(event: &Event) -> [u64; 3] {
         Event::Reborn { client, life } => [13, life, client as u64],
         Event::Trouble => [14, 0, 0],
         Event::Heal { number } => [15, number, 0],
+        Event::PeerArrive { from, to, session } => [16, session, (from << 8 | to) as u64],
+        Event::PeerTrouble => [17, 0, 0],
     }
 }

@@ -314,6 +314,7 @@ impl World {
     pub(crate) fn heal_all(&mut self) {
         let now = self.queue.now();
         self.trouble.is_over = true;
+        self.peering.heal();
         for (number, _) in std::mem::take(&mut self.trouble.full) {
             let _ = number;
         }

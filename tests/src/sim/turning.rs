@@ -80,6 +80,7 @@ impl World {
             has_more |= seat.core.turn(now);
         }
         self.put_out(node, core);
+        self.watch_replicas(node, core);
         has_more |= self.flush_links(node, core, now);
         self.plan_turn(node, core, now, has_more);
     }
@@ -145,6 +146,12 @@ impl World {
         for answer in seat.answers.drain(..) {
             seat.core.read_done(answer, now);
         }
+        for (from, group, message) in seat.peers.drain(..) {
+            seat.core.peer(from, group, message);
+        }
+        for lost in std::mem::take(&mut seat.peers_lost) {
+            seat.core.peer_lost(lost);
+        }
         seat.owes_turn |= is_left;
         for from in to_open {
             if let Some(seat) = self.seat(node, from) {
@@ -191,7 +198,11 @@ impl World {
                     }
                 }
                 Output::Wake(to) => wakes.push(usize::from(to.0)),
-                Output::Append(append) => self.log_job(node, core, LogJob::Append(append)),
+                Output::Append(append) => {
+                    self.watch_append(node, &append);
+                    self.log_job(node, core, LogJob::Append(append));
+                }
+                Output::Peer { to, messages } => self.send_peer(node, to, &messages),
                 Output::Checkpoint(job) => self.log_job(node, core, LogJob::Checkpoint(job)),
                 Output::Read(job) => {
                     if let Err(job) = self.ask_reader(node, job) {
@@ -209,7 +220,6 @@ impl World {
                         wakes.push(reply_to);
                     }
                 }
-                Output::Peer { to, .. } => self.fail(format!("node {node} knows a node {to}")),
                 Output::Event(event) => self.core_event(node, &event),
             }
         }

@@ -7,8 +7,10 @@ use crate::history::{Client as ClientNo, Head, Node as NodeNo, Recorder, What};
 use super::client::Client;
 use super::link::Link;
 use super::node::Node;
+use super::peering::Peering;
 use super::queue::{Event, MILLI, Micros, Queue, SECOND};
 use super::random::Random;
+use super::replicas::Replicas;
 use super::swarm::{Choices, Plan};
 use super::tally::Tally;
 use super::trace::Trace;
@@ -26,6 +28,8 @@ pub(crate) struct World {
     pub(crate) links: BTreeMap<u64, Link>,
     pub(crate) last_link: u64,
     pub(crate) trouble: Trouble,
+    pub(crate) peering: Peering,
+    pub(crate) replicas: Replicas,
     pub(crate) dice: Dice,
     pub(crate) trace: Trace,
     pub(crate) tally: Tally,
@@ -69,7 +73,9 @@ impl World {
             apps: root.fork(14),
             seeds: root.fork(15),
         };
-        let nodes: Vec<Node> = (0..1).map(|number| Node::new(number, &choices)).collect();
+        let nodes: Vec<Node> = (0..choices.nodes)
+            .map(|number| Node::new(number, &choices))
+            .collect();
         let numbers: Vec<NodeNo> = (1..=nodes.len() as u32).map(NodeNo).collect();
         let head = Head {
             progress_ns: super::limits::PROGRESS * 1_000,
@@ -77,6 +83,8 @@ impl World {
         };
         let mut world = World {
             trouble: Trouble::new(&choices, root.fork(16)),
+            peering: Peering::new(root.fork(17)),
+            replicas: Replicas::default(),
             choices,
             queue: Queue::default(),
             nodes,
@@ -102,6 +110,9 @@ impl World {
         }
         if !world.choices.faults.is_empty() {
             world.queue.after(SECOND / 2, Event::Trouble);
+            if world.nodes.len() > 1 {
+                world.queue.after(SECOND, Event::PeerTrouble);
+            }
         }
         world
     }
@@ -145,6 +156,8 @@ impl World {
             Event::Reborn { client, life } => self.on_reborn(client, life),
             Event::Trouble => self.on_trouble(),
             Event::Heal { number } => self.on_heal(number),
+            Event::PeerArrive { from, to, session } => self.on_peer_arrive(from, to, session),
+            Event::PeerTrouble => self.on_peer_trouble(),
         }
     }
 

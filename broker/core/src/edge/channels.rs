@@ -61,8 +61,8 @@ pub(super) enum ChannelState {
     Opening(Vec<PublishBatch>),
     /// Here it is.
     Open(Arc<RoomChannel>),
-    /// There is none; the entry goes with the next turn.
-    Refused(Code),
+    /// There is none, for this reason and with this hint; the entry goes with the next turn.
+    Refused(Code, u64),
 }
 
 impl Channels {
@@ -149,12 +149,12 @@ impl Channels {
                 .get(&NameQuery(namespace, name.as_bytes()))
                 .copied(),
         }?;
-        if matches!(state, ChannelState::Refused(_)) {
+        if matches!(state, ChannelState::Refused(..)) {
             self.refused.push(key);
         }
         match mem::replace(&mut self.entries[key as usize].state, state) {
             ChannelState::Opening(waiting) => Some(waiting),
-            ChannelState::Open(_) | ChannelState::Refused(_) => Some(Vec::new()),
+            ChannelState::Open(_) | ChannelState::Refused(..) => Some(Vec::new()),
         }
     }
 
@@ -204,7 +204,7 @@ impl Channels {
             if matches!(
                 self.entries.get(key as usize),
                 Some(Entry {
-                    state: ChannelState::Refused(_),
+                    state: ChannelState::Refused(..),
                     ..
                 })
             ) {
@@ -229,7 +229,7 @@ mod tests {
         let mut channels = Channels::new(&HashState::fixed());
         for room in 1..=CHANNELS_MAX as u64 {
             let key = add(&mut channels, room, 0).unwrap();
-            *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND);
+            *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND, 0);
         }
         channels.batches_left();
         assert_eq!(
@@ -263,7 +263,7 @@ mod tests {
     fn a_channel_that_a_gathered_batch_names_stays_however_long_the_turn_takes() {
         let mut channels = Channels::new(&HashState::fixed());
         let key = add(&mut channels, 1, 0).unwrap();
-        *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND);
+        *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND, 0);
         channels.sweep(CHANNEL_IDLE_MS);
         assert_eq!(channels.len(), 1);
     }
@@ -274,7 +274,7 @@ mod tests {
         let count = 10 * CHANNEL_SWEEP_MAX as u64;
         for room in 1..=count {
             let key = add(&mut channels, room, room).unwrap();
-            *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND);
+            *channels.state_mut(key) = ChannelState::Refused(Code::NOT_FOUND, 0);
         }
         let used = CHANNEL_IDLE_MS - 1;
         let _ = channels.find(NAMESPACE, RoomRef::Id(RoomId(7)), used);

@@ -128,9 +128,13 @@ impl Edge {
                 let open = Arc::clone(open);
                 self.offer(open, batch);
             }
-            ChannelState::Refused(code) => {
-                let code = *code;
-                self.refuse_batch(&batch, &ErrorFrame::new(code));
+            ChannelState::Refused(code, hint) => {
+                let (code, hint) = (*code, *hint);
+                let error = ErrorFrame {
+                    hint,
+                    ..ErrorFrame::new(code)
+                };
+                self.refuse_batch(&batch, &error);
             }
         }
     }
@@ -243,16 +247,23 @@ impl Edge {
     }
 
     /// Home gave none. What is being gathered for it is refused with the next turn.
-    pub(super) fn channel_refused(&mut self, namespace: Namespace, room: &RoomKey, code: Code) {
-        let Some(waiting) =
-            self.publishing
-                .channels
-                .settle(namespace, room, ChannelState::Refused(code))
-        else {
+    pub(super) fn channel_refused(
+        &mut self,
+        namespace: Namespace,
+        room: &RoomKey,
+        code: Code,
+        hint: u64,
+    ) {
+        let state = ChannelState::Refused(code, hint);
+        let Some(waiting) = self.publishing.channels.settle(namespace, room, state) else {
             return;
         };
+        let error = ErrorFrame {
+            hint,
+            ..ErrorFrame::new(code)
+        };
         for batch in waiting {
-            self.refuse_batch(&batch, &ErrorFrame::new(code));
+            self.refuse_batch(&batch, &error);
         }
     }
 

@@ -57,6 +57,7 @@ use crate::planted::{Bug, planted};
 use crate::read::{ReadAnswer, ReadFailure, ReadPurpose};
 
 pub use recovering::Recovering;
+pub use replica::ReplicaStatus;
 pub use seed::{Condition, PartitionSeed, Unsound};
 pub use stats::HomeStats;
 
@@ -302,6 +303,10 @@ impl Home {
     /// Drained by the facade after each of the calls above.
     pub(crate) fn poll(&mut self) -> Option<Output> {
         self.desk.poll()
+    }
+
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = ReplicaStatus> {
+        self.partitions.iter().filter_map(Partition::status)
     }
 
     /// Nothing admitted waits for its commit or apply.

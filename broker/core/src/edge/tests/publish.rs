@@ -283,13 +283,14 @@ fn a_room_that_is_not_there_refuses_its_publishes_and_is_asked_for_again() {
             namespace: antiphon_protocol::Namespace(0),
             room: RoomKey::Id(room),
             code: Code::NOT_FOUND,
+            hint: 7,
         });
         let said = bench.said(ann);
         assert_eq!(
             said,
             [
-                std::format!("ERROR {id} NOT_FOUND hint 0"),
-                std::format!("ERROR {} NOT_FOUND hint 0", 10 + id)
+                std::format!("ERROR {id} NOT_FOUND hint 7"),
+                std::format!("ERROR {} NOT_FOUND hint 7", 10 + id)
             ]
         );
     }

@@ -220,6 +220,7 @@ fn turn_away(turn: &mut Turn<'_>, edge: CoreId, message: ToHome, code: Code, hin
                 namespace,
                 room,
                 code,
+                hint,
             };
             return turn.desk.send(edge, refused);
         }

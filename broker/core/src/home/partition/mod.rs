@@ -38,7 +38,7 @@ use crate::home::desk::Turn;
 use crate::home::hot_tail::HotTail;
 use crate::home::interest::Interest;
 use crate::home::overlay::Overlay;
-use crate::home::replica::{Replica, ReplicaStart};
+use crate::home::replica::{Replica, ReplicaStart, ReplicaStatus};
 use crate::home::seed::{Condition, PartitionSeed};
 use crate::home::settings::HomeSettings;
 use crate::home::state::State;
@@ -227,6 +227,14 @@ impl Partition {
     /// Whether Raft's clock matters now.
     pub(crate) fn needs_ticks(&self) -> bool {
         matches!(&self.role, Role::Running(replica) if replica.needs_ticks())
+    }
+
+    /// How its replica stands, if it runs.
+    pub(crate) fn status(&self) -> Option<ReplicaStatus> {
+        match &self.role {
+            Role::Running(replica) => replica.status(),
+            Role::Impaired(_) => None,
+        }
     }
 
     /// Its replica, if it runs.

@@ -73,6 +73,7 @@ impl Partition {
                 namespace,
                 room: key,
                 code: code.unwrap_or(Code::NOT_FOUND),
+                hint: 0,
             },
         };
         turn.desk.send(edge, message);

@@ -71,6 +71,23 @@ pub(crate) struct Work {
     pub(crate) committed: Vec<Entry>,
 }
 
+/// How a replica stands, for operators and for whoever checks it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReplicaStatus {
+    /// Its group.
+    pub group: GroupId,
+    /// Its term.
+    pub term: Term,
+    /// It leads.
+    pub leads: bool,
+    /// Committed, as far as it knows.
+    pub commit: Index,
+    /// In its state.
+    pub applied: Index,
+    /// Its newest entry, synced or not.
+    pub last: Index,
+}
+
 /// Where a replica stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Standing {
@@ -233,6 +250,19 @@ impl Replica {
             Ok(leader) if leader != 0 => Standing::Follows(NodeId(leader)),
             _ => Standing::Seeks,
         }
+    }
+
+    /// How it stands; `None` if the group is quarantined.
+    pub(crate) fn status(&self) -> Option<ReplicaStatus> {
+        let raft = &self.node.as_ref()?.raft;
+        Some(ReplicaStatus {
+            group: self.group,
+            term: Term(raft.term),
+            leads: raft.state == StateRole::Leader,
+            commit: Index(raft.raft_log.committed),
+            applied: Index(raft.raft_log.applied),
+            last: Index(raft.raft_log.last_index()),
+        })
     }
 
     /// A message of the replica on node `from`.

@@ -149,11 +149,13 @@ impl Run {
                         world.keep_channel(&room, opened.channel);
                         self.free(node, Some(&room), None);
                     }
-                    ToEdge::ChannelRefused { code, room, .. } => {
+                    ToEdge::ChannelRefused {
+                        code, room, hint, ..
+                    } => {
                         let crate::lane::RoomKey::Name(name) = room else {
                             panic!("asked by name")
                         };
-                        self.refused(node, Some(name.as_str()), None, code, 0);
+                        self.refused(node, Some(name.as_str()), None, code, hint);
                     }
                     ToEdge::Acks(acks) => {
                         for ack in acks {
