@@ -12,7 +12,7 @@ use antiphon_bench::meter::{Bucket, Latency, Point};
 use antiphon_bench::report::Report;
 use antiphon_bench::result::{Better, FORMAT, Load, Metric, ResultFile, Run, VERSION};
 use antiphon_bench::rivals::found::TournamentFile;
-use antiphon_bench::rivals::plan::{GROWTH_SYSTEMS, rows};
+use antiphon_bench::rivals::plan::{curves, rows};
 use antiphon_bench::rivals::system::System;
 use antiphon_bench::rivals::tournament::{Rounds, Step, Tournament};
 use antiphon_bench::server::find;
@@ -20,9 +20,8 @@ use antiphon_bench::target::Durability;
 
 /// A run with all that a report shows. Figures are made of the system and the round.
 fn run(step: &Step<'_>) -> Run {
-    let place = GROWTH_SYSTEMS
-        .iter()
-        .position(|system| *system == step.system);
+    let systems = &curves()[0].systems;
+    let place = systems.iter().position(|system| *system == step.system);
     let speed = 1.0 + place.map_or(5.0, |place| place as f64) + 0.1 * f64::from(step.pair);
     let configuration = step.workload.configuration();
     let subscribers = configuration.get("subscribers");
@@ -110,7 +109,9 @@ fn tournament() -> TournamentFile {
     for row in rows() {
         let Ok(_) = tournament.row(&row);
     }
-    let Ok(()) = tournament.growth();
+    for curve in curves() {
+        let Ok(()) = tournament.curve(&curve);
+    }
     let found = tournament.found;
     TournamentFile {
         result: ResultFile {
@@ -171,8 +172,8 @@ fn a_browser_shows_every_plot_and_no_script_fails() -> Result<(), Box<dyn Error>
         let page = chromium(folder.path(), &["--dump-dom"], hash)?;
         assert_eq!(attribute(&page, "errors"), None, "{hash}");
         assert_eq!(attribute(&page, "broken"), Some(""), "{hash}");
-        // The glance, the growth curve, three a row, and one for each second figure.
-        let expected = (2 + 3 * groups + also).to_string();
+        // The glance, the growth curves, three a row, and one for each second figure.
+        let expected = (1 + curves().len() + 3 * groups + also).to_string();
         assert_eq!(attribute(&page, "plots"), Some(expected.as_str()), "{hash}");
         assert_eq!(attribute(&page, "theme"), Some(&hash[1..]));
     }

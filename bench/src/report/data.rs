@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::result::{Better, ResultFile, Run};
 use crate::rivals::found::{RatioFound, RowFound, SystemFound, TournamentFile};
-use crate::rivals::tournament::{GROWTH, ROW};
+use crate::rivals::plan::{Curve, curves};
+use crate::rivals::tournament::ROW;
 use crate::statistics::median;
 
 /// A page's content.
@@ -16,7 +17,7 @@ pub struct Report {
     pub title: String,
     facts: Vec<(String, String)>,
     groups: Vec<Group>,
-    growth: Growth,
+    growth: Vec<Growth>,
     not_yet: Vec<(String, String)>,
     notes: Vec<String>,
     method: &'static str,
@@ -62,21 +63,21 @@ struct SystemSeen {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Growth {
+    title: &'static str,
     text: &'static str,
-    systems: Vec<Curve>,
+    /// What grows.
+    x: &'static str,
+    /// Of what it costs.
+    unit: &'static str,
+    systems: Vec<Line>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Curve {
+struct Line {
     name: String,
-    /// Subscribers, and CPU seconds per million deliveries.
+    /// How much of it, and what it costs.
     points: Vec<(f64, f64)>,
 }
-
-const GROWTH_TEXT: &str = "One room, 64 messages in flight. Per message a system pays once for taking it in (and ours for logging \
-     and syncing it), per subscriber and round once for waking and writing a socket, and per delivery for its bytes. With few \
-     subscribers the first part is spread over few deliveries, so the curve falls; once the per-socket part prevails it is flat. \
-     Where it rises again, sockets and their buffers no longer fit into the caches.";
 
 const METHOD: &str = "System and generator are separate processes on loopback, each kept on a CPU of its own; systems take turns \
      within each round. Latencies count from the intended time of sending. Every delivery is verified. Intervals lie between order \
@@ -103,7 +104,10 @@ impl Report {
             .iter()
             .map(|row| group_of_row(row, &file.result.runs))
             .collect();
-        report.growth.systems = growth(&file.result.runs);
+        let grown = curves()
+            .into_iter()
+            .map(|curve| growth(&curve, &file.result.runs));
+        report.growth = grown.filter(|growth| !growth.systems.is_empty()).collect();
         report.not_yet.clone_from(&file.not_yet);
         report.notes.clone_from(&file.notes);
         let versions = file.programs.iter().map(|program| {
@@ -125,10 +129,7 @@ impl Report {
             title: "Antiphon under load".to_owned(),
             facts: facts(file),
             groups: loads.values().map(|runs| group_of_load(runs)).collect(),
-            growth: Growth {
-                text: GROWTH_TEXT,
-                systems: Vec::new(),
-            },
+            growth: Vec::new(),
             not_yet: Vec::new(),
             notes: Vec::new(),
             method: METHOD,
@@ -305,25 +306,35 @@ fn merged(runs: &[&Run], kind: &str) -> Vec<(f64, u64)> {
         .collect()
 }
 
-fn growth(runs: &[Run]) -> Vec<Curve> {
+fn growth(curve: &Curve, runs: &[Run]) -> Growth {
     let mut systems = BTreeMap::<&str, BTreeMap<u32, Vec<f64>>>::new();
-    for run in runs.iter().filter(|run| row_of(run) == Some(GROWTH)) {
-        let subscribers = run.configuration.get("subscribers");
-        let subscribers = subscribers.and_then(|text| text.parse().ok());
-        let cost = run.metric("cpu_s_per_million_deliveries");
-        if let (Some(subscribers), Some(cost)) = (subscribers, cost) {
-            let curve = systems.entry(&run.target).or_default();
-            curve.entry(subscribers).or_default().push(cost);
+    for run in runs.iter().filter(|run| row_of(run) == Some(curve.id)) {
+        let size = run.configuration.get(curve.x);
+        let size = size.and_then(|text| text.parse().ok());
+        if let (Some(size), Some(cost)) = (size, run.metric(curve.figure)) {
+            let line = systems.entry(&run.target).or_default();
+            line.entry(size).or_default().push(cost);
         }
     }
-    let curves = systems.into_iter().map(|(name, points)| Curve {
+    let lines = systems.into_iter().map(|(name, points)| Line {
         name: name.to_owned(),
         points: points
             .into_iter()
-            .map(|(subscribers, costs)| (f64::from(subscribers), median(&costs)))
+            .map(|(size, costs)| (f64::from(size), median(&costs)))
+            .filter(|(_, cost)| *cost > 0.0)
             .collect(),
     });
-    curves.collect()
+    Growth {
+        title: curve.title,
+        text: curve.text,
+        x: curve.x,
+        unit: if curve.figure.starts_with("cpu_s") {
+            "s"
+        } else {
+            "bytes"
+        },
+        systems: lines.filter(|line| !line.points.is_empty()).collect(),
+    }
 }
 
 #[cfg(test)]

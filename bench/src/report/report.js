@@ -258,14 +258,15 @@ function series(parent, group) {
 
 function growth(parent, found) {
   const [width, height, box] = [1180, 380, [84, 10, 1160, 330]];
-  const root = plot(parent, 'CPU seconds of the server per million deliveries, by subscribers of the room (both logarithmic; lower is better)', width, height);
+  const root = plot(parent, `${found.title} (both logarithmic; lower is better)`, width, height);
   const curves = found.systems;
   const [few, many] = extent(curves, 0);
   const [low, high] = extent(curves, 1);
   const x = logarithmic(few / 1.2, many * 1.2, box[0], box[2]);
   const y = logarithmic(low / 1.4, high * 1.4, box[3], box[1]);
-  lines(root, box, x, y, curves, (at) => `${short(at)} subscribers`, (value) => trim(value, 2) + ' s', curves[0].points.map(([at]) => [at, short(at)]));
-  label(root, (box[0] + box[2]) / 2, height - 8, 'subscribers', { 'text-anchor': 'middle' });
+  const cost = (value) => (found.unit === 's' ? trim(value, 2) + ' s' : short(value) + ' B');
+  lines(root, box, x, y, curves, (at) => `${short(at)} ${found.x}`, cost, curves[0].points.map(([at]) => [at, short(at)]));
+  label(root, (box[0] + box[2]) / 2, height - 8, found.x, { 'text-anchor': 'middle' });
   legend(parent, curves);
 }
 
@@ -335,10 +336,12 @@ function build() {
     main.append(card);
     forest(card, rows);
   }
-  if (data.growth.systems.length) {
+  if (data.growth.length) main.append(html('h2', {}, 'Growth'));
+  for (const found of data.growth) {
     const card = html('section', { class: 'card' });
-    main.append(html('h2', {}, 'Growth'), html('p', {}, data.growth.text), card);
-    growth(card, data.growth);
+    growth(card, found);
+    card.append(html('p', {}, found.text));
+    main.append(card);
   }
   main.append(html('h2', {}, 'Load by load'));
   data.groups.filter((group) => group.systems.length).forEach(groupCard);

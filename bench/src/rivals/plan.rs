@@ -409,22 +409,105 @@ fn publish_rows() -> Vec<Row> {
     ]
 }
 
-/// The sizes of the growth curve: what a delivery costs as the room grows.
-pub const GROWTH_SUBSCRIBERS: [u32; 4] = [10, 100, 1_000, 10_000];
-
-/// The systems of the growth curve.
-pub const GROWTH_SYSTEMS: [System; 4] = [
-    System::Records,
-    System::RedisPubSub,
-    System::NatsCore,
-    System::Floor,
-];
-
-/// One point of the growth curve.
-#[must_use]
-pub fn growth(subscribers: u32) -> Workload {
-    fanout(subscribers, 1, Pace::InFlight(64))
+/// What something costs as something grows.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// Short and stable; the row of its runs.
+    pub id: &'static str,
+    /// What is on the y axis, and what grows.
+    pub title: &'static str,
+    /// Why it looks as it does.
+    pub text: &'static str,
+    /// What grows: a key of a run's configuration.
+    pub x: &'static str,
+    /// What it costs: a metric of a run.
+    pub figure: &'static str,
+    /// How much of it.
+    pub sizes: Vec<u32>,
+    /// The load of one size.
+    pub workload: fn(u32) -> Workload,
+    /// Who is measured.
+    pub systems: Vec<System>,
+    /// Whether a quick table has it, too.
+    pub is_quick: bool,
 }
+
+/// The growth curves.
+#[must_use]
+pub fn curves() -> Vec<Curve> {
+    let systems = vec![
+        System::Records,
+        System::RedisPubSub,
+        System::NatsCore,
+        System::Floor,
+    ];
+    vec![
+        Curve {
+            id: "growth-subscribers",
+            title: "CPU seconds of the server per million deliveries, by subscribers of one room",
+            text: SUBSCRIBERS_TEXT,
+            x: "subscribers",
+            figure: "cpu_s_per_million_deliveries",
+            sizes: vec![10, 100, 1_000, 10_000],
+            workload: |subscribers| fanout(subscribers, 1, Pace::InFlight(64)),
+            systems: systems.clone(),
+            is_quick: true,
+        },
+        Curve {
+            id: "growth-rooms",
+            title: "CPU seconds of the server per million messages, by rooms with one member each",
+            text: ROOMS_TEXT,
+            x: "rooms",
+            figure: "cpu_s_per_million_deliveries",
+            // A core of ours keeps 65,536 channels open for a minute, two a room: by name and by number.
+            sizes: vec![10, 100, 1_000, 10_000, 30_000],
+            workload: |rooms| {
+                Workload::Rooms(Rooms {
+                    rooms,
+                    members: 1,
+                    connections: 64,
+                    pace: Pace::InFlight(2_000),
+                })
+            },
+            systems,
+            is_quick: false,
+        },
+        Curve {
+            id: "growth-connections",
+            title: "bytes of anonymous memory per idle connection, by connections",
+            text: CONNECTIONS_TEXT,
+            x: "connections",
+            figure: "anonymous_bytes_per_connection",
+            sizes: vec![1_000, 4_000, 16_000],
+            workload: |connections| {
+                Workload::Connect(Connect {
+                    connections,
+                    hold: Duration::from_secs(1),
+                })
+            },
+            systems: vec![
+                System::Records,
+                System::Mosquitto,
+                System::RedisPubSub,
+                System::NatsCore,
+            ],
+            is_quick: false,
+        },
+    ]
+}
+
+const SUBSCRIBERS_TEXT: &str = "One room, 64 messages in flight. Per message a system pays once for taking it in (and ours for logging \
+     and syncing it), per subscriber and round once for waking and writing a socket, and per delivery for its bytes. With few \
+     subscribers the first part is spread over few deliveries, so the curve falls; once the per-socket part prevails it is flat. \
+     Where it rises again, sockets and their buffers no longer fit into the caches.";
+
+const ROOMS_TEXT: &str = "64 connections, 2,000 messages in flight, each to the next room. The work per message does not depend on \
+     the number of rooms, but where its room's state lies does: the curve rises where that state outgrows the caches, and flat \
+     means that a room costs memory and no time.";
+
+const CONNECTIONS_TEXT: &str = "Connections that have said hello and subscribed to one room, after a second of idleness. A tenth as \
+     many came before and are not counted. A curve that falls shows a fixed part that is spread over more connections; tables that \
+     double as they grow let it jump.";
 
 #[cfg(test)]
 mod tests {

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 
 use super::found::{Found, RowFound, row_found};
-use super::plan::{
-    Against, GROWTH_SUBSCRIBERS, GROWTH_SYSTEMS, Load, Row, SIGNALS_PER_ROOM_AND_SECOND, growth,
-};
+use super::plan::{Against, Curve, Load, Row, SIGNALS_PER_ROOM_AND_SECOND};
 use super::system::System;
 use crate::error::{BenchError, StartError};
 use crate::pace::Pace;
@@ -20,7 +18,7 @@ pub struct Rounds {
     pub judged: u32,
     /// Of those that are only told.
     pub told: u32,
-    /// Of each point of the growth curve.
+    /// Of each point of a growth curve.
     pub growth: u32,
 }
 
@@ -56,8 +54,6 @@ pub struct Tournament<'r, E> {
 pub const ROW: &str = "row";
 /// The row of the runs that look for a maximum.
 pub const SEARCH: &str = "search";
-/// The row of the growth curve.
-pub const GROWTH: &str = "growth";
 
 impl<'r, E> Tournament<'r, E> {
     /// One that has run nothing.
@@ -98,17 +94,17 @@ impl<'r, E> Tournament<'r, E> {
         Ok(&self.found.rows[before..])
     }
 
-    /// Runs the points of the growth curve.
+    /// Runs the points of a growth curve.
     ///
     /// # Errors
     /// Those of the runner.
-    pub fn growth(&mut self) -> Result<(), E> {
+    pub fn curve(&mut self, curve: &Curve) -> Result<(), E> {
         for round in 0..self.rounds.growth {
-            for subscribers in GROWTH_SUBSCRIBERS {
-                let workload = growth(subscribers);
-                for system in GROWTH_SYSTEMS {
+            for size in &curve.sizes {
+                let workload = (curve.workload)(*size);
+                for &system in &curve.systems {
                     let mut notes = Vec::new();
-                    let run = self.step(GROWTH, system, &workload, round, &mut notes)?;
+                    let run = self.step(curve.id, system, &workload, round, &mut notes)?;
                     self.found.runs.extend(run.map(|run| (system, run)));
                     self.found.notes.extend(notes);
                 }

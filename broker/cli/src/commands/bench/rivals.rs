@@ -10,8 +10,8 @@ use antiphon_bench::report::Report;
 use antiphon_bench::result::Run;
 use antiphon_bench::rivals::found::{Installed, TournamentFile};
 use antiphon_bench::rivals::install::Program;
-use antiphon_bench::rivals::plan::{NOT_YET, Row, rows};
-use antiphon_bench::rivals::tournament::{GROWTH, Rounds, Step, Tournament};
+use antiphon_bench::rivals::plan::{Curve, NOT_YET, Row, curves, rows};
+use antiphon_bench::rivals::tournament::{Rounds, Step, Tournament};
 use antiphon_bench::stage::Options;
 use clap::Args;
 
@@ -34,7 +34,7 @@ pub(super) struct Rivals {
     #[arg(long, value_parser = seconds)]
     seconds: Option<f64>,
 
-    /// Only rows whose name begins with this, or `growth`; may be repeated.
+    /// Only rows and growth curves whose name begins with this; may be repeated.
     #[arg(long, value_name = "ROW")]
     only: Vec<String>,
 
@@ -70,7 +70,7 @@ impl Rivals {
         if !output.is_json() {
             rivals_table::programs(&programs, output)?;
             if self.list {
-                rivals_table::plan(&rows, output)?;
+                rivals_table::plan(&rows, &self.curves(), output)?;
             }
             output.flush()?;
         }
@@ -133,12 +133,13 @@ impl Rivals {
             file.result.runs.extend(taken(&mut tournament));
             self.write(file)?;
         }
-        if self.wants(GROWTH) {
-            tournament.growth()?;
+        for curve in self.curves() {
+            tournament.curve(&curve)?;
             file.result.runs.extend(taken(&mut tournament));
             file.notes.append(&mut tournament.found.notes);
             if !is_quiet {
-                rivals_table::growth(&file.result.runs, output)?;
+                rivals_table::curve(&curve, &file.result.runs, output)?;
+                output.flush()?;
             }
             self.write(file)?;
         }
@@ -163,11 +164,24 @@ impl Rivals {
     fn rows(&self) -> Result<Vec<Row>, Failure> {
         let mut rows = rows();
         rows.retain(|row| self.wants(row.id));
-        if rows.is_empty() && !self.wants(GROWTH) {
+        if rows.is_empty() && self.curves().is_empty() {
             let told = "no row has such a name";
             return Err(Failure::usage(told).next("see `antiphon bench rivals --list`"));
         }
         Ok(rows)
+    }
+
+    fn curves(&self) -> Vec<Curve> {
+        let mut curves = curves();
+        let is_named = |curve: &Curve| !self.only.is_empty() && self.wants(curve.id);
+        curves.retain(|curve| {
+            if self.quick {
+                is_named(curve) || self.only.is_empty() && curve.is_quick
+            } else {
+                self.wants(curve.id)
+            }
+        });
+        curves
     }
 
     fn options(&self) -> Result<Options, Failure> {

@@ -2,8 +2,8 @@
 
 use antiphon_bench::result::Run;
 use antiphon_bench::rivals::found::{Installed, RatioFound, RowFound, SystemFound};
-use antiphon_bench::rivals::plan::{Goal, Row};
-use antiphon_bench::rivals::tournament::{GROWTH, ROW};
+use antiphon_bench::rivals::plan::{Curve, Goal, Row};
+use antiphon_bench::rivals::tournament::ROW;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 
@@ -26,7 +26,7 @@ pub(super) fn programs(programs: &[Installed], output: &mut Output) -> Result<()
 }
 
 /// What would be measured.
-pub(super) fn plan(rows: &[Row], output: &mut Output) -> Result<(), Failure> {
+pub(super) fn plan(rows: &[Row], curves: &[Curve], output: &mut Output) -> Result<(), Failure> {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
     table.set_header(["row", "figure", "ours", "against (goal)"]);
@@ -43,7 +43,11 @@ pub(super) fn plan(rows: &[Row], output: &mut Output) -> Result<(), Failure> {
             against.join("\n"),
         ]);
     }
-    output.line(table)
+    output.line(table)?;
+    for curve in curves {
+        output.line(format_args!("{}: {}", curve.id, curve.title))?;
+    }
+    Ok(())
 }
 
 fn goal_in_words(goal: Goal) -> String {
@@ -129,34 +133,29 @@ fn told_of(ratio: &RatioFound) -> [String; 4] {
     ]
 }
 
-/// What a delivery costs as a room grows.
-pub(super) fn growth(runs: &[Run], output: &mut Output) -> Result<(), Failure> {
-    let is_growth = |run: &&Run| run.configuration.get(ROW).is_some_and(|row| row == GROWTH);
+/// What something costs as something grows.
+pub(super) fn curve(curve: &Curve, runs: &[Run], output: &mut Output) -> Result<(), Failure> {
+    let is_own = |run: &&Run| {
+        run.configuration
+            .get(ROW)
+            .is_some_and(|row| row == curve.id)
+    };
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "system",
-        "subscribers",
-        "CPU s per million deliveries",
-        "deliveries/s",
-    ]);
-    let mut runs: Vec<_> = runs.iter().filter(is_growth).collect();
+    table.set_header(["system", curve.x, curve.figure]);
+    let mut runs: Vec<_> = runs.iter().filter(is_own).collect();
     runs.sort_by_key(|run| run.target.clone());
     for run in runs {
-        let figure = |name| run.metric(name).map(number).unwrap_or_default();
         table.add_row([
             run.target.clone(),
-            run.configuration["subscribers"].clone(),
-            figure("cpu_s_per_million_deliveries"),
-            figure("deliveries_per_s"),
+            run.configuration.get(curve.x).cloned().unwrap_or_default(),
+            run.metric(curve.figure).map(number).unwrap_or_default(),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    output.line(
-        "\ngrowth: one room, 64 messages in flight, what a delivery costs as the room grows",
-    )?;
+    output.line(format_args!("\n{}: {}", curve.id, curve.title))?;
     output.line(table)
 }
 
