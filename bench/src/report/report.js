@@ -21,7 +21,7 @@ function time(us) {
   if (us >= 1e3) return trim(us / 1e3, 3) + ' ms';
   return trim(us, 3) + ' µs';
 }
-const shown = (value, unit) => (unit === 'us' ? time(value) : short(value) + (unit === '1/s' ? '/s' : unit ? ' ' + unit : ''));
+const shown = (value, unit) => (unit === 'bytes' ? (value >= 1e3 ? trim(value / 1e3, 3) + ' kB' : trim(value, 3) + ' B') : unit === 'us' ? time(value) : short(value) + (unit === '1/s' ? '/s' : unit ? ' ' + unit : ''));
 const figureName = (name) => ({
   deliveries_per_cpu_s: 'deliveries per CPU-second of the server', deliveries_per_s: 'deliveries per second', acks_per_s: 'acks per second',
   acks_per_cpu_s: 'acks per CPU-second of the server', delivery_p50_us: 'median time to delivery', delivery_p99_us: '99th percentile of the time to delivery',
@@ -264,7 +264,7 @@ function growth(parent, found) {
   const [low, high] = extent(curves, 1);
   const x = logarithmic(few / 1.2, many * 1.2, box[0], box[2]);
   const y = logarithmic(low / 1.4, high * 1.4, box[3], box[1]);
-  const cost = (value) => (found.unit === 's' ? trim(value, 2) + ' s' : short(value) + ' B');
+  const cost = (value) => (found.unit === 's' ? trim(value, 2) + ' s' : value >= 1e3 ? trim(value / 1e3, 3) + ' kB' : trim(value, 3) + ' B');
   lines(root, box, x, y, curves, (at) => `${short(at)} ${found.x}`, cost, curves[0].points.map(([at]) => [at, short(at)]));
   label(root, (box[0] + box[2]) / 2, height - 8, found.x, { 'text-anchor': 'middle' });
   legend(parent, curves);

@@ -501,9 +501,10 @@ const SUBSCRIBERS_TEXT: &str = "One room, 64 messages in flight. Per message a s
      subscribers the first part is spread over few deliveries, so the curve falls; once the per-socket part prevails it is flat. \
      Where it rises again, sockets and their buffers no longer fit into the caches.";
 
-const ROOMS_TEXT: &str = "64 connections, 2,000 messages in flight, each to the next room. The work per message does not depend on \
-     the number of rooms, but where its room's state lies does: the curve rises where that state outgrows the caches, and flat \
-     means that a room costs memory and no time.";
+const ROOMS_TEXT: &str = "64 connections, 2,000 messages in flight, each to the next room. Messages of one room that come \
+     together share what is done once a batch: taking it in, and with ours also logging it. Among many rooms hardly two come together, \
+     so each message pays alone: the curve rises until there are as many rooms as messages in flight. Beyond that it rises as far as \
+     the state of the rooms outgrows the caches.";
 
 const CONNECTIONS_TEXT: &str = "Connections that have said hello and subscribed to one room, after a second of idleness. A tenth as \
      many came before and are not counted. A curve that falls shows a fixed part that is spread over more connections; tables that \
