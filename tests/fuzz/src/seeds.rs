@@ -1,5 +1,7 @@
 //! First inputs, made by the code that writes what the targets read.
 
+mod checkpoint;
+mod config;
 mod frames;
 mod segments;
 mod session;
@@ -9,6 +11,8 @@ mod transcript;
 #[must_use]
 pub fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
     match target {
+        "checkpoint" => checkpoint::seeds(),
+        "config" => config::seeds(),
         "frames" => frames::seeds(),
         "segments" => segments::seeds(),
         "session" => session::seeds(),

@@ -60,6 +60,16 @@ fn a_client_survives_whatever_a_broker_says() {
 }
 
 #[test]
+fn any_configuration_file_is_taken_or_refused_in_words() {
+    corpus_and_mutations("config");
+}
+
+#[test]
+fn a_partition_goes_on_from_any_checkpoint_that_it_takes() {
+    corpus_and_mutations("checkpoint");
+}
+
+#[test]
 fn every_target_has_a_corpus_and_all_of_them_are_small() {
     let bytes = |target: &Target| {
         kept(target.name)

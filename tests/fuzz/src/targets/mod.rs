@@ -1,10 +1,14 @@
 //! The targets, one file each.
 
+mod checkpoint;
+mod config;
 mod frames;
 mod probe;
 mod segments;
 mod session;
 mod transcript;
+
+pub(crate) use checkpoint::bodies_behind;
 
 /// Something that reads bytes, and what it promises about any of them.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +40,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "segments",
         bytes_max: 512,
-        mutations: 1_000,
+        mutations: 600,
         run: segments::run,
     },
     Target {
@@ -44,6 +48,18 @@ pub const TARGETS: &[Target] = &[
         bytes_max: 1_024,
         mutations: 3_000,
         run: session::run,
+    },
+    Target {
+        name: "checkpoint",
+        bytes_max: 2_048,
+        mutations: 2_000,
+        run: checkpoint::run,
+    },
+    Target {
+        name: "config",
+        bytes_max: 2_048,
+        mutations: 1_000,
+        run: config::run,
     },
 ];
 
