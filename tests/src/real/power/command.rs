@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::disk::{Count, Life, live};
+use super::needs::Trouble;
 use super::{guest, needs};
 use crate::binary;
 use crate::checkers::{Invariant, Report, check_all};
@@ -14,9 +15,9 @@ use crate::history::{self, History};
 use crate::real::command::MISSING;
 use crate::sim::random::Random;
 
-pub(crate) const USAGE: &str = "       cargo real power-loss [--cuts N] [--seed S] [--lie yes]
+pub(crate) const USAGE: &str = "       cargo real power-loss [--cuts N] [--seed S] [--with lie|errors]
   the broker on a kernel of its own, whose power is cut N times; with a lie, syncs are claimed and not done, and the run fails
-  if no checker notices";
+  if no checker notices; with errors, the disk fails for a moment, and the power is cut when the broker has ended for it";
 
 /// Cuts of one disk; then another one is made, so that reading it all does not take longer and longer.
 const CUTS_A_DISK: u64 = 8;
@@ -37,7 +38,7 @@ const SHOWN: [Invariant; 7] = [
 struct Wish {
     cuts: u64,
     seed: u64,
-    lies: bool,
+    trouble: Trouble,
 }
 
 /// What came of it, for the last line.
@@ -55,12 +56,13 @@ impl fmt::Display for Figure {
         let Count {
             cuts,
             early,
+            failed,
             acks,
             unacked,
         } = self.count;
         write!(
             f,
-            "{:.1} s, {cuts} cuts ({early} before anything was published), {} disks, {acks} acks, {unacked} records unacked and \
+            "{:.1} s, {cuts} cuts ({early} before anything was published, {failed} behind a failed disk), {} disks, {acks} acks, {unacked} records unacked and \
              there, {} disks with a broken promise",
             self.seconds, self.disks, self.broken
         )
@@ -73,7 +75,7 @@ pub(crate) fn main(words: impl Iterator<Item = String>) -> ExitCode {
         eprintln!("usage:\n{USAGE}");
         return ExitCode::from(2);
     };
-    let missing = needs::missing(wish.lies);
+    let missing = needs::missing(wish.trouble);
     for line in &missing {
         eprintln!("skipped: power-loss: {line}");
     }
@@ -83,8 +85,9 @@ pub(crate) fn main(words: impl Iterator<Item = String>) -> ExitCode {
     match go(wish) {
         Ok(figure) => {
             println!("figure: {figure}");
-            let is_right = (figure.broken > 0) == wish.lies;
-            if !is_right && wish.lies {
+            let lies = wish.trouble == Trouble::Lie;
+            let is_right = (figure.broken > 0) == lies;
+            if !is_right && lies {
                 eprintln!("FAILED: syncs were not done, and nobody noticed");
             }
             ExitCode::from(u8::from(!is_right))
@@ -100,14 +103,20 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Wish> {
     let mut wish = Wish {
         cuts: 20,
         seed: 1,
-        lies: false,
+        trouble: Trouble::Cuts,
     };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {
             "--cuts" => wish.cuts = value.parse().ok().filter(|cuts| *cuts > 0)?,
             "--seed" => wish.seed = value.parse().ok()?,
-            "--lie" => wish.lies = value == "yes",
+            "--with" => {
+                wish.trouble = match value.as_str() {
+                    "lie" => Trouble::Lie,
+                    "errors" => Trouble::Errors,
+                    _ => return None,
+                }
+            }
             _ => return None,
         }
     }
@@ -120,7 +129,7 @@ fn go(wish: Wish) -> io::Result<Figure> {
     let initrd = home.path().join("initrd");
     fs::write(
         &initrd,
-        guest::root(&binary::antiphon()?, home.path(), wish.lies)?,
+        guest::root(&binary::antiphon()?, home.path(), wish.trouble)?,
     )?;
     let mut figure = Figure::default();
     let mut dice = Random::new(wish.seed);
@@ -131,7 +140,7 @@ fn go(wish: Wish) -> io::Result<Figure> {
             initrd: &initrd,
             origin: format!("power-loss SEED={} disk {}", wish.seed, figure.disks),
             cuts: CUTS_A_DISK.min(wish.cuts - figure.count.cuts),
-            lies: wish.lies,
+            trouble: wish.trouble,
         };
         let cuts = life.cuts;
         match live(&life, &mut dice) {
@@ -140,7 +149,7 @@ fn go(wish: Wish) -> io::Result<Figure> {
                 figure.broken += u64::from(!judge(&life, &history, &count)?);
             }
             // A broker that refuses what is left of its directory has noticed, too.
-            Err(error) if wish.lies => {
+            Err(error) if wish.trouble == Trouble::Lie => {
                 println!("{}: {error}", life.origin);
                 figure.count.cuts += cuts;
                 figure.broken += 1;
@@ -197,16 +206,17 @@ mod tests {
         let plain = Wish {
             cuts: 20,
             seed: 1,
-            lies: false,
+            trouble: Trouble::Cuts,
         };
         assert_eq!(wish(""), Some(plain));
         let lies = Wish {
             cuts: 3,
             seed: 9,
-            lies: true,
+            trouble: Trouble::Lie,
         };
-        assert_eq!(wish("--cuts 3 --seed 9 --lie yes"), Some(lies));
+        assert_eq!(wish("--cuts 3 --seed 9 --with lie"), Some(lies));
         assert_eq!(wish("--cuts 0"), None);
+        assert_eq!(wish("--with luck"), None);
         assert_eq!(wish("--cuts"), None);
         assert_eq!(wish("--volts 3"), None);
     }

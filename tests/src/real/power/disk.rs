@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use super::account::Account;
 use super::guest::{LAST_PUBLISHES, Read, Told};
 use super::machine::{Machine, Orders};
-use super::needs::{self, MAKE_FILE_SYSTEM};
+use super::needs::{self, MAKE_FILE_SYSTEM, Trouble};
 use crate::history::{History, Room};
+use crate::real::server::EXIT_STORAGE;
 use crate::sim::random::Random;
 
 /// Size of the disk.
@@ -36,8 +37,8 @@ pub(super) struct Life<'a> {
     pub(super) origin: String,
     /// Boots that are cut.
     pub(super) cuts: u64,
-    /// In each boot, syncs are not done from some point on.
-    pub(super) lies: bool,
+    /// In each boot.
+    pub(super) trouble: Trouble,
 }
 
 /// The numbers of a disk, or of several.
@@ -47,6 +48,8 @@ pub(super) struct Count {
     pub(super) cuts: u64,
     /// Those before anything was published in that boot.
     pub(super) early: u64,
+    /// Those after the broker had ended because its disk failed.
+    pub(super) failed: u64,
     /// Acks that came over the console.
     pub(super) acks: u64,
     /// Records that were on the disk, and whose ack had not come.
@@ -57,6 +60,7 @@ impl Count {
     pub(super) fn add(&mut self, other: &Count) {
         self.cuts += other.cuts;
         self.early += other.early;
+        self.failed += other.failed;
         self.acks += other.acks;
         self.unacked += other.unacked;
     }
@@ -69,6 +73,8 @@ enum Moment {
     Early(Duration),
     /// So long after so many acks.
     Acks(u64, Duration),
+    /// Once the broker has ended because the disk failed, so long after publishing began.
+    Failed(Duration),
     /// Not at all.
     Never,
 }
@@ -108,6 +114,11 @@ pub(super) fn live(life: &Life<'_>, dice: &mut Random) -> io::Result<(History, C
     let mut count = Count::default();
     for number in 1..=life.cuts + 1 {
         let is_last = number > life.cuts;
+        let moment = if is_last {
+            Moment::Never
+        } else {
+            draw(life.trouble, dice)
+        };
         let (least, most) = LIES_FROM;
         let lies_from = dice.between(least, most);
         let orders = Orders {
@@ -117,9 +128,12 @@ pub(super) fn live(life: &Life<'_>, dice: &mut Random) -> io::Result<(History, C
             } else {
                 PUBLISHES_MAX
             },
-            lies_from: (life.lies && !is_last).then_some(lies_from),
+            lies_from: (life.trouble == Trouble::Lie && !is_last).then_some(lies_from),
+            fails_after: match moment {
+                Moment::Failed(after) => Some(after),
+                _ => None,
+            },
         };
-        let moment = if is_last { Moment::Never } else { draw(dice) };
         account.boots(number);
         let machine = Machine::boot(life.home, life.initrd, &disk, orders)?;
         let ended = Boot::new(&mut account, &mut count, moment).run(machine);
@@ -135,7 +149,10 @@ pub(super) fn live(life: &Life<'_>, dice: &mut Random) -> io::Result<(History, C
     Ok((account.finish(), count))
 }
 
-fn draw(dice: &mut Random) -> Moment {
+fn draw(trouble: Trouble, dice: &mut Random) -> Moment {
+    if trouble == Trouble::Errors {
+        return Moment::Failed(Duration::from_micros(dice.between(1_000, 600_000)));
+    }
     if dice.one_in(6) {
         return Moment::Early(Duration::from_millis(dice.below(1_500)));
     }
@@ -239,6 +256,11 @@ impl<'a> Boot<'a> {
                 self.account.settles();
                 self.is_settled = true;
             }
+            Told::Broken(EXIT_STORAGE) => {
+                self.count.failed += 1;
+                self.cut_at = Some(Instant::now());
+            }
+            Told::Broken(code) => return Err(broken("serve, whose disk failed,", code)),
             Told::Stopped(0) => {}
             Told::Stopped(code) => return Err(broken("serve", code)),
             Told::Verified(0) => self.is_verified = true,

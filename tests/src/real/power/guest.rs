@@ -1,11 +1,12 @@
 //! What runs in the guest, and the lines in which it tells of it.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::initrd::Initrd;
-use super::needs::{self, BUSYBOX, STRACE};
+use super::needs::{self, Trouble};
 use crate::history::{Link, Room, Seq};
 use crate::real::seat::room_name;
 
@@ -21,7 +22,7 @@ pub(super) const LAST_PUBLISHES: u64 = 20;
 /// The first process of the guest. It gets its numbers from the kernel's command line.
 const INIT: &str = r#"#!/bin/busybox sh
 export PATH=/bin
-/bin/busybox mkdir -p /proc /dev /tmp /data
+/bin/busybox mkdir -p /proc /sys /dev /tmp /data
 /bin/busybox mount -t proc none /proc
 /bin/busybox mount -t devtmpfs none /dev
 /bin/busybox --install -s /bin 2>/tmp/install
@@ -39,7 +40,21 @@ give_up() {
   end
 }
 
-mount -t ext4 /dev/ubda /data || give_up "the disk cannot be mounted"
+disk=/dev/ubda
+if [ -n "$AT_ERRORS" ]; then
+  insmod /dm-mod.ko || give_up "no device mapper"
+  mount -t sysfs none /sys
+  sectors=$(cat /sys/block/ubda/size)
+  dmsetup --noudevsync create disk --table "0 $sectors linear /dev/ubda 0" || give_up "no mapped disk"
+  disk=/dev/dm-0
+fi
+# What the disk does from now on.
+map() {
+  dmsetup --noudevsync suspend --noflush --nolockfs disk
+  dmsetup --noudevsync load disk --table "0 $sectors $1"
+  dmsetup --noudevsync resume disk
+}
+mount -t ext4 $disk /data || give_up "the disk cannot be mounted"
 
 front=""
 if [ -n "$AT_LIE" ]; then
@@ -89,6 +104,16 @@ while [ $room -le $AT_ROOMS ]; do
   publishers="$publishers $!"
   room=$((room + 1))
 done
+if [ -n "$AT_ERRORS" ]; then
+  usleep $AT_ERRORS
+  map error
+  usleep 300000
+  # The disk is well again, and the kernel has told of its failure: who goes on now acks what is not there.
+  map "linear /dev/ubda 0"
+  wait $broker
+  echo "@broken $?"
+  sleep 1000
+fi
 for publisher in $publishers; do wait $publisher || give_up "a publisher ended, code $?"; done
 echo @published
 read_all
@@ -102,18 +127,19 @@ end
 "#;
 
 /// The guest's root, with the broker `binary`.
-pub(super) fn root(binary: &Path, home: &Path, lies: bool) -> io::Result<Vec<u8>> {
+pub(super) fn root(binary: &Path, home: &Path, trouble: Trouble) -> io::Result<Vec<u8>> {
     let mut initrd = Initrd::default();
     for folder in ["proc", "dev", "tmp", "data"] {
         initrd.folder(folder);
     }
     initrd.file("init", INIT.as_bytes());
-    for program in [BUSYBOX, STRACE] {
-        if program == STRACE && !lies {
-            continue;
-        }
+    for program in trouble.programs() {
         let path = needs::find(program).ok_or_else(|| io::Error::other(program))?;
         initrd.program(&format!("bin/{program}"), &path)?;
+    }
+    if trouble == Trouble::Errors {
+        let module = needs::device_mapper().ok_or_else(|| io::Error::other(needs::MODULE))?;
+        initrd.file("dm-mod.ko", &fs::read(module)?);
     }
     initrd.program("bin/antiphon", &slim(binary, home))?;
     Ok(initrd.finish())
@@ -175,6 +201,8 @@ pub(super) enum Told {
     Published,
     /// The broker was told to end, and did, with this code.
     Stopped(i32),
+    /// The disk failed, and the broker ended with this code.
+    Broken(i32),
     /// What `antiphon log verify` says of the directory.
     Verified(i32),
     /// Something went wrong; what follows is the end of the broker's log.
@@ -203,6 +231,7 @@ fn understand_sign(sign: &str) -> Option<Told> {
         "publish" => Told::Publishing,
         "published" => Told::Published,
         "stopped" => Told::Stopped(rest.parse().ok()?),
+        "broken" => Told::Broken(rest.parse().ok()?),
         "verified" => Told::Verified(rest.parse().ok()?),
         "failed" => Told::Failed(rest.to_owned()),
         _ => return None,

@@ -28,6 +28,8 @@ pub(super) struct Orders {
     pub(super) publishes_max: u64,
     /// From this sync on they are only claimed.
     pub(super) lies_from: Option<u64>,
+    /// So long after publishing began the disk fails.
+    pub(super) fails_after: Option<Duration>,
 }
 
 /// A guest that runs.
@@ -59,6 +61,9 @@ impl Machine {
             .arg(format!("AT_MOST={}", orders.publishes_max));
         if let Some(sync) = orders.lies_from {
             command.arg(format!("AT_LIE={sync}"));
+        }
+        if let Some(after) = orders.fails_after {
+            command.arg(format!("AT_ERRORS={}", after.as_micros()));
         }
         let mut child = command
             .stdin(Stdio::null())
