@@ -82,12 +82,17 @@ impl Failure {
 
     /// Tells the user, on stderr. Silent ends (interrupted, closed pipe) say nothing.
     pub(crate) fn tell(&self, as_json: bool) {
+        self.tell_as(self.exit.number(), as_json);
+    }
+
+    /// As [`Failure::tell`], of a process that ends with a number of its own.
+    pub(crate) fn tell_as(&self, exit: u8, as_json: bool) {
         if self.what.is_empty() {
             return;
         }
         let mut stderr = io::stderr().lock();
         let told = if as_json {
-            let line = json!({ "error": self.what, "next": self.next, "exit": self.exit.number() });
+            let line = json!({ "error": self.what, "next": self.next, "exit": exit });
             writeln!(stderr, "{line}")
         } else {
             writeln!(stderr, "{}", harmless(&self.to_string()))

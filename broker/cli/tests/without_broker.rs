@@ -60,6 +60,19 @@ fn a_broker_that_may_open_hardly_a_file_does_not_start_and_says_what_to_raise() 
 }
 
 #[test]
+fn the_json_of_a_broker_that_does_not_start_names_the_code_that_it_ends_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string();
+    let ran = antiphon()
+        .run(["--json", "serve", "--listen", "0.0.0.0:0", "--data", &data])
+        .unwrap();
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let line = ran.stderr.lines().last().unwrap();
+    let told: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(told["exit"], 2, "{told}");
+}
+
+#[test]
 fn times_before_1970_are_told_as_such() {
     let ran = antiphon()
         .run(["history", "lobby", "--at", "1969-12-31T23:59:59Z"])

@@ -35,8 +35,9 @@ impl Serve {
             (Ok(()), Err(failure)) if failure.exit() != Exit::Done => Err(failure),
             (Ok(()), _) => Ok(ExitCode::from(exit::DONE)),
             (Err(error), _) => {
-                Failure::failed(&error).tell(output.is_json());
-                Ok(ExitCode::from(error.exit_code()))
+                let exit = error.exit_code();
+                Failure::failed(&error).tell_as(exit, output.is_json());
+                Ok(ExitCode::from(exit))
             }
         }
     }
