@@ -343,10 +343,12 @@ impl Core {
         Some(Output::Lane { to, message })
     }
 
-    /// Ends all connections: publishes under way are answered, then each gets GOAWAY. New ones get it at once.
+    /// Ends all connections: publishes under way are answered, then each gets GOAWAY. New ones get it at once. Cursors that were accepted and are not
+    /// written yet are written now.
     pub fn drain(&mut self, now: Now) {
         self.edge.set_now(now);
         self.edge.drain();
+        self.home.drain(now);
     }
 
     /// The next turn is the last one: ends all connections, whatever they wait for.

@@ -300,6 +300,13 @@ impl Home {
         }
     }
 
+    /// The node stops: what is written now and then is written now.
+    pub(crate) fn drain(&mut self, now: Now) {
+        for partition in &mut self.partitions {
+            partition.flush_cursors(now.mono_ms);
+        }
+    }
+
     /// Drained by the facade after each of the calls above.
     pub(crate) fn poll(&mut self) -> Option<Output> {
         self.desk.poll()

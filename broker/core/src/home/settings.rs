@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use antiphon_protocol::NodeId;
+use antiphon_protocol::limits::USER_CURSORS_MAX;
 
 use crate::core::{CoreConfig, CoreId};
 use crate::home::limits::{
@@ -40,6 +41,8 @@ pub(crate) struct HomeSettings {
     pub(crate) rooms_max: usize,
     /// Most producers that a partition remembers.
     pub(crate) producers_max: usize,
+    /// Most cursors of one user.
+    pub(crate) user_cursors_max: u32,
     /// Cold look-ups of a partition under way at a time.
     pub(crate) look_ups_max: usize,
     /// Records that a partition walks over per turn to answer retries.
@@ -79,6 +82,7 @@ impl HomeSettings {
             uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
             rooms_max: ROOMS_MAX,
             producers_max: PRODUCERS_MAX,
+            user_cursors_max: USER_CURSORS_MAX,
             look_ups_max: LOOK_UPS_MAX,
             look_up_records_max: LOOK_UP_RECORDS_MAX,
         }

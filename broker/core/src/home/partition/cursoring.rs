@@ -2,16 +2,15 @@
 //!
 //! A position is accepted on committed state and answered; it becomes an entry within a while: each cursor at most once in CURSOR_MS_MIN, all of a
 //! partition in one item per CURSORS_EVERY_MS, one entry under way at a time. Whoever asked for *sync* is answered when it is committed, and does not
-//! wait for the two seconds. What is not written yet is lost with the leadership: the reader sees messages as unread again, never the other way.
+//! wait for the two seconds. What is not written yet is lost with the leadership: the reader sees messages as unread again, never the other way. A node
+//! that stops writes all of it first.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use antiphon_log::CursorMove;
-use antiphon_protocol::limits::{
-    CURSOR_MS_MIN, PARTITION_CURSORS_MAX, ROOM_CURSORS_MAX, USER_CURSORS_MAX,
-};
+use antiphon_protocol::limits::{CURSOR_MS_MIN, PARTITION_CURSORS_MAX, ROOM_CURSORS_MAX};
 use antiphon_protocol::{Code, CursorPosition, RoomId, Seq, UserName};
 
 use crate::core::CoreId;
@@ -36,6 +35,8 @@ struct Wanted {
     is_proposed: bool,
     /// The state says the same, or will once the entry under way is applied.
     is_written: bool,
+    /// The state has no such cursor yet: it is counted in `new_of` and `new`.
+    is_new: bool,
     /// Who is answered once it is committed.
     syncs: Vec<Sync>,
 }
@@ -59,12 +60,19 @@ pub(super) struct CursorDesk {
     next_ms: u64,
     /// When something is to be written; `None`: nothing is.
     due_ms: Option<u64>,
+    /// The node stops: everything is written as soon as it can be.
+    is_flushing: bool,
+    /// How many of `wanted` each user has that the state has not, and all together: they count in the limits from the moment they are accepted.
+    new_of: BTreeMap<UserName, u32>,
+    new: usize,
 }
 
 impl CursorDesk {
-    /// Whether nobody waits for an answer.
+    /// Whether nobody waits for an answer, and nothing for a stop.
     pub(super) fn is_idle(&self) -> bool {
-        self.proposed.is_none() && self.wanted.values().all(|wanted| wanted.syncs.is_empty())
+        let is_settled =
+            |wanted: &Wanted| wanted.syncs.is_empty() && (wanted.is_written || !self.is_flushing);
+        self.proposed.is_none() && self.wanted.values().all(is_settled)
     }
 
     /// Whether an entry is to be made now.
@@ -89,19 +97,40 @@ impl CursorDesk {
     fn plan(&mut self, now_ms: u64) {
         self.wanted
             .retain(|_, wanted| !wanted.is_written || wanted.is_proposed || wanted.due_ms > now_ms);
-        let next_ms = self.next_ms;
+        let (next_ms, is_flushing) = (self.next_ms, self.is_flushing);
         let due = self.wanted.values().map(|wanted| {
-            if wanted.is_written || wanted.syncs.is_empty() {
-                wanted.due_ms.max(next_ms)
-            } else {
+            let is_urgent = !wanted.is_written && (is_flushing || !wanted.syncs.is_empty());
+            if is_urgent {
                 0
+            } else {
+                wanted.due_ms.max(next_ms)
             }
         });
         self.due_ms = due.min();
     }
+
+    /// The state has this cursor now, or it will not be written.
+    fn not_new(new_of: &mut BTreeMap<UserName, u32>, new: &mut usize, user: &UserName) {
+        let of_user = new_of
+            .get_mut(user)
+            .expect("INV-HOME-55: a new cursor is counted until the state has it");
+        *of_user -= 1;
+        if *of_user == 0 {
+            new_of.remove(user);
+        }
+        *new -= 1;
+    }
 }
 
 impl Partition {
+    /// The node stops: what was accepted is written now.
+    pub(crate) fn flush_cursors(&mut self, now_ms: u64) {
+        self.cursors.is_flushing = true;
+        if self.cursors.proposed.is_none() {
+            self.cursors.plan(now_ms);
+        }
+    }
+
     /// When cursors want to be written.
     pub(crate) fn cursors_deadline(&self) -> Option<u64> {
         self.cursors
@@ -150,10 +179,14 @@ impl Partition {
             return turn.desk.refuse(asker, of, Code::STORAGE_FULL, 0);
         }
         let is_new = committed_scope.is_none() && !self.cursors.wanted.contains_key(&key);
-        if is_new && let Some(limit) = self.cursors_full(&key) {
+        if is_new && let Some(limit) = self.cursors_full(turn, &key) {
             return turn.desk.refuse(asker, of, Code::LIMIT, u64::from(limit));
         }
-        let reached = self.want_cursor(turn.now.mono_ms, key, position, scope);
+        if is_new {
+            *self.cursors.new_of.entry(key.1.clone()).or_default() += 1;
+            self.cursors.new += 1;
+        }
+        let reached = self.want_cursor(turn.now.mono_ms, key, position, scope, is_new);
         if is_sync {
             self.sync_cursor(asker, ticket, reached);
         } else {
@@ -168,6 +201,7 @@ impl Partition {
         key: Key,
         position: CursorPosition,
         scope: u8,
+        is_new: bool,
     ) -> (Key, CursorPosition) {
         let wanted = self.cursors.wanted.entry(key.clone()).or_insert(Wanted {
             position,
@@ -175,6 +209,7 @@ impl Partition {
             due_ms: now_ms,
             is_proposed: false,
             is_written: false,
+            is_new,
             syncs: Vec::new(),
         });
         if position.seq > wanted.position.seq || scope != wanted.scope {
@@ -186,8 +221,9 @@ impl Partition {
         wanted.scope = scope;
         let (reached, due_ms) = (wanted.position, wanted.due_ms);
         if !wanted.is_written {
-            let due_ms = due_ms.max(self.cursors.next_ms);
-            self.cursors.want_at(due_ms);
+            let at_ms = due_ms.max(self.cursors.next_ms);
+            let at_ms = if self.cursors.is_flushing { 0 } else { at_ms };
+            self.cursors.want_at(at_ms);
         }
         (key, reached)
     }
@@ -205,22 +241,23 @@ impl Partition {
     }
 
     /// The limit that one more cursor would pass.
-    fn cursors_full(&self, key: &Key) -> Option<u32> {
+    fn cursors_full(&self, turn: &Turn<'_>, key: &Key) -> Option<u32> {
         let (room, user, _) = key;
         let cursors = self.state.cursors();
         let first = (*room, user.clone(), Box::from(""));
         let mine = self.cursors.wanted.range(first..);
         let pending = mine
             .take_while(|((at, whose, _), _)| at == room && whose == user)
-            .filter(|((_, _, name), _)| cursors.find(*room, user, name).is_none())
+            .filter(|(_, wanted)| wanted.is_new)
             .count();
         let pending = u32::try_from(pending).unwrap_or(u32::MAX);
         let in_room = u32::try_from(cursors.of(*room, user).len()).unwrap_or(u32::MAX);
+        let of_user = self.cursors.new_of.get(user).copied().unwrap_or(0);
         if in_room + pending >= ROOM_CURSORS_MAX {
             Some(ROOM_CURSORS_MAX)
-        } else if cursors.count_of(user) + pending >= USER_CURSORS_MAX {
-            Some(USER_CURSORS_MAX)
-        } else if cursors.len() + self.cursors.wanted.len() >= PARTITION_CURSORS_MAX as usize {
+        } else if cursors.count_of(user) + of_user >= turn.settings.user_cursors_max {
+            Some(turn.settings.user_cursors_max)
+        } else if cursors.len() + self.cursors.new >= PARTITION_CURSORS_MAX as usize {
             Some(PARTITION_CURSORS_MAX)
         } else {
             None
@@ -233,8 +270,10 @@ impl Partition {
         if !self.cursors.is_due(now_ms) {
             return;
         }
+        let is_flushing = self.cursors.is_flushing;
         let is_due = |wanted: &Wanted| {
-            !wanted.is_written && (wanted.due_ms <= now_ms || !wanted.syncs.is_empty())
+            let is_urgent = is_flushing || !wanted.syncs.is_empty();
+            !wanted.is_written && (wanted.due_ms <= now_ms || is_urgent)
         };
         if !self.cursors.wanted.values().any(is_due) {
             // Only what was written long enough ago is to be forgotten.
@@ -284,13 +323,17 @@ impl Partition {
         }
         self.cursors.proposed = None;
         for ((room, user, name), wanted) in &mut self.cursors.wanted {
-            wanted.is_proposed = false;
-            if wanted.syncs.is_empty() {
+            let was_proposed = core::mem::take(&mut wanted.is_proposed);
+            if !was_proposed && wanted.syncs.is_empty() {
                 continue;
             }
             let Some(cursor) = self.state.cursors().find(*room, user, name) else {
                 continue;
             };
+            if core::mem::take(&mut wanted.is_new) {
+                let (new_of, new) = (&mut self.cursors.new_of, &mut self.cursors.new);
+                CursorDesk::not_new(new_of, new, user);
+            }
             let head = self
                 .state
                 .room(*room)
@@ -310,6 +353,7 @@ impl Partition {
     /// Nothing will be written any more: refuses whoever waits.
     pub(super) fn refuse_cursors(&mut self, turn: &mut Turn<'_>, code: Code) {
         let desk = core::mem::take(&mut self.cursors);
+        self.cursors.is_flushing = desk.is_flushing;
         for Sync { asker, ticket, .. } in desk.wanted.into_values().flat_map(|wanted| wanted.syncs)
         {
             turn.desk.refuse(asker, Refused::Cursor(ticket), code, 0);

@@ -9,8 +9,9 @@ use antiphon_protocol::{
     Wants,
 };
 
-use super::world::{EDGE, World, conn, named, producer};
+use super::world::{EDGE, World, conn, named, producer, settings};
 use crate::home::limits::CURSORS_EVERY_MS;
+use crate::home::settings::HomeSettings;
 use crate::lane::{
     CursorIn, CursorTold, MovedCursor, Refused, Start, Subscribe, Ticket, ToEdge, ToHome,
 };
@@ -294,6 +295,60 @@ fn a_user_has_so_many_cursors_in_a_room() {
     };
     ask(&mut world, other);
     assert_eq!(told(&mut world), [Ok((1, 3))]);
+}
+
+#[test]
+fn a_user_has_so_many_cursors_in_a_partition_from_the_moment_they_are_accepted() {
+    let mut world = World::with(HomeSettings {
+        user_cursors_max: 2,
+        ..settings(1)
+    });
+    let of = |room: &str, whose: &str| CursorIn {
+        room: named(room),
+        user: user(whose),
+        ..cursor("read", at(1))
+    };
+    for room in ["tea", "jazz", "pop"] {
+        world.say(room, producer(1), 1, b"x");
+    }
+    world.settle();
+    let _ = world.taken();
+    for room in ["tea", "jazz"] {
+        ask(&mut world, of(room, "ann"));
+        assert_eq!(told(&mut world), [Ok((1, 1))]);
+    }
+    let full = Err((Code::LIMIT, 2));
+    ask(&mut world, of("pop", "ann"));
+    assert_eq!(
+        told(&mut world),
+        [full],
+        "two are accepted, none is written"
+    );
+    ask(&mut world, of("pop", "bob"));
+    assert_eq!(told(&mut world), [Ok((1, 1))]);
+    world.settle();
+    let _ = told(&mut world);
+    ask(&mut world, of("pop", "ann"));
+    assert_eq!(told(&mut world), [full], "two are written, and count once");
+}
+
+#[test]
+fn a_node_that_stops_writes_the_cursors_that_it_has_accepted() {
+    let mut world = room_of(5);
+    ask(&mut world, cursor("read", at(2)));
+    world.settle();
+    ask(&mut world, cursor("read", at(5)));
+    assert_eq!(told(&mut world).last(), Some(&Ok((5, 5))));
+    world.settle();
+    assert!(world.home.is_idle(), "it waits for its two seconds");
+    let now = world.now;
+    world.home.drain(now);
+    assert!(!world.home.is_idle());
+    world.settle();
+    assert!(world.home.is_idle());
+    let mut world = world.restart();
+    world.settle();
+    assert_eq!(committed(&mut world, "read"), 5);
 }
 
 #[test]
