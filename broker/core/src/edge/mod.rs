@@ -20,6 +20,7 @@ mod decoding;
 mod digests;
 mod ending;
 mod fanout;
+mod handouts;
 mod hello;
 mod history;
 mod liveness;
@@ -455,7 +456,7 @@ impl Edge {
 
     /// Everything of this turn was handled: fan-out, refills, flushes. `true`: more is left.
     pub(crate) fn end_turn(&mut self) -> bool {
-        let has_more = self.fan_out_queued();
+        let has_more = self.fan_out_queued() | self.hand_out_signals();
         self.pull();
         self.settle_signals();
         self.stats.turns_scarce += u64::from(self.conns.is_scarce());
@@ -473,6 +474,7 @@ impl Edge {
             || !self.publishing.batches.is_empty()
             || !self.ending.closes.is_empty()
             || !self.fanouts.is_empty()
+            || self.signals.has_handouts()
         {
             return Some(0);
         }

@@ -14,6 +14,7 @@ use antiphon_protocol::{Code, ErrorFrame, RequestId, Signal, SignalPush, UserNam
 use bytes::Bytes;
 
 use super::Edge;
+use super::handouts::Handouts;
 use super::rooms::SubState;
 use crate::core::ConnId;
 use crate::lane::{Message, SignalIn, SignalOut, Ticket, ToHome};
@@ -58,6 +59,8 @@ impl SignalPace {
 pub(super) struct Signals {
     /// Subscriptions that lost some and have not been told; each once.
     owed: VecDeque<(u32, Ticket)>,
+    /// Signals that not everybody was offered yet.
+    pub(super) handouts: Handouts,
     /// Newest values that wait, by room, oldest first. <= ROOM_SIGNALS_WAITING_MAX a room
     waiting: BTreeMap<u32, Vec<Waiting>>,
     /// When to look again; `None`: nothing is owed.
@@ -77,6 +80,10 @@ struct Waiting {
 impl Signals {
     pub(super) fn deadline(&self) -> Option<u64> {
         self.look_at_ms
+    }
+
+    pub(super) fn has_handouts(&self) -> bool {
+        !self.handouts.is_empty()
     }
 
     fn look_soon(&mut self, now_ms: u64) {
@@ -129,26 +136,31 @@ impl Edge {
         if self.rooms.room(room).listeners == 0 {
             return;
         }
-        let identity = signal.is_keyed.then(|| identity_of(&signal.frame));
-        if let Some(identity) = &identity {
-            self.forget_value(room, identity);
-        }
+        self.hand_out(room, signal);
+    }
+
+    /// Offers a signal to these subscriptions of a room; the newest value of a key waits for those who cannot take it now.
+    pub(super) fn offer_to(
+        &mut self,
+        room: u32,
+        signal: &SignalOut,
+        identity: Option<&[u8]>,
+        subs: &[(u32, Ticket)],
+    ) {
         let mut late = Vec::new();
-        for at in 0..self.rooms.room(room).live.len() {
-            let sub = self.rooms.room(room).live[at].sub;
+        for &(sub, ticket) in subs {
+            if !self.rooms.is_current(sub, ticket) {
+                continue;
+            }
             self.lose(sub, signal.lost);
-            if !signal.frame.is_empty() && !self.offer_signal(sub, &signal.frame) {
+            if signal.frame.is_empty() {
+                continue;
+            }
+            let is_live = matches!(self.rooms.sub(sub).state, SubState::Live { .. });
+            if !is_live || !self.offer_signal(sub, &signal.frame) {
                 late.push(sub);
             }
         }
-        for at in 0..self.rooms.behind(room).len() {
-            let sub = self.rooms.behind(room)[at];
-            self.lose(sub, signal.lost);
-            if !signal.frame.is_empty() {
-                late.push(sub);
-            }
-        }
-        late.retain(|&sub| self.rooms.sub(sub).wants.signals);
         match identity {
             Some(identity) if !late.is_empty() => {
                 self.keep_value(room, identity, signal.frame.clone(), &late)
@@ -160,9 +172,6 @@ impl Edge {
     /// Queues a signal for a live subscription that wants it. `false`: it has no room.
     fn offer_signal(&mut self, sub: u32, frame: &Bytes) -> bool {
         let entry = self.rooms.sub(sub);
-        if !entry.wants.signals {
-            return true;
-        }
         let (conn, dropped) = (entry.conn, entry.dropped);
         if !self.has_room_for_signal(conn, frame.len()) {
             return false;
@@ -202,23 +211,27 @@ impl Edge {
     }
 
     /// A newer value has come: nobody waits for the older one.
-    fn forget_value(&mut self, room: u32, identity: &[u8]) {
+    pub(super) fn forget_value(&mut self, room: u32, identity: &[u8]) {
         if let Some(waiting) = self.signals.waiting.get_mut(&room) {
             waiting.retain(|value| value.identity != identity);
         }
     }
 
-    fn keep_value(&mut self, room: u32, identity: Vec<u8>, frame: Bytes, late: &[u32]) {
+    /// The same value may come in slices of its receivers: it waits once, for all of them.
+    fn keep_value(&mut self, room: u32, identity: &[u8], frame: Bytes, late: &[u32]) {
         let until_ms = self.now.mono_ms + SIGNAL_WAIT_MS_MAX;
-        let subs = late
-            .iter()
-            .map(|&sub| (sub, self.rooms.sub(sub).ticket))
-            .collect();
+        let subs = late.iter().map(|&sub| (sub, self.rooms.sub(sub).ticket));
+        let subs: Vec<_> = subs.collect();
         let waiting = self.signals.waiting.entry(room).or_default();
+        let mut known = waiting.iter_mut();
+        if let Some(value) = known.find(|value| value.identity == identity) {
+            value.subs.extend(subs);
+            return;
+        }
         let oldest =
             (waiting.len() >= ROOM_SIGNALS_WAITING_MAX as usize).then(|| waiting.remove(0));
         waiting.push(Waiting {
-            identity,
+            identity: identity.to_vec(),
             frame,
             until_ms,
             subs,
@@ -311,7 +324,7 @@ impl Edge {
 }
 
 /// What tells the values of a room apart: lengths and bytes of sender, name and key.
-fn identity_of(frame: &Bytes) -> Vec<u8> {
+pub(super) fn identity_of(frame: &Bytes) -> Vec<u8> {
     let Some(push) = next_frame(frame, u32::MAX)
         .ok()
         .flatten()

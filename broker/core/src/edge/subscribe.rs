@@ -365,6 +365,7 @@ impl Edge {
         if has_backlog {
             self.forget_fanouts(room);
         }
+        self.signals.handouts.forget(room);
         Some((
             home,
             Unsubscribe {

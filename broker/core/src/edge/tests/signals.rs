@@ -5,7 +5,9 @@ use antiphon_protocol::{Signal, SignalContent, SignalPush, Start, Wants};
 
 use super::*;
 use crate::lane::SignalOut;
-use crate::limits::{SIGNAL_OUTBOX_BYTES_MAX, SIGNAL_RETRY_MS};
+use crate::limits::{
+    SIGNAL_BACKLOG_MAX, SIGNAL_OUTBOX_BYTES_MAX, SIGNAL_RETRY_MS, SIGNALS_PER_TURN,
+};
 
 const ROOM: RoomId = RoomId(0x4b10_0000_0000_0001);
 const BOTH: Wants = Wants {
@@ -226,4 +228,77 @@ fn who_signals_too_fast_is_told_when_to_go_on() {
     assert_eq!(refused(&mut bench), Some((Code::LIMIT, 64, 16)));
     bench.pass(16);
     assert_eq!(refused(&mut bench), None);
+}
+
+/// A room in which this many listen, each over a connection of its own.
+fn crowd(bench: &mut Bench, count: usize) -> Vec<ConnId> {
+    let conns: Vec<ConnId> = (0..count)
+        .map(|slot| bench.open(1 + slot as u32, "ann"))
+        .collect();
+    for &conn in &conns {
+        listen(bench, conn, BOTH, 0, 1);
+    }
+    conns
+}
+
+/// One turn, with this handled in it; how many signals were offered and whether more is left.
+fn turn_with(bench: &mut Bench, message: Option<ToEdge>) -> (u64, bool) {
+    let before = bench.edge.stats().signals;
+    if let Some(message) = message {
+        bench.edge.handle(message);
+    }
+    let has_more = bench.edge.end_turn();
+    (bench.edge.stats().signals - before, has_more)
+}
+
+#[test]
+fn signals_to_many_are_handed_out_in_slices_each_once_and_in_order() {
+    let per_turn = SIGNALS_PER_TURN as u64;
+    let mut bench = Bench::new();
+    let count = SIGNALS_PER_TURN + 10;
+    let conns = crowd(&mut bench, count);
+    let first = turn_with(&mut bench, Some(out(b"", b"1", 0)));
+    assert_eq!(first, (per_turn, true));
+    // What comes meanwhile waits; whoever leaves is passed over; the last slice is small.
+    bench.edge.disconnected(conns[0]);
+    let (offered, has_more) = turn_with(&mut bench, Some(out(b"", b"2", 0)));
+    assert!(has_more && offered <= per_turn);
+    while turn_with(&mut bench, None).1 {}
+    assert!(bench.edge.signals.deadline().is_none());
+    for &conn in &conns[1..] {
+        let heard = heard(&mut bench, conn);
+        assert_eq!(heard, [(value(b"1"), 0), (value(b"2"), 0)]);
+    }
+}
+
+#[test]
+fn a_backlog_of_signals_has_a_bound_keeps_newest_values_and_counts_what_it_drops() {
+    let mut bench = Bench::new();
+    let conns = crowd(&mut bench, SIGNALS_PER_TURN + 1);
+    let before = bench.edge.stats().signals;
+    for message in [
+        out(b"", b"first", 0),
+        out(b"k", b"old", 0),
+        out(b"k", b"new", 0),
+    ] {
+        bench.edge.handle(message);
+    }
+    for _ in 0..SIGNAL_BACKLOG_MAX + 2 {
+        bench.edge.handle(out(b"", b"x", 0));
+    }
+    assert_eq!(bench.edge.stats().signals, before, "nothing at once");
+    while turn_with(&mut bench, None).1 {}
+    bench.sleep(2 * SIGNAL_RETRY_MS);
+    let heard = heard(&mut bench, conns[7]);
+    let values: Vec<_> = heard
+        .iter()
+        .filter_map(|(value, _)| value.clone())
+        .collect();
+    assert_eq!(values.len(), 2 + SIGNAL_BACKLOG_MAX - 1);
+    assert_eq!(
+        (&values[0][..], &values[1][..]),
+        (&b"first"[..], &b"new"[..])
+    );
+    let dropped: u32 = heard.iter().map(|(_, dropped)| dropped).sum();
+    assert_eq!(dropped, 3);
 }
