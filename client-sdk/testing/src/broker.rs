@@ -85,6 +85,7 @@ impl TestBroker {
         config.threads.readers = Count::new(1).expect("a lawful number");
         settings(&mut config);
         config.listen.address = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.admin.address = SocketAddr::from(([127, 0, 0, 1], 0));
         config.data.directory = directory.path().to_path_buf();
         let mut broker = TestBroker {
             door: Door::open().expect("a free port and a thread can be had"),
@@ -100,6 +101,19 @@ impl TestBroker {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.door.address()
+    }
+
+    /// Where its metrics and probes are: `http://ADDRESS/metrics`, if the settings enable them; another address after each start.
+    ///
+    /// ```
+    /// use antiphon_testing::TestBroker;
+    ///
+    /// let broker = TestBroker::start_with(|config| config.admin.enabled = true);
+    /// assert!(broker.admin_address().is_some());
+    /// ```
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.node.as_ref()?.admin_address()
     }
 
     /// Options of a client of this broker: it gives up late, and tries again soon.
