@@ -47,7 +47,6 @@ fn run(step: &Step<'_>) -> Run {
         p99_us: 500.0,
         max_us: 900.0,
     };
-    let metric = |name: String, value, better| Metric::new(&name, value, "1/s", better);
     let durability = Durability {
         acked: "after a test".to_owned(),
         synced_before_ack: step.system == System::Records,
@@ -61,29 +60,7 @@ fn run(step: &Step<'_>) -> Run {
         settings: vec!["a < b = </script>".to_owned()],
         durability,
         seconds: 1.5,
-        metrics: vec![
-            metric(format!("{plural}_per_s"), 1e6 / speed, Better::Higher),
-            metric(format!("{plural}_per_cpu_s"), 2e6 / speed, Better::Higher),
-            Metric::new(&format!("{kind}_p50_us"), 90.0 * speed, "us", Better::Lower),
-            Metric::new(
-                &format!("{kind}_p99_us"),
-                900.0 * speed,
-                "us",
-                Better::Lower,
-            ),
-            Metric::new(
-                "anonymous_bytes_per_connection",
-                300.0 * speed,
-                "bytes",
-                Better::Lower,
-            ),
-            Metric::new(
-                "cpu_s_per_million_deliveries",
-                speed * (0.3 + 5.0 / subscribers),
-                "s",
-                Better::Lower,
-            ),
-        ],
+        metrics: metrics(kind, plural, speed, subscribers),
         latency: BTreeMap::from([(kind.to_owned(), latency)]),
         series: BTreeMap::from([(kind.to_owned(), (1..=6).map(point).collect())]),
         verdict: Default::default(),
@@ -95,6 +72,21 @@ fn run(step: &Step<'_>) -> Run {
         },
         notes: Vec::new(),
     }
+}
+
+fn metrics(kind: &str, plural: &str, speed: f64, subscribers: f64) -> Vec<Metric> {
+    let metric = |name: String, value, better| Metric::new(&name, value, "1/s", better);
+    let time = |name: String, value| Metric::new(&name, value, "us", Better::Lower);
+    let cost = |name, value, unit| Metric::new(name, value, unit, Better::Lower);
+    let cpu_s = speed * (0.3 + 5.0 / subscribers);
+    vec![
+        metric(format!("{plural}_per_s"), 1e6 / speed, Better::Higher),
+        metric(format!("{plural}_per_cpu_s"), 2e6 / speed, Better::Higher),
+        time(format!("{kind}_p50_us"), 90.0 * speed),
+        time(format!("{kind}_p99_us"), 900.0 * speed),
+        cost("anonymous_bytes_per_connection", 300.0 * speed, "bytes"),
+        cost("cpu_s_per_million_deliveries", cpu_s, "s"),
+    ]
 }
 
 /// All rows of the plan and the growth curve, as if everything were installed.
