@@ -191,6 +191,8 @@ pub struct Budgets {
     pub entry_bytes_max: usize,
     /// Least bytes that a ready room may stamp per turn; at most one entry.
     pub room_visit_bytes_min: usize,
+    /// Raft drops proposals beyond this many uncommitted bytes, unless nothing else is uncommitted.
+    pub uncommitted_bytes_max: u64,
     /// Log bytes between two checkpoints, at least.
     pub checkpoint_bytes_min: u64,
     /// Most payload bytes of a publish batch, unless it is a single publish.
@@ -208,6 +210,7 @@ impl Default for Budgets {
             hot_bytes: home::HOT_BYTES_DEFAULT,
             entry_bytes_max: home::ENTRY_BYTES_MAX,
             room_visit_bytes_min: home::ROOM_VISIT_BYTES_MIN,
+            uncommitted_bytes_max: home::UNCOMMITTED_BYTES_MAX,
             checkpoint_bytes_min: home::CHECKPOINT_BYTES_MIN,
             batch_bytes_max: BATCH_BYTES_MAX,
             batch_publishes_max: BATCH_PUBLISHES_MAX,

@@ -146,6 +146,7 @@ impl Choices {
             hot_bytes: entry_bytes_max * random.pick(&[4, 4, 8, 40]),
             entry_bytes_max,
             room_visit_bytes_min: entry_bytes_max / random.pick(&[1, 2, 4]),
+            uncommitted_bytes_max: Budgets::default().uncommitted_bytes_max,
             checkpoint_bytes_min: random.pick(&[2_000, 10_000, 50_000, 1 << 20]),
             batch_bytes_max: batch.0,
             batch_publishes_max: batch.1,

@@ -6,9 +6,7 @@ use antiphon_protocol::NodeId;
 use antiphon_protocol::limits::USER_CURSORS_MAX;
 
 use crate::core::{CoreConfig, CoreId};
-use crate::home::limits::{
-    LOOK_UP_RECORDS_MAX, LOOK_UPS_MAX, PRODUCERS_MAX, ROOMS_MAX, UNCOMMITTED_BYTES_MAX,
-};
+use crate::home::limits::{LOOK_UP_RECORDS_MAX, LOOK_UPS_MAX, PRODUCERS_MAX, ROOMS_MAX};
 use crate::limits::{Budgets, Limits};
 use crate::map::SlotMap;
 
@@ -56,6 +54,7 @@ impl HomeSettings {
             hot_bytes,
             entry_bytes_max,
             room_visit_bytes_min,
+            uncommitted_bytes_max,
             checkpoint_bytes_min,
             ..
         } = config.limits.budgets;
@@ -79,7 +78,7 @@ impl HomeSettings {
             entry_bytes_max,
             room_visit_bytes_min,
             checkpoint_bytes_min,
-            uncommitted_bytes_max: UNCOMMITTED_BYTES_MAX,
+            uncommitted_bytes_max,
             rooms_max: ROOMS_MAX,
             producers_max: PRODUCERS_MAX,
             user_cursors_max: USER_CURSORS_MAX,

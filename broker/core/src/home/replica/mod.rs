@@ -489,7 +489,7 @@ fn settings(id: u64, applied: Index, uncommitted_bytes_max: u64) -> Config {
         min_election_tick: ELECTION_TICKS_MIN,
         max_election_tick: ELECTION_TICKS_MAX,
         heartbeat_tick: HEARTBEAT_TICKS,
-        max_size_per_msg: RAFT_MESSAGE_BYTES_MAX,
+        max_size_per_msg: RAFT_MESSAGE_BYTES_MAX.min(uncommitted_bytes_max),
         max_inflight_msgs: RAFT_APPENDS_IN_FLIGHT_MAX,
         pre_vote: true,
         check_quorum: true,
