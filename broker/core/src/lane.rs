@@ -34,6 +34,7 @@ use bytes::Bytes;
 use crate::channel::RoomChannel;
 use crate::core::ConnId;
 pub use crate::identity::Claim;
+use crate::planted::{Bug, planted};
 
 /// One message from core to core.
 #[derive(Clone, Debug)]
@@ -454,6 +455,23 @@ pub struct Gap {
     pub link: Link,
     /// Why.
     pub reason: GapReason,
+}
+
+impl Gap {
+    /// Records `from..readable` cannot be read; `link` is that of the last of them.
+    pub(crate) fn damaged(from: Seq, readable: Seq, link: Link) -> Gap {
+        let to = match planted(Bug::GapEndOffByOne) {
+            true => readable,
+            false => readable.previous(),
+        };
+        let reason = GapReason::DAMAGED;
+        Gap {
+            from,
+            to,
+            link,
+            reason,
+        }
+    }
 }
 
 /// Records for one subscriber that is behind.

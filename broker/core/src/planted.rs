@@ -21,6 +21,8 @@ pub enum Bug {
     ProducersForgotten,
     /// A checkpoint is read without the links of its rooms' heads. Breaks: links go on over a restart.
     HeadLinkLost,
+    /// The entry behind a checkpoint counts as part of it. Breaks: what is opened is what was left.
+    CheckpointAhead,
     /// The records of a room in an entry start a chain of links of their own. Breaks: links go on from entry to entry.
     LinkPerEntry,
     /// A proposal that Raft drops is not taken back. Breaks: nothing is told of what never was.
@@ -47,9 +49,7 @@ pub enum Bug {
     PageOffByOne,
     /// A delivery that finds its lane full leaves no note. Breaks: whoever missed something hears of it.
     DirtyLost,
-    /// A slice from a reader thread makes its subscriber live. Breaks: only who stands at the end of what is applied is live.
-    LiveFromReader,
-    /// A slice makes its subscriber live though more was applied meanwhile. Breaks: the same.
+    /// A slice makes its subscriber live, wherever it ends and whoever read it. Breaks: only who stands at the end of what is applied is live.
     LiveTooEarly,
     /// A reader that was refused because reader threads were busy does not ask again. Breaks: a slow reader goes on.
     BusyForgotten,
@@ -88,6 +88,7 @@ mod switch {
             Bug::AnswerBeforeServing,
             Bug::ProducersForgotten,
             Bug::HeadLinkLost,
+            Bug::CheckpointAhead,
             Bug::LinkPerEntry,
             Bug::OverlayKept,
             Bug::WrongSlot,
@@ -101,7 +102,6 @@ mod switch {
             Bug::GapUntold,
             Bug::PageOffByOne,
             Bug::DirtyLost,
-            Bug::LiveFromReader,
             Bug::LiveTooEarly,
             Bug::BusyForgotten,
             Bug::StaleConnection,

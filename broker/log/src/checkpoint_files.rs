@@ -188,9 +188,6 @@ impl<D: Disk> CheckpointMaker<D> {
         }
         self.disk
             .rename(&temporary, &checkpoint_name(self.group, self.index))?;
-        if planted(Bug::CheckpointNameUnsynced) {
-            return Ok(());
-        }
         self.disk.sync_directory(CHECKPOINT_FOLDER)
     }
 }

@@ -20,8 +20,6 @@ pub enum Bug {
     SegmentNameUnsynced,
     /// A checkpoint gets its name, and the log names it, before its bytes are durable. Breaks: a named checkpoint can be read.
     CheckpointUnsynced,
-    /// A checkpoint's name is not made durable. Breaks: the same.
-    CheckpointNameUnsynced,
     /// Blocks claim that everything before them is durable, also what is written with them. Breaks: a mark tells the truth, so that a torn write is
     /// told from damage.
     MarkAhead,
@@ -58,7 +56,6 @@ mod switch {
             Bug::RollFromBefore,
             Bug::SegmentNameUnsynced,
             Bug::CheckpointUnsynced,
-            Bug::CheckpointNameUnsynced,
             Bug::MarkAhead,
             Bug::CutAtDamage,
             Bug::WriteOverTear,

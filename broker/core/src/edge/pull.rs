@@ -179,7 +179,8 @@ impl Edge {
             return self.close_subscription(sub, Code::INTERNAL);
         }
         let apply_end = self.rooms.room(self.rooms.sub(sub).room).apply_end;
-        if slice.ends_at_apply && (slice.next >= apply_end || planted(Bug::LiveTooEarly)) {
+        let is_at_end = slice.ends_at_apply && slice.next >= apply_end;
+        if is_at_end || planted(Bug::LiveTooEarly) {
             self.rooms.become_live(sub, slice.next);
         } else {
             self.rooms.become_behind(sub, slice.next);
@@ -228,7 +229,7 @@ impl Edge {
                     next,
                     link_before,
                     records,
-                    ends_at_apply: planted(Bug::LiveFromReader),
+                    ends_at_apply: false,
                 });
             }
             (ReadPurpose::Slice(SliceRoute { conn, ticket }), Err(ReadFailure::Damaged)) => {

@@ -43,7 +43,7 @@ use alloc::vec::Vec;
 
 use antiphon_log::{GroupId, LogPosition, Persisted};
 use antiphon_protocol::peer::Message as PeerMessage;
-use antiphon_protocol::{Code, GapReason, Namespace, NodeId, Slot};
+use antiphon_protocol::{Code, Namespace, NodeId, Slot};
 
 use crate::channel::Exchange;
 use crate::core::{CoreConfig, CoreEvent, CoreId, Now, Output};
@@ -199,12 +199,7 @@ impl Home {
                 reader,
             } => match result {
                 Ok(read) => {
-                    let gap = Gap {
-                        from: missing,
-                        to: from.previous(),
-                        link: read.link_before,
-                        reason: GapReason::DAMAGED,
-                    };
+                    let gap = Gap::damaged(missing, from, read.link_before);
                     partition.tell_gap(turn, edge, &reader, gap);
                 }
                 Err(failure) => {

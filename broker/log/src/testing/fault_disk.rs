@@ -143,6 +143,13 @@ impl FaultDisk {
         look(inode.map_or(&[], |inode| inode.content()))
     }
 
+    /// As [`FaultDisk::look`], at a file that is open; its name may have changed since.
+    pub fn look_at<T>(&self, file: &FaultFile, look: impl FnOnce(&[u8]) -> T) -> T {
+        let world = self.0.borrow();
+        let inode = world.inodes.get(&file.0);
+        look(inode.map_or(&[], |inode| inode.content()))
+    }
+
     /// Changes the durable content of a file.
     pub fn rot(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut world = self.0.borrow_mut();

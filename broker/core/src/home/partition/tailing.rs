@@ -10,7 +10,6 @@ use crate::home::partition::Partition;
 use crate::home::partition::slicing::{Found, HotSlice};
 use crate::home::reads::{GapReader, Purpose, Reading};
 use crate::lane::{Gap, Head, Slice, Tail, ToEdge};
-use crate::planted::{Bug, planted};
 use crate::read::{ReadPurpose, SliceRoute};
 
 impl Partition {
@@ -127,16 +126,7 @@ impl Partition {
     ) {
         match self.find_records(room, readable, readable.next(), 1) {
             Found::Hot(hot) => {
-                let to = match planted(Bug::GapEndOffByOne) {
-                    true => readable,
-                    false => readable.previous(),
-                };
-                let gap = Gap {
-                    from,
-                    to,
-                    link: hot.link_before,
-                    reason: GapReason::DAMAGED,
-                };
+                let gap = Gap::damaged(from, readable, hot.link_before);
                 self.tell_gap(turn, edge, &reader, gap);
             }
             Found::Cold(sought) => {

@@ -163,6 +163,9 @@ impl State {
         if planted(Bug::ProducersForgotten) {
             state.producers.clear();
         }
+        if planted(Bug::CheckpointAhead) {
+            state.applied = index.next();
+        }
         if !input.rest.is_empty() {
             return Err(CheckpointFault::Length);
         }
