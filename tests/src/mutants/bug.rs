@@ -4,6 +4,8 @@ use antiphon_client::planted::Bug as SdkBug;
 use antiphon_core::planted::Bug as CoreBug;
 use antiphon_log::planted::Bug as LogBug;
 
+use crate::sim::Stress;
+
 /// One of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Bug {
@@ -37,6 +39,24 @@ impl Bug {
         }
         name
     }
+
+    /// The worlds in which it is searched; `None`: those of the swarm, where most bugs show.
+    pub(crate) fn stress(self) -> Option<Stress> {
+        match self {
+            Bug::Log(LogBug::MarkAhead | LogBug::WriteOverTear) => Some(Stress::Tails),
+            Bug::Log(LogBug::CutAtDamage)
+            | Bug::Core(CoreBug::GapUntold | CoreBug::GapEndOffByOne) => Some(Stress::Rot),
+            Bug::Core(CoreBug::DirtyLost) => Some(Stress::Lanes),
+            Bug::Core(CoreBug::LiveTooEarly) => Some(Stress::Behind),
+            Bug::Core(CoreBug::OverlayKept) => Some(Stress::Narrow),
+            _ => None,
+        }
+    }
+}
+
+/// The names of all bugs, in order.
+pub(crate) fn names() -> Vec<String> {
+    Bug::all().into_iter().map(Bug::name).collect()
 }
 
 /// Makes this the only active bug of the process; `None`: the product is as it should be.

@@ -14,7 +14,7 @@ pub(crate) struct Catch {
 }
 
 /// Who caught it, from the best to the least: what a user would see is worth more than what the product says of itself.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum By {
     /// A checker: its promise.
     Checker(String),
@@ -27,8 +27,19 @@ pub(crate) enum By {
 impl Catch {
     /// `None`: nothing was found.
     pub(crate) fn of(seed: u64, verdict: &Verdict) -> Option<Catch> {
-        let by = verdict.findings.iter().map(by).min()?;
+        let by = verdict.findings.iter().map(by).min_by_key(By::rank)?;
         Some(Catch { seed, by })
+    }
+}
+
+impl By {
+    /// Of two, the lower one is worth more; of two checkers the first one that spoke.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            By::Checker(_) => 0,
+            By::World(_) => 1,
+            By::Assertion(_) => 2,
+        }
     }
 }
 
@@ -92,9 +103,15 @@ mod tests {
         let world = found(Finder::World, "node 0: damage out of nothing: Recovery {}");
         assert_eq!(by(&panic).to_string(), "assertion: INV-LOG-4");
         assert_eq!(by(&world).to_string(), "world: damage out of nothing");
+        let later = found(
+            Finder::Checker(crate::checkers::Invariant::I1),
+            "I1 broken 1 times",
+        );
+        let verdict = [&panic, &checker, &world, &later].map(by);
         assert_eq!(
-            [&panic, &checker, &world].map(by).iter().min(),
-            Some(&By::Checker("I5".to_owned()))
+            verdict.iter().min_by_key(|by| by.rank()),
+            Some(&By::Checker("I5".to_owned())),
+            "by kind, not by text"
         );
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::fault::Fault;
 use super::queue::SECOND;
 use super::run::{Verdict, run};
+use super::stress::Stress;
 use super::swarm::Plan;
 use super::tally::Tally;
 
@@ -21,6 +22,7 @@ options: --nodes N     so many nodes, 1 to 7 (1)
          --seconds N   how long the safety phase takes, in virtual seconds (60)
          --clients N   at most so many clients
          --without A,B leave these faults out
+         --stress NAME worlds that stress one thing: tails, rot, lanes, behind, narrow
          --busy        five busy clients and many faults: how speed is measured
          --history F   write the history to a file (of the last world), for `check-history`
          --all-faults  a swarm that does not meet every fault fails
@@ -106,6 +108,7 @@ fn parse(args: &[String], seeds: u64) -> Result<Asked, String> {
             "--seconds" => asked.plan.seconds = number(value()?)?,
             "--clients" => asked.plan.clients_max = number(value()?)? as usize,
             "--without" => asked.plan.without = faults(value()?)?,
+            "--stress" => asked.plan.stress = Some(stress(value()?)?),
             "--busy" => asked.plan.is_busy = true,
             "--trace" => asked.plan.is_traced = true,
             "--history" => asked.plan.history = Some(value()?.into()),
@@ -115,6 +118,11 @@ fn parse(args: &[String], seeds: u64) -> Result<Asked, String> {
         }
     }
     Ok(asked)
+}
+
+fn stress(name: &str) -> Result<Stress, String> {
+    let named = Stress::ALL.into_iter().find(|stress| stress.name() == name);
+    named.ok_or_else(|| format!("no stress is called {name:?}"))
 }
 
 fn faults(names: &str) -> Result<BTreeSet<Fault>, String> {

@@ -46,8 +46,15 @@ impl World {
                         "node {number}: damage out of nothing: {recovery:?}"
                     ));
                 }
-                let kept_end = self.nodes[number].watch.kept_end();
+                let watch = &self.nodes[number].watch;
+                let (kept_end, told_end) = (watch.kept_end(), watch.told_end());
                 let log_end = kept_end.unwrap_or(Position(recovery.sync_end.wire()));
+                let is_silent = recovery.outcome != Outcome::Damaged;
+                if is_silent && log_end < told_end && self.trouble.tells_silent_cuts() {
+                    self.fail(format!(
+                        "node {number}: the log is cut below what is known to be durable: at {log_end:?}, below {told_end:?}"
+                    ));
+                }
                 self.note_node(number, What::Started { log_end });
                 if let Some(process) = &self.nodes[number].process {
                     for seat in &process.seats {

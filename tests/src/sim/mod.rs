@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `command` | the command line |
 //! | `run` | a seed from its beginning to its verdict |
-//! | `swarm` | what kind of world a seed is |
+//! | `swarm`, `stress` | what kind of world a seed is |
 //! | `world`, `queue`, `random`, `trace` | what happens next, by chance and all the same |
 //! | `node`, `lives` | a broker and its processes |
 //! | `logging`, `making`, `reading_log` | its log thread, those that make files for the log, its reader threads |
@@ -44,6 +44,7 @@ mod reading_log;
 mod replicas;
 mod run;
 mod sessions;
+mod stress;
 mod swarm;
 mod tally;
 mod tap;
@@ -57,6 +58,7 @@ mod writing;
 
 pub use command::main;
 pub use run::{Finder, Finding, Verdict};
+pub use stress::Stress;
 
 /// A world for a test.
 #[derive(Clone, Debug)]
@@ -76,6 +78,13 @@ impl TestWorld {
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> TestWorld {
         self.0.nodes = nodes;
+        self
+    }
+
+    /// The same with one thing stressed.
+    #[must_use]
+    pub fn under(mut self, stress: Stress) -> TestWorld {
+        self.0.stress = Some(stress);
         self
     }
 

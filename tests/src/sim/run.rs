@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::checkers::{Check, Invariant, check_all};
+use crate::checkers::{Anomaly, Check, Invariant, Violation, check_all};
 use crate::history::{Head, History, Node as NodeNo, Recorder, Room, Seq as HistorySeq, What};
 
 use super::audit::Rooms;
@@ -198,16 +198,29 @@ enum Scope {
     /// Nothing that is shown only by a world that came to its end.
     Broken,
     /// Something durable was destroyed: what was acked may be lost, and if that was the very end of the log (docs/log-format.md, what marks cannot
-    /// show) its places are given again. Only what was never said is wrong.
+    /// show) its places are given again. Wrong is what was never said, and a stream that leaves
+    /// out what it does not name.
     Destroyed,
 }
 
 impl Scope {
+    /// What is wrong by this check. Where something was destroyed a resume may meet another history, but within a stream links go on.
+    fn violations(self, check: &Check) -> Vec<&Violation> {
+        let is_broken = |anomaly: &Anomaly| matches!(anomaly, Anomaly::BrokenLink { .. });
+        let counts = |violation: &&Violation| {
+            self.holds(check.invariant)
+                || check.invariant == Invariant::I8 && is_broken(&violation.anomaly)
+        };
+        check.violations.iter().filter(counts).collect()
+    }
+
     fn holds(self, invariant: Invariant) -> bool {
         match self {
             Scope::Whole => true,
             Scope::Broken => !matches!(invariant, Invariant::I1 | Invariant::I12),
-            Scope::Destroyed => matches!(invariant, Invariant::Shape | Invariant::I2),
+            Scope::Destroyed => {
+                matches!(invariant, Invariant::Shape | Invariant::I2 | Invariant::I4)
+            }
         }
     }
 }
@@ -226,15 +239,15 @@ fn judge(history: &History, scope: Scope, tally: &mut Tally) -> Vec<Finding> {
         let by = Finder::World;
         return vec![Finding { by, what }];
     }
-    let counts = |check: &&Check| check.found > 0 && scope.holds(check.invariant);
-    let told = report.checks.iter().filter(counts).map(|check| {
-        let violations = check.violations.iter().take(3);
-        let first: Vec<String> = violations.map(ToString::to_string).collect();
+    let told = report.checks.iter().filter_map(|check| {
+        let violations = scope.violations(check);
+        let first = violations.iter().take(3).map(ToString::to_string);
+        let first: Vec<String> = first.collect();
         let (invariant, found) = (check.invariant, check.found);
-        Finding {
+        (!first.is_empty()).then(|| Finding {
             by: Finder::Checker(invariant),
             what: format!("{invariant:?} broken {found} times: {}", first.join("; ")),
-        }
+        })
     });
     told.collect()
 }

@@ -10,6 +10,7 @@ use antiphon_core::limits::{Budgets, Limits};
 use super::fault::Fault;
 use super::queue::{MILLI, Micros, SECOND};
 use super::random::Random;
+use super::stress::Stress;
 
 /// What the caller asks for: a seed, and what to leave out of its world.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) seconds: u64,
     /// Five clients that publish all the time, and more faults: the world by which speed is measured.
     pub(crate) is_busy: bool,
+    /// One thing is stressed.
+    pub(crate) stress: Option<Stress>,
     /// Print each event.
     pub(crate) is_traced: bool,
     /// Where the history goes.
@@ -42,6 +45,7 @@ impl Plan {
             clients_max: usize::MAX,
             seconds: 60,
             is_busy: false,
+            stress: None,
             is_traced: false,
             history: None,
         }
@@ -65,6 +69,10 @@ pub(crate) struct Choices {
     pub(crate) faults: Vec<Fault>,
     /// Mean time between two faults.
     pub(crate) fault_every: Micros,
+    /// At most so many of them destroy something durable.
+    pub(crate) destructions_max: u64,
+    /// Every other one of those hits what the newest segment holds.
+    pub(crate) aims_at_end: bool,
     /// Size of a segment.
     pub(crate) segment_bytes: u32,
     /// Repeat the synced end in the segment's first page.
@@ -167,6 +175,8 @@ impl Choices {
             clients,
             faults: faults(plan, random),
             fault_every: SECOND / random.pick(&[1, 3, 5, 8]),
+            destructions_max: u64::MAX,
+            aims_at_end: false,
             segment_bytes,
             mark_slots: !random.one_in(4),
             limits,
@@ -189,6 +199,10 @@ impl Choices {
         let choices = match plan.is_busy {
             true => choices.busy(plan),
             false => choices,
+        };
+        let choices = match plan.stress {
+            Some(stress) => stress.on(choices),
+            None => choices,
         };
         match plan.nodes {
             1 => choices,

@@ -1,7 +1,8 @@
 //! The troublemaker: at random moments it does one of the seed's faults, until it is told to stop.
 
-use antiphon_log::testing::Survival;
-use antiphon_log::{Disk, DiskErrorKind};
+use antiphon_log::limits::SEGMENT_HEADER_BYTES;
+use antiphon_log::testing::{FaultDisk, Survival};
+use antiphon_log::{Disk, DiskErrorKind, LOG_FOLDER};
 
 use crate::history::{Fault as FaultNote, What};
 
@@ -20,7 +21,8 @@ pub(crate) struct Trouble {
     deck: Vec<Fault>,
     every: Micros,
     is_over: bool,
-    has_destroyed: bool,
+    destructions: u64,
+    destructions_max: u64,
     last: u64,
     /// Disks that are full until then, by fault number.
     full: Vec<(u64, usize)>,
@@ -39,15 +41,22 @@ impl Trouble {
             deck,
             every: choices.fault_every,
             is_over: false,
-            has_destroyed: false,
+            destructions: 0,
+            destructions_max: choices.destructions_max,
             last: 0,
             full: Vec::new(),
         }
     }
 
+    /// Whether no more than one byte of what was durable is lost, so that the log knows what was.
+    pub(crate) fn tells_silent_cuts(&self) -> bool {
+        let may_destroy_more = |fault: &Fault| fault.destroys() && *fault != Fault::Rot;
+        self.destructions <= 1 && !self.deck.iter().any(may_destroy_more)
+    }
+
     /// Whether something durable was destroyed, so that damage may be found.
     pub(crate) fn has_destroyed(&self) -> bool {
-        self.has_destroyed
+        self.destructions > 0
     }
 }
 
@@ -274,12 +283,19 @@ impl World {
     fn hurt_disk(&mut self, node: usize, fault: Fault) -> bool {
         let disk = &self.nodes[node].disk;
         let names = disk.names();
-        if names.is_empty() {
+        let may = self.trouble.destructions < self.trouble.destructions_max;
+        if names.is_empty() || !may {
             return false;
         }
         let random = &mut self.trouble.random;
-        let name = &names[random.place(names.len())];
-        let bytes = disk.look(name, <[u8]>::len) as u64;
+        let mut name = &names[random.place(names.len())];
+        let mut bytes = disk.look(name, <[u8]>::len) as u64;
+        if self.choices.aims_at_end
+            && random.one_in(2)
+            && let Some((newest, end)) = newest_segment(disk, &names)
+        {
+            (name, bytes) = (newest, end);
+        }
         if bytes == 0 {
             return false;
         }
@@ -306,7 +322,7 @@ impl World {
             Fault::Remove => return false,
             _ => disk.set_bad_page(name, at / 4_096),
         }
-        self.trouble.has_destroyed = true;
+        self.trouble.destructions += 1;
         true
     }
 
@@ -365,4 +381,21 @@ impl World {
             self.wake_client(client);
         }
     }
+}
+
+/// The newest segment that holds something, and where that ends.
+fn newest_segment<'a>(disk: &FaultDisk, names: &'a [String]) -> Option<(&'a String, u64)> {
+    let segments = names
+        .iter()
+        .rev()
+        .filter(|name| name.starts_with(LOG_FOLDER));
+    let end = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1)
+    };
+    segments
+        .map(|name| (name, disk.look(name, end) as u64))
+        .find(|(_, end)| *end > u64::from(SEGMENT_HEADER_BYTES))
 }

@@ -3,6 +3,9 @@
 //! It believes nothing that the log says of itself: it sees the calls that reach the disk and the bytes in them, and shares the layout of blocks and
 //! items (docs/log-format.md) with the log, and nothing else. A write is noted before it is made, for a failed one may have happened all the same; a
 //! sync only after the disk said yes.
+//!
+//! Two things it judges itself, for no history shows them in time: no byte of a segment changes once it is written, so that what was cut cannot come
+//! back between what is new; and opening cuts nothing below what durable blocks say was synced, without saying so.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +39,12 @@ struct Seen {
     unsynced: BTreeSet<SegmentId>,
     /// Where the log before the first STATE of this life ends.
     state_end: Option<Position>,
+    /// `sync_end` of blocks by segment that are not durable yet.
+    marks: BTreeMap<SegmentId, [Position; 2]>,
+    /// The two highest that durable blocks tell; equal if two tell the same.
+    told: [Position; 2],
+    /// The first write that was wrong.
+    wrong: Option<String>,
 }
 
 /// The disk that a log is given.
@@ -55,7 +64,10 @@ pub(crate) struct WatchedFile {
 impl Watch {
     /// The disk for the next life.
     pub(crate) fn over(&self, disk: FaultDisk) -> WatchedDisk {
-        self.0.borrow_mut().state_end = None;
+        let mut seen = self.0.borrow_mut();
+        seen.state_end = None;
+        seen.marks.clear();
+        drop(seen);
         WatchedDisk {
             disk,
             watch: self.clone(),
@@ -70,6 +82,16 @@ impl Watch {
     /// Where what was kept of the log ends, if opening said so: it writes a STATE unless it goes on in the same segment.
     pub(crate) fn kept_end(&self) -> Option<Position> {
         self.0.borrow().state_end
+    }
+
+    /// A place below which a start may cut nothing silently, if one byte of what was durable is lost: two durable blocks tell that it was synced.
+    pub(crate) fn told_end(&self) -> Position {
+        self.0.borrow().told[1]
+    }
+
+    /// What the log did that it never may.
+    pub(crate) fn take_wrong(&self) -> Option<String> {
+        self.0.borrow_mut().wrong.take()
     }
 
     /// The number of a room in histories.
@@ -88,6 +110,8 @@ impl Seen {
                 return;
             }
             self.unsynced.insert(segment);
+            let marks = self.marks.entry(segment).or_default();
+            two_highest(marks, Position(number(head, 16)));
             let next = at + block_bytes(len) as usize;
             let end = LogPosition::new(segment, (offset + next as u64) as u32);
             let payload = bytes
@@ -126,6 +150,23 @@ impl Seen {
                 _ => {}
             }
         }
+    }
+}
+
+/// Whether blocks would change bytes that stand at `offset`, or end before others that do.
+fn changes(stood: &[u8], offset: usize, bytes: &[u8]) -> bool {
+    // Zeros are laid by whoever makes the file; no block starts with them.
+    let is_block = bytes.get(4).is_some_and(|kind| *kind != 0);
+    let stood = stood.get(offset..).unwrap_or_default();
+    is_block && stood.iter().take(bytes.len()).any(|byte| *byte != 0)
+}
+
+/// Keeps the two highest of three.
+fn two_highest([first, second]: &mut [Position; 2], mark: Position) {
+    if mark > *first {
+        *second = std::mem::replace(first, mark);
+    } else if mark > *second {
+        *second = mark;
     }
 }
 
@@ -194,7 +235,15 @@ impl Disk for WatchedDisk {
         if let Some(segment) = file.segment
             && offset >= u64::from(SEGMENT_HEADER_BYTES)
         {
-            self.watch.0.borrow_mut().written(segment, offset, bytes);
+            let mut seen = self.watch.0.borrow_mut();
+            let stood = |stood: &[u8]| changes(stood, offset as usize, bytes);
+            if seen.wrong.is_none() && self.disk.look_at(&file.file, stood) {
+                let segment = segment.0;
+                seen.wrong = Some(format!(
+                    "segment {segment} is written over at {offset}: what was cut may come back"
+                ));
+            }
+            seen.written(segment, offset, bytes);
         }
         self.disk.write_at(&file.file, offset, bytes)
     }
@@ -203,6 +252,11 @@ impl Disk for WatchedDisk {
         self.disk.sync(&file.file)?;
         if let Some(segment) = file.segment {
             let mut seen = self.watch.0.borrow_mut();
+            if let Some(marks) = seen.marks.remove(&segment) {
+                marks
+                    .into_iter()
+                    .for_each(|mark| two_highest(&mut seen.told, mark));
+            }
             if seen.unsynced.remove(&segment) {
                 seen.notes.push(What::Synced {
                     from: Position(LogPosition::new(segment, 0).wire()),

@@ -184,6 +184,12 @@ impl World {
         for what in self.nodes[node].watch.take_notes() {
             self.note_node(node, what);
         }
+        // Rot may lie where nothing was written yet.
+        if let Some(wrong) = self.nodes[node].watch.take_wrong()
+            && !self.trouble.has_destroyed()
+        {
+            self.fail(format!("node {node}: {wrong}"));
+        }
     }
 
     /// Writes down what a node did.

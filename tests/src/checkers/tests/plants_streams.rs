@@ -24,6 +24,14 @@ fn page(events: &mut [Event], n: usize, change: impl FnOnce(&mut Vec<Record>)) {
     set!(events, at, What::Fetched { records, .. } => change(records));
 }
 
+/// The n-th answer of a fetch ends with a gap that names all that a damaged log may have held from `from` on.
+fn open_gap(events: &mut [Event], n: usize, from: u64) {
+    let at = nth_kind(events, n, "fetched");
+    let (from, to) = (Seq(from), Seq(u64::MAX - 1));
+    let reason = antiphon_protocol::GapReason::DAMAGED.wire();
+    set!(events, at, What::Fetched { gaps, .. } => gaps.push(GapRange { from, to, reason }));
+}
+
 #[test]
 fn i4_finds_streams_that_miss_or_repeat() {
     let sub = BOB_RESUMED;
@@ -202,6 +210,28 @@ fn i4_finds_pages_that_are_not_whole() {
                 })
             },
             verdict: wrong(21, 5, 4),
+            evidence,
+        },
+        Plant {
+            name: "not up to the head, and an open gap says so",
+            plant: |events| {
+                page(events, 0, |records| {
+                    records.pop();
+                });
+                open_gap(events, 0, 3);
+            },
+            verdict: vec![],
+            evidence: &[],
+        },
+        Plant {
+            name: "an open gap behind a hole",
+            plant: |events| {
+                page(events, 0, |records| {
+                    records.pop();
+                });
+                open_gap(events, 0, 4);
+            },
+            verdict: wrong(8, 3, 4),
             evidence,
         },
         Plant {

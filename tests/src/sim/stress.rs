@@ -1,0 +1,110 @@
+//! Worlds that stress one thing: where a kind of bug shows often that the worlds of the swarm meet seldom.
+//!
+//! Such a world is one of the swarm with a few choices made for it; everything else comes from its seed. The product must be good in all of them.
+
+use super::fault::Fault;
+use super::queue::{MILLI, SECOND};
+use super::swarm::Choices;
+
+/// What is stressed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Stress {
+    /// Ends of the log: the power goes again and again, soon after each start, while little was written.
+    Tails,
+    /// Damage in the middle: one bit of the log rots, and everything is read again and again.
+    Rot,
+    /// Lanes between cores: each holds one message, and few publishes come at a time, to many rooms.
+    Lanes,
+    /// Readers that are behind: they take one record at a time, through thin pipes.
+    Behind,
+    /// Raft itself refuses proposals: little may be uncommitted, and the disk is slow.
+    Narrow,
+}
+
+impl Stress {
+    /// All of them.
+    pub(crate) const ALL: [Stress; 5] = [
+        Stress::Tails,
+        Stress::Rot,
+        Stress::Lanes,
+        Stress::Behind,
+        Stress::Narrow,
+    ];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Stress::Tails => "tails",
+            Stress::Rot => "rot",
+            Stress::Lanes => "lanes",
+            Stress::Behind => "behind",
+            Stress::Narrow => "narrow",
+        }
+    }
+
+    /// Makes its choices.
+    pub(crate) fn on(self, mut choices: Choices) -> Choices {
+        match self {
+            Stress::Tails => {
+                choices.faults = vec![
+                    Fault::PowerLost,
+                    Fault::PowerMixed,
+                    Fault::CrashInFlush,
+                    Fault::CrashInOpen,
+                ];
+                choices.fault_every = SECOND / 4;
+                choices.partitions = 4;
+            }
+            Stress::Rot => {
+                choices.faults = vec![Fault::Kill, Fault::PowerKept, Fault::Rot];
+                choices.fault_every = 3 * SECOND;
+                choices.destructions_max = 1;
+                choices.aims_at_end = true;
+                choices.limits.budgets.checkpoint_bytes_min = 2_000;
+                for role in &mut choices.clients {
+                    role.publish_every = 60 * MILLI;
+                    role.fetch_every = 2 * SECOND;
+                    role.roam_every = SECOND;
+                    role.takes = 0;
+                    role.follows = (0..choices.rooms.len()).collect();
+                }
+            }
+            Stress::Lanes => {
+                choices.cores = choices.cores.max(3);
+                choices.partitions = 8;
+                choices.lane_places = 1;
+                choices.lane_turn = 1;
+                choices.wake_max = 2_000;
+                for role in &mut choices.clients {
+                    role.publish_every = 400 * MILLI;
+                    role.burst = 8;
+                    role.window = 64;
+                    role.follows = (0..choices.rooms.len()).collect();
+                }
+            }
+            Stress::Behind => {
+                choices.pipe_bytes = 600;
+                for role in &mut choices.clients {
+                    role.publish_every = 60 * MILLI;
+                    role.takes = 1;
+                    role.subscription_records = 4;
+                    role.follows = (0..choices.rooms.len()).collect();
+                }
+            }
+            Stress::Narrow => {
+                choices.flush_mean = 20 * MILLI;
+                let budgets = &mut choices.limits.budgets;
+                budgets.uncommitted_bytes_max = budgets.entry_bytes_max as u64;
+                for role in &mut choices.clients {
+                    role.publish_every = 40 * MILLI;
+                    // Whoever gives up while a proposal is dropped has no answer, and wants none.
+                    role.patience = 0;
+                    role.burst = 8;
+                    role.window = 64;
+                }
+            }
+        }
+        choices
+    }
+}
