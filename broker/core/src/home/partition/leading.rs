@@ -2,12 +2,15 @@
 //!
 //! A node alone leads always, and answers as soon as it has applied what it found. Of several, the leader alone admits publishes and answers questions
 //! about heads, positions and history, and each time a majority confirms that it still leads: what one leader acked, the next one shows. Another
-//! replica says who leads. Subscriptions live on wherever they are: what is applied is the same everywhere.
+//! replica says who leads. A publish is refused on the same terms: what is right to refuse here may be right to take at a leader that knows more. A
+//! publish that is taken needs no question, for its commit is the answer. Subscriptions live on wherever they are: what is applied is the same everywhere.
 //!
 //! ```text
 //!  question ─▶ waiting ─ask─▶ a majority: yes, you lead ─▶ applied up to what was committed then ─▶ answered
 //!                 └─ another one leads: MOVED     └─ nobody leads for 2 s: UNAVAILABLE
 //! ```
+
+use alloc::collections::VecDeque;
 
 use antiphon_log::Term;
 use antiphon_protocol::{Code, NodeId};
@@ -22,6 +25,21 @@ use crate::home::replica::Standing;
 use crate::lane::{Refused, ToEdge, ToHome};
 use crate::planted::{Bug, planted};
 
+/// A publish that was refused, and whose publisher is not told yet.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    asker: Asker,
+    code: Code,
+    hint: u64,
+}
+
+/// The question under way: how many of the oldest of those who wait it is for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    waiting: usize,
+    judged: usize,
+}
+
 /// What this replica knew about its leader when it last looked, and the question under way.
 #[derive(Debug, Default)]
 pub(super) struct Leadership {
@@ -33,8 +51,9 @@ pub(super) struct Leadership {
     told: Option<Option<NodeId>>,
     /// Since when nobody serves, in ms; `None`: somebody does.
     leaderless_since: Option<u64>,
-    /// How many of those that wait are answered once the newest question is confirmed; 0: none is asked.
-    asked: usize,
+    /// Publishes that are refused once it is confirmed that this replica led, oldest first. Bounded by the publishes in flight of all connections.
+    judged: VecDeque<Judged>,
+    asked: Option<Asked>,
     /// The newest question.
     question: u64,
 }
@@ -87,7 +106,30 @@ impl Partition {
         self.overlay.clear(&self.state);
         self.proposals.refuse_all(turn, Code::UNAVAILABLE);
         self.refuse_cursors(turn, Code::UNAVAILABLE);
-        self.leadership.asked = 0;
+        self.refuse_judged(turn, Code::UNAVAILABLE);
+    }
+
+    /// Refuses a publish for what the state says.
+    pub(super) fn judge(&mut self, turn: &mut Turn<'_>, asker: Asker, code: Code, hint: u64) {
+        if self.is_alone() {
+            return turn.desk.refuse(asker, Refused::Publish, code, hint);
+        }
+        self.leadership
+            .judged
+            .push_back(Judged { asker, code, hint });
+    }
+
+    /// Nobody will confirm what was judged: it is refused with a code that leaves everything open.
+    pub(super) fn refuse_judged(&mut self, turn: &mut Turn<'_>, code: Code) {
+        self.leadership.asked = None;
+        for Judged { asker, .. } in self.leadership.judged.drain(..) {
+            turn.desk.refuse(asker, Refused::Publish, code, 0);
+        }
+    }
+
+    /// Nobody waits to be told of a refusal.
+    pub(super) fn has_told_all(&self) -> bool {
+        self.leadership.judged.is_empty()
     }
 
     /// Why publishes and questions are refused now: another one leads, or nobody has for too long.
@@ -130,7 +172,7 @@ impl Partition {
             return;
         }
         if let Some((code, hint)) = self.elsewhere(turn.now.mono_ms) {
-            self.leadership.asked = 0;
+            self.refuse_judged(turn, Code::UNAVAILABLE);
             while let Some((edge, message)) = self.waiting.pop_front() {
                 turn_away(turn, edge, message, code, hint);
             }
@@ -141,26 +183,35 @@ impl Partition {
             return;
         };
         if !replica.is_serving() {
-            self.leadership.asked = 0;
+            self.leadership.asked = None;
             return;
         }
-        let Leadership {
-            asked, question, ..
-        } = self.leadership;
-        if asked > 0 && replica.is_readable(question, applied) {
-            self.leadership.asked = 0;
-            self.answer_oldest(turn, asked);
+        if let Some(asked) = self.leadership.asked
+            && replica.is_readable(self.leadership.question, applied)
+        {
+            self.leadership.asked = None;
+            let judged = self.leadership.judged.drain(..asked.judged);
+            for Judged { asker, code, hint } in judged {
+                turn.desk.refuse(asker, Refused::Publish, code, hint);
+            }
+            self.answer_oldest(turn, asked.waiting);
         }
         self.ask_for_waiting();
     }
 
     /// One question for all who wait; the next one when it is confirmed.
-    fn ask_for_waiting(&mut self) {
+    pub(super) fn ask_for_waiting(&mut self) {
         let Role::Running(replica) = &mut self.role else {
             return;
         };
-        if self.leadership.asked == 0 && !self.waiting.is_empty() {
-            self.leadership.asked = self.waiting.len();
+        let asked = Asked {
+            waiting: self.waiting.len(),
+            judged: self.leadership.judged.len(),
+        };
+        let is_wanted = asked.waiting + asked.judged > 0;
+        let may_ask = !replica.is_alone() && replica.is_serving();
+        if may_ask && is_wanted && self.leadership.asked.is_none() {
+            self.leadership.asked = Some(asked);
             self.leadership.question += 1;
             replica.ask_leadership(self.leadership.question);
         }

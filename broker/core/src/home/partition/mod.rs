@@ -194,6 +194,7 @@ impl Partition {
             && self.held.is_empty()
             && self.ready.is_empty()
             && self.waiting.is_empty()
+            && self.has_told_all()
             && self.duplicates.is_idle()
             && self.cursors.is_idle()
     }
@@ -277,6 +278,7 @@ impl Partition {
         self.look_up_more(turn);
         self.tell_lost_signals(turn);
         self.admit(turn);
+        self.ask_for_waiting();
         self.pump(turn);
         self.quarantine_if_broken(turn);
         self.checkpoint_if_due(turn);
@@ -351,6 +353,7 @@ impl Partition {
         self.overlay.clear(&self.state);
         self.proposals.refuse_all(turn, code);
         self.refuse_cursors(turn, code);
+        self.refuse_judged(turn, code);
         self.end_subscriptions(turn, code);
         turn.desk.put(Output::Event(CoreEvent::GroupQuarantined {
             group: self.group,

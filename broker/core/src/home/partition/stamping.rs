@@ -237,11 +237,9 @@ impl Partition {
             match self.claims(verdict, draft, run, batch, publish) {
                 Verdict::Admit { previous } => match self.full(turn, run, previous) {
                     None => self.stamp(draft, run, publisher, previous, batch, publish),
-                    Some((code, hint)) => turn.desk.refuse(asker, Refused::Publish, code, hint),
+                    Some((code, hint)) => self.judge(turn, asker, code, hint),
                 },
-                Verdict::Refuse(code, hint) => {
-                    turn.desk.refuse(asker, Refused::Publish, code, hint)
-                }
+                Verdict::Refuse(code, hint) => self.judge(turn, asker, code, hint),
                 Verdict::Wait(by) => self.park(draft, by, channel, batch, publish),
                 Verdict::Duplicate(state) => {
                     let (room, _) = run

@@ -422,10 +422,19 @@ fn a_leader_that_was_cut_off_shows_nothing_old_while_it_still_believes_to_lead()
             run.cluster.cut(other, old);
         }
         let until = 4;
+        let mut has_come_back = Vec::new();
         for _ in 0..300 {
             for voice in &mut run.voices {
                 if voice.sent.is_none() && voice.node == old {
                     voice.node = (old + 1) % 3;
+                }
+                // Those acked elsewhere come back: what the old leader thinks of their numbers is of yesterday.
+                if voice.sent.is_none()
+                    && voice.acked.len() == 2
+                    && !has_come_back.contains(&voice.producer)
+                {
+                    voice.node = old;
+                    has_come_back.push(voice.producer);
                 }
             }
             run.now_ms += 5;
