@@ -29,7 +29,7 @@ fn metric(broker: &TestBroker, name: &str) -> u64 {
 fn at_saturation_one_sync_makes_many_messages_durable() {
     let broker = TestBroker::start_with(|config| {
         config.admin.enabled = true;
-        config.session.in_flight_max = Count::new(IN_FLIGHT.into()).expect("a lawful number");
+        config.session.in_flight_max = Count::new(IN_FLIGHT).expect("a lawful number");
     });
     let clients: Vec<Client> = (0..CLIENTS).map(|_| broker.client("ann")).collect();
     let before = metric(&broker, "antiphon_sync_duration_seconds_count");
