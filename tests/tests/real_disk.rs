@@ -4,12 +4,15 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use antiphon_client::{Client, ClientOptions, HistoryRange, Message, Pending, Seq};
 use antiphon_tests::binary;
 use antiphon_tests::broker::{BrokerProcess, SMALL};
+use antiphon_tests::checkers::{Invariant, check_all};
 use antiphon_tests::real::means::{Means, Mounted, strace};
+use antiphon_tests::real::traced::{Acked, history, mark, tracing};
 
 /// Exit code of a broker whose log failed (broker/server/src/exit.rs).
 const EXIT_STORAGE: i32 = 74;
@@ -186,4 +189,55 @@ fn a_full_ext4_is_told_loses_nothing_and_is_gone_on_with_once_there_is_space() {
     fs::create_dir(&place).unwrap();
     let _mounted = Mounted::ext4(&place, &home.path().join("image"), 96 << 20).unwrap();
     survives_a_full_disk(&place);
+}
+
+fn now() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since_epoch.as_nanos() as u64
+}
+
+/// The trace of a broker that has ended, once strace has written all of it.
+fn finished(trace: &Path) -> String {
+    let deadline = Instant::now() + ENDS_WITHIN;
+    loop {
+        let text = fs::read_to_string(trace).unwrap_or_default();
+        let last = text.lines().last().unwrap_or_default();
+        if last.contains("+++ exited with 0 +++") || Instant::now() > deadline {
+            return text;
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn no_ack_comes_before_the_kernel_has_synced_its_bytes() {
+    const MESSAGES: u64 = 120;
+    if let Some(why) = Means::Strace.missing() {
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let trace = home.path().join("trace");
+    let broker = start(&tracing(&trace), &home.path().join("data"));
+    let client = connect(&broker);
+    let publish = |number| {
+        let asked_at = now();
+        let receipt = client.publish("lobby", mark(number)).unwrap();
+        Acked {
+            number,
+            asked_at,
+            acked_at: now(),
+            seq: receipt.seq.0,
+        }
+    };
+    let acks: Vec<Acked> = (1..=MESSAGES).map(publish).collect();
+    drop(client);
+    assert!(broker.stop().unwrap().success());
+    let report = check_all(&history(&finished(&trace), &acks));
+    let check = report
+        .checks
+        .iter()
+        .find(|check| check.invariant == Invariant::I14)
+        .unwrap();
+    assert_eq!((check.compared, check.found), (MESSAGES, 0), "{report}");
 }

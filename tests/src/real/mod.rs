@@ -20,6 +20,7 @@
 //! | `fault`, `nemesis` | what goes wrong |
 //! | `means` | what some faults need of the machine |
 //! | `server` | the broker, over all its lives |
+//! | `traced` | a broker's writes and syncs, as the kernel saw them |
 //! | `power` | a kernel whose power is cut |
 
 mod command;
@@ -36,6 +37,7 @@ mod run;
 mod seat;
 mod server;
 mod stage;
+pub mod traced;
 
 pub use command::{available, main};
 pub use fault::{Family, Fault};
