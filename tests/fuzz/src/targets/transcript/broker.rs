@@ -109,6 +109,7 @@ fn limits(choice: usize) -> Limits {
             checkpoint_bytes_min: 4 * 1024,
             batch_bytes_max: 4 * 1024,
             batch_publishes_max: 8,
+            ..Limits::default().budgets
         },
         ..Limits::default()
     }
