@@ -230,8 +230,12 @@ impl Scope {
 fn judge(history: &History, scope: Scope, tally: &mut Tally) -> Vec<Finding> {
     let report = check_all(history);
     report.checks.iter().for_each(|check| tally.checked(check));
-    let needs_more =
-        |invariant: &Invariant| matches!(invariant, Invariant::I4 | Invariant::I7 | Invariant::I8);
+    let needs_more = |invariant: &Invariant| {
+        matches!(
+            invariant,
+            Invariant::I4 | Invariant::I6 | Invariant::I7 | Invariant::I8
+        )
+    };
     let mut silent = report.silent();
     silent.retain(|invariant| !needs_more(invariant));
     if scope == Scope::Whole && tally.acked > 0 && !silent.is_empty() {
