@@ -26,7 +26,7 @@ fn metric(broker: &TestBroker, name: &str) -> u64 {
 }
 
 #[test]
-fn at_saturation_one_sync_makes_many_messages_durable() {
+fn at_saturation_many_messages_share_a_sync_and_a_send() {
     let broker = TestBroker::start_with(|config| {
         config.admin.enabled = true;
         config.session.in_flight_max = Count::new(IN_FLIGHT).expect("a lawful number");
@@ -47,4 +47,13 @@ fn at_saturation_one_sync_makes_many_messages_durable() {
     let acks = metric(&broker, "antiphon_acks_total");
     assert_eq!(acks, CLIENTS * MESSAGES);
     assert!(acks >= 50 * syncs, "{acks} acks, {syncs} syncs");
+
+    // Acks of one turn share one frame and one send.
+    let sends = metric(&broker, "antiphon_sends_total");
+    let flushes = metric(&broker, "antiphon_flushes_total");
+    assert!(
+        sends > 0 && sends <= flushes,
+        "{sends} sends, {flushes} flushes"
+    );
+    assert!(acks >= 10 * sends, "{acks} acks, {sends} sends");
 }

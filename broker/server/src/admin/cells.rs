@@ -15,12 +15,22 @@ pub(crate) const SYNC_BUCKETS_US: [u64; 12] = [
     64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 65_536, 262_144, 1_048_576,
 ];
 
+/// What a core thread has counted: its state, and itself.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Counted {
+    pub(crate) core: CoreStats,
+    /// Sockets that had output in a turn.
+    pub(crate) flushes: u64,
+    /// Sends that took bytes.
+    pub(crate) sends: u64,
+}
+
 /// One core's answer place.
 #[derive(Debug, Default)]
 pub(crate) struct CoreCell {
     is_asked: AtomicBool,
     /// Questions answered, and the newest answer. Locked only while somebody asks.
-    told: Mutex<(u64, CoreStats)>,
+    told: Mutex<(u64, Counted)>,
     changed: Notify,
 }
 
@@ -38,7 +48,7 @@ impl CoreCell {
     }
 
     /// Answers if somebody asked.
-    pub(crate) fn tell(&self, stats: impl FnOnce() -> CoreStats) {
+    pub(crate) fn tell(&self, stats: impl FnOnce() -> Counted) {
         if self.is_asked.load(Ordering::Relaxed) && self.is_asked.swap(false, Ordering::SeqCst) {
             let mut told = self.told.lock();
             *told = (told.0 + 1, stats());
@@ -48,7 +58,7 @@ impl CoreCell {
     }
 
     /// The answer to a question, or to a later one.
-    pub(crate) async fn answer(&self, asked: u64) -> CoreStats {
+    pub(crate) async fn answer(&self, asked: u64) -> Counted {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -124,9 +134,9 @@ mod tests {
         cell.tell(|| panic!("nobody asked"));
         let asked = cell.ask();
         assert!(cell.is_asked());
-        let stats = CoreStats {
-            lane_waiting: 7,
-            ..CoreStats::default()
+        let stats = Counted {
+            sends: 7,
+            ..Counted::default()
         };
         cell.tell(|| stats);
         assert!(!cell.is_asked());

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use antiphon_core::CoreStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -12,201 +11,228 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::admin::Sights;
-use crate::admin::cells::SYNC_BUCKETS_US;
+use crate::admin::cells::{Counted, SYNC_BUCKETS_US};
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// One number of a core: name without prefix and suffix, meaning, where it is, whether it only grows.
-type Row = (&'static str, &'static str, fn(&CoreStats) -> u64, bool);
+type Row = (&'static str, &'static str, fn(&Counted) -> u64, bool);
 
 const COUNTER: bool = true;
 const GAUGE: bool = false;
 
 /// Every number of a core.
 const ROWS: &[Row] = &[
-    ("connections", "Connections", |s| s.edge.connections, GAUGE),
+    (
+        "connections",
+        "Connections",
+        |s| s.core.edge.connections,
+        GAUGE,
+    ),
     (
         "subscriptions",
         "Subscriptions",
-        |s| s.edge.subscriptions,
+        |s| s.core.edge.subscriptions,
         GAUGE,
     ),
     (
         "subscribed_rooms",
         "Rooms with a subscriber on this core",
-        |s| s.edge.rooms,
+        |s| s.core.edge.rooms,
         GAUGE,
     ),
     (
         "rooms",
         "Rooms at home on this core",
-        |s| s.home.rooms,
+        |s| s.core.home.rooms,
         GAUGE,
     ),
     (
         "producers",
         "Producers remembered",
-        |s| s.home.producers,
+        |s| s.core.home.producers,
         GAUGE,
     ),
     (
         "partitions",
         "Partitions at home on this core",
-        |s| s.home.partitions,
+        |s| s.core.home.partitions,
         GAUGE,
     ),
     (
         "partitions_impaired",
         "Partitions that are read only or quarantined",
-        |s| s.home.partitions_impaired,
+        |s| s.core.home.partitions_impaired,
         GAUGE,
     ),
     (
         "hot_tail_bytes",
         "Payload bytes in hot tails",
-        |s| s.home.hot_bytes,
+        |s| s.core.home.hot_bytes,
         GAUGE,
     ),
     (
         "outbox_bytes",
         "Bytes that wait for clients",
-        |s| s.edge.outbox_bytes,
+        |s| s.core.edge.outbox_bytes,
         GAUGE,
     ),
     (
         "pulls_in_flight",
         "Requests of readers behind that are not answered",
-        |s| s.edge.pulls_in_flight,
+        |s| s.core.edge.pulls_in_flight,
         GAUGE,
     ),
     (
         "lane_waiting_messages",
         "Messages that wait for full lanes",
-        |s| s.lane_waiting,
+        |s| s.core.lane_waiting,
         GAUGE,
     ),
     (
         "sessions_opened",
         "Sessions opened",
-        |s| s.edge.sessions_opened,
+        |s| s.core.edge.sessions_opened,
         COUNTER,
     ),
     (
         "sessions_replaced",
         "Sessions ended by a newer connection of their own",
-        |s| s.edge.sessions_replaced,
+        |s| s.core.edge.sessions_replaced,
         COUNTER,
     ),
-    ("goaways", "GOAWAYs sent", |s| s.edge.goaways, COUNTER),
-    ("errors", "ERROR frames queued", |s| s.edge.errors, COUNTER),
+    ("goaways", "GOAWAYs sent", |s| s.core.edge.goaways, COUNTER),
+    (
+        "errors",
+        "ERROR frames queued",
+        |s| s.core.edge.errors,
+        COUNTER,
+    ),
     (
         "publishes",
         "Publishes taken",
-        |s| s.edge.publishes,
+        |s| s.core.edge.publishes,
         COUNTER,
     ),
     (
         "publish_batches",
         "Batches put into room channels",
-        |s| s.edge.batches,
+        |s| s.core.edge.batches,
         COUNTER,
     ),
     (
         "publish_batches_parked",
         "Batches that found their channel full",
-        |s| s.edge.batches_parked,
+        |s| s.core.edge.batches_parked,
         COUNTER,
     ),
     (
         "publish_batches_refused",
         "Batches refused because their channel stayed full",
-        |s| s.edge.batches_refused,
+        |s| s.core.edge.batches_refused,
         COUNTER,
     ),
     (
         "acks",
         "Publishes acked, duplicates included",
-        |s| s.home.acks,
+        |s| s.core.home.acks,
         COUNTER,
     ),
     (
         "duplicates",
         "Publishes acked as duplicates",
-        |s| s.home.duplicates,
+        |s| s.core.home.duplicates,
         COUNTER,
     ),
     (
         "refusals",
         "Requests refused by a room's home",
-        |s| s.home.refusals,
+        |s| s.core.home.refusals,
         COUNTER,
     ),
     (
         "records_published",
         "Records applied since the start",
-        |s| s.home.records,
+        |s| s.core.home.records,
         COUNTER,
     ),
-    ("entries", "Entries applied", |s| s.home.entries, COUNTER),
+    (
+        "entries",
+        "Entries applied",
+        |s| s.core.home.entries,
+        COUNTER,
+    ),
     (
         "deliveries",
         "Live deliveries queued, one per subscriber",
-        |s| s.edge.deliveries,
+        |s| s.core.edge.deliveries,
         COUNTER,
     ),
     (
         "deliveries_dropped",
         "Deliveries dropped; their subscribers read behind",
-        |s| s.edge.deliveries_dropped,
+        |s| s.core.edge.deliveries_dropped,
         COUNTER,
     ),
     (
         "turned_behind",
         "Live subscribers that became readers behind",
-        |s| s.edge.turned_behind,
+        |s| s.core.edge.turned_behind,
         COUNTER,
     ),
     (
         "reads_hot",
         "Slices and pages served from memory",
-        |s| s.home.reads_hot,
+        |s| s.core.home.reads_hot,
         COUNTER,
     ),
     (
         "reads_cold",
         "Slices, pages and look-ups asked of reader threads",
-        |s| s.home.reads_cold,
+        |s| s.core.home.reads_cold,
         COUNTER,
     ),
     (
         "signals",
         "Signals queued, one per subscriber",
-        |s| s.edge.signals,
+        |s| s.core.edge.signals,
         COUNTER,
     ),
     (
         "signals_dropped",
         "Signals that a subscription lost",
-        |s| s.edge.signals_dropped,
+        |s| s.core.edge.signals_dropped,
+        COUNTER,
+    ),
+    (
+        "flushes",
+        "Sockets that had output in a turn, summed up over turns",
+        |s| s.flushes,
+        COUNTER,
+    ),
+    (
+        "sends",
+        "Sends to sockets; one per flush, but for output of more than 32 KiB",
+        |s| s.sends,
         COUNTER,
     ),
     (
         "stalls",
         "Turns in which a partition admitted nothing because its hot tail was full",
-        |s| s.home.stalls,
+        |s| s.core.home.stalls,
         COUNTER,
     ),
     (
         "checkpoints",
         "Checkpoints made",
-        |s| s.home.checkpoints,
+        |s| s.core.home.checkpoints,
         COUNTER,
     ),
     (
         "producers_expired",
         "Producers forgotten",
-        |s| s.home.producers_expired,
+        |s| s.core.home.producers_expired,
         COUNTER,
     ),
 ];
@@ -216,7 +242,7 @@ const ROWS: &[Row] = &[
 struct Scrape {
     node: String,
     /// Per core; `None`: it did not answer in time.
-    cores: Vec<Option<CoreStats>>,
+    cores: Vec<Option<Counted>>,
     uptime: f64,
     log_bytes: u64,
     log_blocks: u64,
@@ -227,7 +253,7 @@ struct Scrape {
 }
 
 /// The whole answer to `/metrics`.
-pub(crate) fn encode(sights: &Sights, cores: Vec<Option<CoreStats>>) -> Result<String, fmt::Error> {
+pub(crate) fn encode(sights: &Sights, cores: Vec<Option<Counted>>) -> Result<String, fmt::Error> {
     let log = &sights.log;
     let scrape = Scrape {
         node: sights.node.0.to_string(),

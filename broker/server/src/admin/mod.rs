@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use antiphon_core::CoreStats;
 use antiphon_protocol::NodeId;
 use axum::Router;
 use axum::extract::State;
@@ -31,7 +30,7 @@ use crate::guard;
 use crate::limits::{ADMIN_CORES_WITHIN, CANARY_KEPT_FOR};
 use crate::wake::Sleeper;
 use canary::Sung;
-use cells::{CoreCell, LogCells};
+use cells::{CoreCell, Counted, LogCells};
 
 /// One core, as the admin thread reaches it.
 #[derive(Clone, Debug)]
@@ -140,7 +139,7 @@ fn system(source: std::io::Error) -> StartError {
 
 impl Desk {
     /// What every core counts, as of now; `None` for one that did not answer in time.
-    async fn cores(&self) -> Vec<Option<CoreStats>> {
+    async fn cores(&self) -> Vec<Option<Counted>> {
         let asked: Vec<_> = self
             .sights
             .cores

@@ -24,6 +24,7 @@ use mio::{Events, Interest, Poll, Token};
 pub(crate) use ports::{Persistence, Ports};
 
 use crate::acceptor::Accepted;
+use crate::admin::cells::Counted;
 use crate::clock::Clock;
 use crate::connections::{Connection, Connections, Reading, Writing, id_of, token_of};
 use crate::limits::{
@@ -50,6 +51,9 @@ pub(crate) struct CoreThread {
     drain: Drain,
     /// `sent` or `disconnected` was called since the last turn of the core's state: it may have something to say.
     owes_turn: bool,
+    /// See [`Counted`].
+    flushes: u64,
+    sends: u64,
 }
 
 /// Connections that wait for something of this thread.
@@ -113,6 +117,8 @@ impl CoreThread {
             queues: Queues::default(),
             buffers,
             drain: Drain::No,
+            flushes: 0,
+            sends: 0,
             owes_turn: true,
         }
     }
@@ -155,7 +161,11 @@ impl CoreThread {
         self.ports.lanes.wake();
         self.flush_sockets(flushes_max, now);
         self.report_drained();
-        self.ports.cell.tell(|| self.core.stats());
+        self.ports.cell.tell(|| Counted {
+            core: self.core.stats(),
+            flushes: self.flushes,
+            sends: self.sends,
+        });
         core_has_more || self.has_work()
     }
 

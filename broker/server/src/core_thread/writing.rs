@@ -64,7 +64,9 @@ impl CoreThread {
             self.remove(id);
             return;
         };
-        let (bytes, sent) = send(connection, outbox, &mut self.buffers.send);
+        let (bytes, sends, sent) = send(connection, outbox, &mut self.buffers.send);
+        self.flushes += 1;
+        self.sends += sends;
         if bytes > 0 {
             self.core.sent(id, now);
             self.owes_turn = true;
@@ -136,12 +138,16 @@ impl CoreThread {
     }
 }
 
-/// Sends what `outbox` has, within the turn's budget. Returns how many bytes went out.
-fn send(connection: &mut Connection, outbox: &mut Outbox, flat: &mut Vec<u8>) -> (usize, Sent) {
-    let mut total = 0;
+/// Sends what `outbox` has, within the turn's budget. Returns how many bytes went out, in how many sends.
+fn send(
+    connection: &mut Connection,
+    outbox: &mut Outbox,
+    flat: &mut Vec<u8>,
+) -> (usize, u64, Sent) {
+    let (mut total, mut sends) = (0, 0);
     while !outbox.is_empty() {
         if total >= SEND_TURN_BYTES_MAX {
-            return (total, Sent::Budget);
+            return (total, sends, Sent::Budget);
         }
         let piece = next_piece(outbox, flat);
         let offered = piece.len();
@@ -149,18 +155,19 @@ fn send(connection: &mut Connection, outbox: &mut Outbox, flat: &mut Vec<u8>) ->
             Ok(count) => {
                 outbox.advance(count);
                 total += count;
+                sends += 1;
                 if count < offered {
-                    return (total, Sent::Blocked);
+                    return (total, sends, Sent::Blocked);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return (total, Sent::Blocked);
+                return (total, sends, Sent::Blocked);
             }
-            Err(_) => return (total, Sent::Lost),
+            Err(_) => return (total, sends, Sent::Lost),
         }
     }
-    (total, Sent::All)
+    (total, sends, Sent::All)
 }
 
 /// The bytes of the next send: the first chunk where it lies if it is large, else as many chunks as fit, copied into `flat`.
