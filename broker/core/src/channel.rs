@@ -15,8 +15,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
+use antiphon_log::SegmentId;
 use antiphon_protocol::{
     Device, Namespace, Producer, ProducerSeq, RequestId, RoomName, Seq, UserName,
 };
@@ -180,6 +181,10 @@ pub struct Exchange {
     leading: Leading,
     /// The disk is as good as full: see [`Exchange::set_storage_full`].
     storage_full: AtomicBool,
+    /// Segments below do not exist any more.
+    kept_from: AtomicU32,
+    /// Segments below would not exist any more, if all checkpoints reached up to there.
+    wanted_from: AtomicU32,
 }
 
 impl Exchange {
@@ -190,6 +195,8 @@ impl Exchange {
             identities: Identities::default(),
             leading: Leading::default(),
             storage_full: AtomicBool::new(false),
+            kept_from: AtomicU32::new(0),
+            wanted_from: AtomicU32::new(0),
         })
     }
 
@@ -219,6 +226,28 @@ impl Exchange {
     /// Whether it is.
     pub(crate) fn is_storage_full(&self) -> bool {
         self.storage_full.load(Ordering::Relaxed)
+    }
+
+    /// The log thread says which is the first segment that is kept: before it removes those below, and once before the cores start. Wake them all
+    /// behind it; a read that comes too late finds the segment gone, and is asked for again.
+    pub fn set_kept_from(&self, segment: SegmentId) {
+        self.kept_from.store(segment.0, Ordering::SeqCst);
+    }
+
+    /// The first segment that is kept; 0: none was ever removed.
+    pub(crate) fn kept_from(&self) -> SegmentId {
+        SegmentId(self.kept_from.load(Ordering::Relaxed))
+    }
+
+    /// The log thread says which segment retention would begin with, if every partition had two checkpoints that cover what is below: those that have
+    /// not make them. Wake all cores behind it.
+    pub fn set_wanted_from(&self, segment: SegmentId) {
+        self.wanted_from.store(segment.0, Ordering::SeqCst);
+    }
+
+    /// Partitions that need something below to start again make checkpoints.
+    pub(crate) fn wanted_from(&self) -> SegmentId {
+        SegmentId(self.wanted_from.load(Ordering::Relaxed))
     }
 
     /// Puts a batch into its room's channel.

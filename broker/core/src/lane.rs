@@ -458,13 +458,12 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// Records `from..readable` cannot be read; `link` is that of the last of them.
-    pub(crate) fn damaged(from: Seq, readable: Seq, link: Link) -> Gap {
+    /// Records `from..readable` are missing; `link` is that of the last of them.
+    pub(crate) fn before(from: Seq, readable: Seq, link: Link, reason: GapReason) -> Gap {
         let to = match planted(Bug::GapEndOffByOne) {
             true => readable,
             false => readable.previous(),
         };
-        let reason = GapReason::DAMAGED;
         Gap {
             from,
             to,

@@ -128,12 +128,12 @@ impl SegmentMaps {
             .ok_or_else(|| failure.unwrap_or(nothing.into()))
     }
 
-    /// Gives up all maps that nobody uses, for example of segments that retention took.
-    pub fn clear(&self) {
+    /// Gives up all maps of segments below `first`: as long as one is mapped its space is not free, even if its file is gone.
+    pub fn forget_below(&self, first: SegmentId) {
         self.maps
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+            .retain(|map| map.segment() >= first);
     }
 
     fn take(

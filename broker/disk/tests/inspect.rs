@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 
 use antiphon_disk::inspect::{
     DumpOptions, Dumped, Finding, InspectError, Inspector, ItemDump, LogOutcome, Place, RoomLoss,
-    SegmentState, Verification,
+    SegmentInfo, SegmentState, Verification,
 };
-use antiphon_log::{Located, LogPosition};
-use antiphon_protocol::{RoomId, Seq};
+use antiphon_disk::{DataDirectory, NewDirectory};
+use antiphon_log::{
+    Checkpoint, GroupId, GroupRecovery, Index, Located, Log, LogPosition, LogSettings, Recover,
+    RecoveredEntry, Retention, Term,
+};
+use antiphon_protocol::{NodeId, RoomId, Seq};
 use tempfile::TempDir;
 
 use crate::workload::{Partition, SEGMENT_BYTES};
@@ -379,4 +383,66 @@ fn a_directory_in_use_is_read_without_its_lock_and_seems_whole_at_every_moment()
         done.store(true, std::sync::atomic::Ordering::Release);
         assert!(reader.join().expect("never damaged") >= 1);
     });
+}
+
+/// Takes whatever an open tells.
+struct TakesAll;
+
+impl Recover for TakesAll {
+    fn checkpoint(&mut self, _: GroupId, _: &Checkpoint<'_>) -> bool {
+        true
+    }
+    fn committed(&mut self, _: GroupId, _: RecoveredEntry<'_>) {}
+    fn group(&mut self, _: GroupId, _: GroupRecovery) {}
+}
+
+#[test]
+fn segments_that_were_let_go_are_told_and_what_is_left_is_whole() {
+    let (temp, _) = filled(true);
+    let new = NewDirectory {
+        node: NodeId(1),
+        partitions: 1,
+    };
+    let directory = DataDirectory::open(temp.path(), new).expect("nobody holds it");
+    let settings = LogSettings {
+        segment_bytes: SEGMENT_BYTES,
+        retention: Retention {
+            bytes: 2 * u64::from(SEGMENT_BYTES),
+            age_ms: 0,
+        },
+        ..LogSettings::new(directory.file().directory_id)
+    };
+    let open = || Log::open(directory.disk(), settings, &mut TakesAll);
+    let (mut log, _) = open().expect("the log opens");
+    for index in [39, 40] {
+        log.write_checkpoint(GroupId(1), Index(index), Term(1), b"a state")
+            .expect("the disk works");
+        log.flush().expect("the disk works");
+    }
+    assert_eq!(log.retain(), Ok(true));
+    let first_kept = log.first_kept().0;
+    // The files are still there.
+    drop(log);
+    let infos = Inspector::open(temp.path())
+        .expect("a directory")
+        .ls()
+        .expect("listable");
+    let is_let_go = |info: &&SegmentInfo| info.state == SegmentState::LetGo;
+    let let_go: Vec<u32> = infos
+        .iter()
+        .filter(is_let_go)
+        .map(|info| info.segment)
+        .collect();
+    assert_eq!(let_go, (1..first_kept).collect::<Vec<_>>());
+    let result = verify(temp.path());
+    assert!(result.is_whole(), "{result:?}");
+    let last = open().expect("the log opens").1;
+    assert_eq!(last.findings, []);
+    assert!(!segment_path(temp.path(), 1).exists());
+    let result = verify(temp.path());
+    assert!(result.is_whole(), "{result:?}");
+    assert!(
+        result.entries < 40 && result.groups[0].last == 40,
+        "{result:?}"
+    );
 }

@@ -70,6 +70,11 @@ impl<D: Disk> ActiveSegment<D> {
         self.segment
     }
 
+    /// Length of its file.
+    pub(crate) fn segment_bytes(&self) -> u32 {
+        self.segment_bytes
+    }
+
     /// What is not written to yet.
     pub(crate) fn rest_bytes(&self) -> u32 {
         self.segment_bytes

@@ -3,15 +3,18 @@
 //! Where a segment ends is told by the one that follows, so two are held in memory: the one to be read and the next.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::block::{BlockSeed, block_bytes};
 use crate::content::Content;
-use crate::disk_trait::Disk;
+use crate::disk_trait::{Disk, DiskErrorKind};
 use crate::error::LogError;
 use crate::ids::{LogPosition, SegmentId};
-use crate::limits::SEGMENT_HEADER_BYTES;
-use crate::loaded::{LastSegment, Loaded, load, read_segment};
+use crate::limits::{BLOCK_HEAD_BYTES, SEGMENT_HEADER_BYTES};
+use crate::loaded::{LastSegment, Loaded, load, read_segment, read_state};
 use crate::recover::{Finding, Recover};
+use crate::retention::{Retained, Sealed};
 use crate::scan::Scan;
 use crate::segment::{
     LOG_FOLDER, parse_segment_name, parse_temporary_name, segment_name, temporary_name,
@@ -30,6 +33,8 @@ pub(crate) struct Chain<D: Disk> {
     pub(crate) next_segment: SegmentId,
     pub(crate) segments: u32,
     pub(crate) bytes_read: u64,
+    /// What is known of those before the last.
+    pub(crate) retained: Retained,
 }
 
 /// A segment that was never written to, or had its first write cut short.
@@ -66,11 +71,19 @@ pub(crate) fn read_chain<D: Disk, R: Recover>(
         next_segment: newest.next(),
         segments: 0,
         bytes_read: 0,
+        retained: Retained::default(),
     };
     let mut before: Option<Loaded<D>> = None;
     let mut absent: Vec<Absent<D>> = Vec::new();
     let last_number = numbers.last().copied();
+    let first_kept = first_kept(disk, settings, &numbers, &mut chain.bytes_read)?;
+    chain.retained.first_kept = first_kept;
     for segment in numbers {
+        if segment < first_kept {
+            // Its removal was cut short: it does not exist.
+            chain.to_remove.push(segment_name(segment));
+            continue;
+        }
         let loaded = load(disk, settings, segment, Some(segment) == last_number, scan)?;
         chain.bytes_read += loaded.bytes.len() as u64;
         let content = loaded.content()?;
@@ -84,6 +97,10 @@ pub(crate) fn read_chain<D: Disk, R: Recover>(
             continue;
         }
         chain.segments += 1;
+        chain.seal(before.as_ref(), &loaded);
+        if before.is_none() {
+            tell_lost_beginning(&loaded, first_kept, scan);
+        }
         read_before(before.as_ref(), loaded.previous_end, &absent, scan)?;
         // Nothing is removed because metadata is missing: not if it is named, nor if it is not known what is named.
         let unnamed = absent.drain(..).filter(|absent| {
@@ -108,11 +125,95 @@ pub(crate) fn read_chain<D: Disk, R: Recover>(
 }
 
 impl<D: Disk> Chain<D> {
+    /// What the next segment says of the one before it, for retention.
+    fn seal(&mut self, before: Option<&Loaded<D>>, next: &Loaded<D>) {
+        let Some(before) = before else { return };
+        let state = next.state.as_ref();
+        self.retained.sealed.push_back(Sealed {
+            segment: before.segment,
+            bytes: before.file_bytes,
+            lasts: state.map(|state| {
+                let groups = state.groups.iter();
+                groups.map(|(group, state)| (*group, state.last)).collect()
+            }),
+            ended_ms: state.map_or(0, |state| state.head.kept.begun_ms),
+        });
+    }
+
     /// Only what has been read as a whole; the next open reads the others.
     fn remove(&mut self, absent: impl IntoIterator<Item = Absent<D>>) {
         let removable = absent.into_iter().filter(|absent| absent.is_removable);
         self.to_remove
             .extend(removable.map(|absent| segment_name(absent.segment)));
+    }
+}
+
+/// The first segment that is kept, by the newest STATE that can be read; 0: none was ever removed. Nothing is written, and if something was removed,
+/// that STATE is made durable and read from the device before it is believed: what it says is not kept is removed.
+fn first_kept<D: Disk>(
+    disk: &D,
+    settings: &LogSettings,
+    numbers: &[SegmentId],
+    bytes_read: &mut u64,
+) -> Result<SegmentId, LogError> {
+    for segment in numbers.iter().rev() {
+        let file = disk.open(&segment_name(*segment))?;
+        let mut kept = peek_state(disk, &file, (settings, *segment), bytes_read)?;
+        if kept.is_some_and(|kept| kept > SegmentId(0)) {
+            disk.sync(&file)?;
+            disk.forget_cached(&file)?;
+            kept = peek_state(disk, &file, (settings, *segment), bytes_read)?;
+        }
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+    }
+    Ok(SegmentId(0))
+}
+
+/// What the STATE of a segment says is the first one kept; `None`: it cannot be read.
+fn peek_state<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    (settings, segment): (&LogSettings, SegmentId),
+    bytes_read: &mut u64,
+) -> Result<Option<SegmentId>, LogError> {
+    const AT: usize = SEGMENT_HEADER_BYTES as usize;
+    let mut bytes = vec![0; AT + BLOCK_HEAD_BYTES as usize];
+    for _ in 0..2 {
+        match disk.read_at(file, AT as u64, &mut bytes[AT..]) {
+            Ok(read) => *bytes_read += read as u64,
+            // Reading it as a whole tells what is to be made of that.
+            Err(error) if error.kind == DiskErrorKind::Io => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let len = bytes[AT..]
+            .first_chunk()
+            .map_or(0, |len| u32::from_le_bytes(*len));
+        if len == 0 || len > settings.state_bytes_max() {
+            return Ok(None);
+        }
+        bytes.resize(AT + block_bytes(len) as usize, 0);
+    }
+    let seed = BlockSeed::new(settings.directory_id, segment);
+    let (state, _) = read_state(&bytes, segment, seed);
+    Ok(state.map(|state| state.head.kept.first))
+}
+
+/// The segments that were removed are known: one before the first that is there, and not among them, was lost.
+fn tell_lost_beginning<D: Disk, R: Recover>(
+    first: &Loaded<D>,
+    first_kept: SegmentId,
+    scan: &mut Scan<'_, R>,
+) {
+    let lost = first
+        .previous_end
+        .filter(|end| first_kept > SegmentId(0) && end.segment() >= first_kept);
+    if let Some(end) = lost {
+        // What it held is behind the checkpoints, or the first STATE that is there shows whose is not.
+        scan.findings.tell(Finding::Missing {
+            segment: end.segment(),
+        });
     }
 }
 

@@ -85,6 +85,14 @@ impl CheckpointFiles {
         }
     }
 
+    /// The older of the group's two newest generations, if there are two.
+    pub(crate) fn older(&self, group: GroupId) -> Option<Index> {
+        let good = &self.0.get(&group)?.good;
+        good.len()
+            .checked_sub(CHECKPOINT_GENERATIONS)
+            .map(|at| good[at])
+    }
+
     /// Removes what is older than the two newest generations, if there are two. A file that cannot be removed does no
     /// harm and is tried again with the next checkpoint.
     fn remove_old<D: Disk>(&mut self, disk: &D, group: GroupId) {

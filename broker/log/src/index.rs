@@ -16,8 +16,8 @@ use antiphon_protocol::{RoomId, Seq};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::LogPosition;
 use crate::index::runs::Runs;
+use crate::{LogPosition, SegmentId};
 
 /// Where one batch of a room stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,6 +68,21 @@ impl RoomIndex {
     pub fn insert(&mut self, room: RoomId, first: Seq, next: Seq, at: LogPosition) {
         let runs = self.rooms.entry(room).or_default();
         self.batches += u64::from(runs.push(Located { first, next, at }));
+    }
+
+    /// Lets go of all batches in segments below `first`; rooms that have none left are not known any more.
+    pub fn trim(&mut self, first: SegmentId) {
+        let below = LogPosition::new(first, 0);
+        let mut gone = 0;
+        self.rooms.retain(|_, runs| {
+            gone += runs.trim(below);
+            runs.next().is_some()
+        });
+        self.batches -= gone;
+        // A room takes 180 bytes: the table shrinks when most of it is empty.
+        if self.rooms.capacity() > 4 * self.rooms.len() {
+            self.rooms.shrink_to_fit();
+        }
     }
 
     /// The batches of `room` from the one that holds `seq` on, or, if none does, from the first one above it.

@@ -40,6 +40,7 @@ pub mod planted;
 mod queue;
 mod read;
 mod recover;
+mod retention;
 mod scan;
 mod segment;
 mod settings;
@@ -77,6 +78,7 @@ pub use read::{ReadError, RoomReader, RoomSlice, Wants, read_block, read_room};
 pub use recover::{
     Finding, GroupDamage, GroupRecovery, Outcome, Recover, RecoveredEntry, Recovery, TermRun,
 };
+pub use retention::Retention;
 pub use segment::{
     HeaderError, LOG_FOLDER, SEGMENT_MAGIC, SEGMENT_VERSION, SegmentHeader, parse_segment_name,
     segment_name,

@@ -35,13 +35,13 @@ pub(crate) struct Loaded<D: Disk> {
     pub(crate) file: D::File,
     /// All of the file; only the first `BLANK_PROOF_BYTES` if those show that nothing was ever written.
     pub(crate) bytes: Vec<u8>,
-    file_bytes: u32,
+    pub(crate) file_bytes: u32,
     state_bytes_max: u32,
     unreadable: Vec<(u32, u32)>,
     header: Option<SegmentHeader>,
     seed: BlockSeed,
     slots: MarkSlots,
-    state: Option<SegmentState>,
+    pub(crate) state: Option<SegmentState>,
     /// Where the segment before it ended, if its first block or at least the head of that can be read.
     pub(crate) previous_end: Option<LogPosition>,
 }
@@ -114,7 +114,7 @@ pub(crate) fn load<D: Disk, R: Recover>(
 }
 
 /// STATE, and where the segment before ended: the head of STATE says it too, and can be trusted if a valid block follows.
-fn read_state(
+pub(crate) fn read_state(
     bytes: &[u8],
     segment: SegmentId,
     seed: BlockSeed,
@@ -123,8 +123,10 @@ fn read_state(
     let is_earlier = |end: &LogPosition| end.segment() < segment;
     match decode_block(bytes, at, seed) {
         Ok(block) if block.head.kind == BlockKind::State => {
-            let state = decode_state(block.payload).filter(|state| is_earlier(&state.previous_end));
-            let previous_end = state.as_ref().map(|state| state.previous_end);
+            let state = decode_state(block.payload).filter(|state| {
+                is_earlier(&state.head.previous_end) && state.head.kept.first <= segment
+            });
+            let previous_end = state.as_ref().map(|state| state.head.previous_end);
             (state, previous_end)
         }
         Err(BlockError::Payload(head)) if head.kind == BlockKind::State => {

@@ -19,10 +19,11 @@ use crate::limits::{BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX};
 use crate::maker::{PreparedSegment, SegmentMaker, make_segment};
 use crate::planted::{Bug, planted};
 use crate::queue::{Queue, Queued, QueuedCheckpoint};
+use crate::retention::Retained;
 use crate::segment::segment_name;
 use crate::settings::LogSettings;
 use crate::space::SpaceGate;
-use crate::state::encode_state;
+use crate::state::{StateHead, encode_state_head};
 use crate::tally::Tally;
 
 /// The log of one data directory, owned by one thread.
@@ -49,6 +50,7 @@ pub struct Log<D: Disk> {
     pub(crate) batch: Vec<Queued>,
     pub(crate) is_failed: bool,
     pub(crate) space: SpaceGate,
+    pub(crate) retained: Retained,
 }
 
 /// The segment to roll to.
@@ -145,7 +147,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Runs `call` unless an earlier one failed; remembers if it fails.
-    fn finally<T>(
+    pub(crate) fn finally<T>(
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
@@ -406,7 +408,10 @@ impl<D: Disk> Log<D> {
         } else {
             self.active.append_end()
         };
-        let active = begin_segment(&self.disk, &self.settings, next, previous_end, &self.groups)?;
+        let kept = self.seal_active();
+        let head = StateHead { previous_end, kept };
+        let active = begin_segment(&self.disk, &self.settings, next, head, &self.groups)?;
+        self.retained.let_go(kept.first);
         let old = core::mem::replace(&mut self.active, active);
         self.active.reuse_buffer(old.into_buffer());
         self.sync_end = self.active.append_end();
@@ -418,6 +423,7 @@ impl<D: Disk> Log<D> {
         match core::mem::replace(&mut self.ahead, Ahead::None) {
             Ahead::Ready(prepared) => Ok(prepared),
             none_or_making => {
+                self.remove_dead();
                 // A maker that is still at work comes too late: its number is lower, and `adopt` throws it away.
                 self.ahead = none_or_making;
                 let segment = self.number_segment()?;
@@ -443,14 +449,15 @@ pub(crate) fn begin_segment<D: Disk>(
     disk: &D,
     settings: &LogSettings,
     next: PreparedSegment<D>,
-    previous_end: LogPosition,
+    head: StateHead,
     groups: &BTreeMap<GroupId, GroupState>,
 ) -> Result<ActiveSegment<D>, LogError> {
+    let StateHead { previous_end, .. } = head;
     assert!(
         next.segment > previous_end.segment(),
         "INV-LOG-19: segment numbers rise"
     );
-    let state = encode_state(previous_end, groups);
+    let state = encode_state_head(head, groups);
     let bytes = state.len() as u64;
     let mut active = ActiveSegment::new(
         next.segment,
@@ -481,6 +488,7 @@ impl<D: Disk> Log<D> {
         if !matches!(self.ahead, Ahead::None) {
             return Ok(false);
         }
+        self.remove_dead();
         let segment = self.number_segment()?;
         let file = make_segment(&self.disk, &self.settings, segment)?;
         self.space.took(self.settings.segment_bytes);
@@ -504,6 +512,7 @@ impl<D: Disk> Log<D> {
             disk: self.disk.clone(),
             settings: self.settings,
             segment,
+            dead: core::mem::take(&mut self.retained.dead),
         })
     }
 

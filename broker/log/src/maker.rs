@@ -2,12 +2,14 @@
 //! journal, and reading ahead of the end finds zeros.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use crate::disk_trait::{Disk, DiskError, DiskErrorKind};
 use crate::error::LogError;
 use crate::ids::SegmentId;
 use crate::limits::FILL_BYTES;
 use crate::planted::{Bug, planted};
+use crate::retention::remove_segments;
 use crate::segment::{LOG_FOLDER, SegmentHeader, segment_name, temporary_name};
 use crate::settings::LogSettings;
 
@@ -17,6 +19,8 @@ pub struct SegmentMaker<D: Disk> {
     pub(crate) disk: D,
     pub(crate) settings: LogSettings,
     pub(crate) segment: SegmentId,
+    /// Segments that are not kept: they make place.
+    pub(crate) dead: Vec<SegmentId>,
 }
 
 /// A segment that is ready to be written to.
@@ -27,11 +31,12 @@ pub struct PreparedSegment<D: Disk> {
 }
 
 impl<D: Disk> SegmentMaker<D> {
-    /// Makes the segment: temporary name, reserve, zeros, header, sync, rename, directory sync.
+    /// Removes the segments that are not kept any more, then makes one: temporary name, reserve, zeros, header, sync, rename, directory sync.
     ///
     /// # Errors
     /// As the disk says; at most a temporary file is left, which the next open removes.
     pub fn make(self) -> Result<PreparedSegment<D>, LogError> {
+        remove_segments(&self.disk, self.dead);
         let file = make_segment(&self.disk, &self.settings, self.segment)?;
         Ok(PreparedSegment {
             segment: self.segment,

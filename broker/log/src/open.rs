@@ -10,16 +10,18 @@ use crate::checkpoint_files::{CHECKPOINT_FOLDER, CheckpointFiles, read_checkpoin
 use crate::disk_trait::{Disk, DiskErrorKind};
 use crate::error::LogError;
 use crate::group::GroupState;
-use crate::ids::{GroupId, LogPosition};
+use crate::ids::{GroupId, LogPosition, SegmentId};
 use crate::loaded::LastSegment;
 use crate::log::{Ahead, Log, begin_segment};
 use crate::maker::{PreparedSegment, make_segment};
 use crate::queue::Queue;
 use crate::recover::{Finding, Findings, Outcome, Recover, Recovery};
+use crate::retention::{Kept, Sealed};
 use crate::scan::{Accepted, Scan};
 use crate::segment::LOG_FOLDER;
 use crate::settings::LogSettings;
 use crate::space::SpaceGate;
+use crate::state::StateHead;
 
 impl<D: Disk> Log<D> {
     /// Opens the log, or starts one if there is none. Writes nothing but, at most, a new segment.
@@ -84,12 +86,16 @@ impl<D: Disk> Log<D> {
             last,
             mut ahead,
             mut next_segment,
+            mut retained,
             ..
         } = chain;
         let previous_end = last.as_ref().map_or(LogPosition::ZERO, |last| {
             LogPosition::new(last.segment, last.end)
         });
+        let last_facts = last.as_ref().map(|last| (last.segment, last.segment_bytes));
         let resumed = last.filter(|last| last.is_resumable && tells_all_damage(last, &groups));
+        let begun_after = last_sealed(resumed.is_none(), last_facts, &groups);
+        retained.sealed.extend(begun_after);
         let active = if let Some(last) = resumed {
             let LastSegment {
                 segment,
@@ -116,7 +122,12 @@ impl<D: Disk> Log<D> {
                     }
                 }
             };
-            begin_segment(&disk, &settings, next, previous_end, &groups)?
+            let kept = Kept {
+                first: retained.first_kept,
+                begun_ms: 0,
+            };
+            let head = StateHead { previous_end, kept };
+            begin_segment(&disk, &settings, next, head, &groups)?
         };
         let ahead = ahead.map_or(Ahead::None, |(segment, file)| {
             Ahead::Ready(PreparedSegment { segment, file })
@@ -136,8 +147,25 @@ impl<D: Disk> Log<D> {
             batch: Vec::new(),
             is_failed: false,
             space: SpaceGate::default(),
+            retained,
         })
     }
+}
+
+/// The last segment, if a new one is begun behind it, for retention.
+fn last_sealed(
+    is_ended: bool,
+    last: Option<(SegmentId, u32)>,
+    groups: &BTreeMap<GroupId, GroupState>,
+) -> Option<Sealed> {
+    let (segment, bytes) = last.filter(|_| is_ended)?;
+    let lasts = groups.iter().map(|(group, state)| (*group, state.last));
+    Some(Sealed {
+        segment,
+        bytes,
+        lasts: Some(lasts.collect()),
+        ended_ms: 0,
+    })
 }
 
 /// Offers each group its checkpoints, newest first, until one is taken; counts the bytes read.

@@ -5,6 +5,7 @@ use crate::limits::{
     BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX, RESERVE_BYTES_DEFAULT, RESUME_BYTES_DEFAULT, SECTOR_BYTES,
     SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, UNSETTLED_BYTES_MAX,
 };
+use crate::retention::Retention;
 use crate::state::state_bytes_max;
 
 /// Settings of one log. `directory_id` binds segments and blocks to their data directory.
@@ -25,6 +26,8 @@ pub struct LogSettings {
     pub reserve_bytes: u64,
     /// Once refused, they are taken again when one segment and this is left. `reserve_bytes <= resume_bytes`
     pub resume_bytes: u64,
+    /// How much of the log is kept.
+    pub retention: Retention,
 }
 
 impl LogSettings {
@@ -39,6 +42,7 @@ impl LogSettings {
             unsettled_bytes_max: UNSETTLED_BYTES_MAX,
             reserve_bytes: RESERVE_BYTES_DEFAULT,
             resume_bytes: RESUME_BYTES_DEFAULT,
+            retention: Retention::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! STATE: the first block of a segment, all that was durable when it was begun.
 //!
-//! Payload: `0 version u16 | 2 reserved u16 | 4 groups u32 | 8 previous_end u64`, then the groups, ascending; each
+//! Payload: `0 version u16 | 2 reserved u16 | 4 groups u32 | 8 previous_end u64`, in version 2 also `16 first_kept u32 | 20 reserved u32 |
+//! 24 begun u64`, then the groups, ascending; each
 //! `0 group u32 | 4 flags u32 | 8 term | 16 vote | 24 commit | 32 first | 40 last | 48 checkpoint index | 56 checkpoint
 //! term | 64 hole (all u64) | 72 runs u16 | 74 membership_len u16 | 76 reserved u32 | 80 runs of (first u64, term u64)`,
 //! then the membership, padded to 8.
@@ -10,29 +11,43 @@ use alloc::vec::Vec;
 
 use crate::entry::HardState;
 use crate::group::{GroupState, TermRuns};
-use crate::ids::{GroupId, Index, LogPosition, Term};
+use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
 use crate::limits::{BLOCK_PAYLOAD_BYTES_MAX, GROUPS_MAX, TERM_RUNS_MAX};
 use crate::recover::TermRun;
+use crate::retention::Kept;
 
+/// Without what retention says: the only one as long as nothing was ever removed and nothing shall be.
 const VERSION: u16 = 1;
-const HEAD_BYTES: usize = 16;
+/// With it.
+const VERSION_KEPT: u16 = 2;
+/// Before the groups, in version 2, which is the longer one.
+const HEAD_KEPT_BYTES: usize = 32;
 const GROUP_BYTES: usize = 80;
 const RUN_BYTES: usize = 16;
 const FLAG_HOLE: u32 = 1;
 const FLAG_HARD_STATE_LOST: u32 = 2;
 
+/// What STATE says of the segments.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct StateHead {
+    /// Where the segment before this one ended; zero: there is none.
+    pub(crate) previous_end: LogPosition,
+    /// What is kept of those before it.
+    pub(crate) kept: Kept,
+}
+
 /// STATE, decoded.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct SegmentState {
-    /// Where the segment before this one ended; zero: there is none.
-    pub(crate) previous_end: LogPosition,
+    /// Of the segments.
+    pub(crate) head: StateHead,
     /// The groups, ascending. `runs` holds the newest runs only.
     pub(crate) groups: Vec<(GroupId, GroupState)>,
 }
 
 /// Length of the longest payload for so many groups.
 pub(crate) const fn state_bytes_max(groups: usize) -> usize {
-    HEAD_BYTES + groups * (GROUP_BYTES + TERM_RUNS_MAX * RUN_BYTES)
+    HEAD_KEPT_BYTES + groups * (GROUP_BYTES + TERM_RUNS_MAX * RUN_BYTES)
 }
 
 const _: () = assert!(
@@ -40,20 +55,40 @@ const _: () = assert!(
     "STATE of all groups fits into one block"
 );
 
-/// The payload of STATE.
+/// The payload of STATE, as long as nothing is said of retention.
+#[cfg(test)]
 pub(crate) fn encode_state(
     previous_end: LogPosition,
     groups: &BTreeMap<GroupId, GroupState>,
 ) -> Vec<u8> {
+    let kept = Kept::default();
+    encode_state_head(StateHead { previous_end, kept }, groups)
+}
+
+/// The payload of STATE.
+pub(crate) fn encode_state_head(
+    head: StateHead,
+    groups: &BTreeMap<GroupId, GroupState>,
+) -> Vec<u8> {
+    let StateHead { previous_end, kept } = head;
+    let version = match kept == Kept::default() {
+        true => VERSION,
+        false => VERSION_KEPT,
+    };
     assert!(
         groups.len() <= GROUPS_MAX,
         "INV-LOG-6: more groups than STATE can tell"
     );
     let mut out = Vec::with_capacity(state_bytes_max(groups.len()));
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&(groups.len() as u32).to_le_bytes());
     out.extend_from_slice(&previous_end.wire().to_le_bytes());
+    if version == VERSION_KEPT {
+        out.extend_from_slice(&kept.first.0.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&kept.begun_ms.to_le_bytes());
+    }
     for (group, state) in groups {
         encode_group(&mut out, *group, state);
     }
@@ -98,11 +133,12 @@ pub(crate) fn decode_state(payload: &[u8]) -> Option<SegmentState> {
     let reserved = reader.u16()?;
     let count = reader.u32()? as usize;
     let previous_end = LogPosition::from_wire(reader.u64()?);
-    if version != VERSION
-        || reserved != 0
-        || count > GROUPS_MAX
-        || count * GROUP_BYTES > reader.0.len()
-    {
+    let kept = match version {
+        VERSION => Kept::default(),
+        VERSION_KEPT => decode_kept(&mut reader)?,
+        _ => return None,
+    };
+    if reserved != 0 || count > GROUPS_MAX || count * GROUP_BYTES > reader.0.len() {
         return None;
     }
     let mut groups: Vec<(GroupId, GroupState)> = Vec::with_capacity(count);
@@ -113,10 +149,15 @@ pub(crate) fn decode_state(payload: &[u8]) -> Option<SegmentState> {
         }
         groups.push((group, state));
     }
-    reader.0.is_empty().then_some(SegmentState {
-        previous_end,
-        groups,
-    })
+    let head = StateHead { previous_end, kept };
+    reader.0.is_empty().then_some(SegmentState { head, groups })
+}
+
+fn decode_kept(reader: &mut Reader<'_>) -> Option<Kept> {
+    let first = SegmentId(reader.u32()?);
+    let reserved = reader.u32()?;
+    let begun_ms = reader.u64()?;
+    (reserved == 0).then_some(Kept { first, begun_ms })
 }
 
 fn decode_group(reader: &mut Reader<'_>) -> Option<(GroupId, GroupState)> {
@@ -197,10 +238,11 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{SegmentState, decode_state, encode_state};
+    use super::{SegmentState, StateHead, decode_state, encode_state, encode_state_head};
     use crate::entry::HardState;
     use crate::group::GroupState;
     use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
+    use crate::retention::Kept;
 
     fn sample() -> BTreeMap<GroupId, GroupState> {
         let mut group = GroupState::default();
@@ -262,10 +304,40 @@ mod tests {
         assert_eq!(
             decode_state(&bytes),
             Some(SegmentState {
-                previous_end,
+                head: StateHead {
+                    previous_end,
+                    kept: Kept::default()
+                },
                 groups
             })
         );
+    }
+
+    #[test]
+    fn state_with_retention_has_these_bytes_more() {
+        let head = StateHead {
+            previous_end: LogPosition::new(SegmentId(9), 0x1234),
+            kept: Kept {
+                first: SegmentId(7),
+                begun_ms: 0x0102_0304_0506,
+            },
+        };
+        let bytes = encode_state_head(head, &sample());
+        let hex: String = bytes
+            .iter()
+            .map(|byte| alloc::format!("{byte:02x}"))
+            .collect();
+        let expected = [
+            "02000000020000003412000009000000",
+            "07000000000000000605040302010000",
+            &GOLDEN[32..],
+        ];
+        assert_eq!(hex, expected.concat());
+        let groups = sample().into_iter().collect();
+        assert_eq!(decode_state(&bytes), Some(SegmentState { head, groups }));
+        let mut changed = bytes;
+        changed[20] = 1;
+        assert_eq!(decode_state(&changed), None, "reserved");
     }
 
     proptest! {

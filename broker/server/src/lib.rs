@@ -39,6 +39,7 @@
 //! | error | `node_ended` | a dropped node could not close its log |
 //! | warn | `accept_paused_connections_max`, `accept_paused_no_descriptors`, `accept_paused_cores_busy` | new clients wait |
 //! | warn | `connections_max_cut` | the descriptors allow fewer connections than configured |
+//! | info | `segments_let_go` | the oldest segments are not kept any more |
 //! | error, info | `storage_full`, `storage_has_space` | publishes are refused because too little of the disk is left; they are taken again |
 //! | warn | `segment_not_made`, `checkpoint_not_written` | the disk is full or failing; nothing is lost yet |
 //! | warn | `read_failed`, `bad_page_known`, `group_unknown` | reading the log met something wrong |

@@ -92,6 +92,9 @@ pub(crate) const LOG_IDLE_MS: u64 = 1_000;
 /// After a segment could not be made, none is ordered for so long, in milliseconds. The log makes one itself if it must.
 pub(crate) const SEGMENT_RETRY_MS: u64 = 1_000;
 
+/// The log thread looks for segments that are to be let go once in so many milliseconds.
+pub(crate) const RETENTION_LOOK_MS: u64 = 1_000;
+
 /// The log thread asks how much of the disk is free once in so many milliseconds while it works, and while the disk is full. What others write in
 /// between is not known; the reserve (`data.reserve_bytes`) is for that, too.
 pub(crate) const SPACE_LOOK_MS: u64 = 100;

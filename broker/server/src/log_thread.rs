@@ -12,6 +12,7 @@
 //! state of a large partition, takes longer than any publisher waits. What they made comes back as a job.
 
 mod makers;
+mod retaining;
 mod space;
 
 use std::collections::VecDeque;
@@ -24,14 +25,18 @@ use antiphon_log::{Append, Disk, Flushed, Log, LogError, MadeCheckpoint, Prepare
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::admin::cells::LogCells;
+use crate::clock::Clock;
 use crate::core_thread::Persistence;
-use crate::limits::{LOG_IDLE_MS, LOG_JOBS_TURN_MAX, SEGMENT_RETRY_MS, SPACE_LOOK_MS};
+use crate::limits::{
+    LOG_IDLE_MS, LOG_JOBS_TURN_MAX, RETENTION_LOOK_MS, SEGMENT_RETRY_MS, SPACE_LOOK_MS,
+};
 use crate::node::Report;
 use crate::phase::{Phase, PhaseCell};
 use crate::priority::raise_for_log;
 use crate::wake::Sleeper;
 
 pub(crate) use makers::Makers;
+pub(crate) use retaining::Retaining;
 pub(crate) use space::SpaceWatch;
 
 /// What the log thread is asked to do.
@@ -88,6 +93,8 @@ pub(crate) struct LogThread<D: Disk> {
     /// Where the cores see whether the disk is full.
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) space: SpaceWatch,
+    pub(crate) retaining: Retaining,
+    pub(crate) clock: Clock,
 }
 
 /// What a drain of the jobs brought.
@@ -165,6 +172,8 @@ where
 
     fn serve(&mut self) -> Result<Ending, LogError> {
         let mut is_marked = false;
+        self.retain()?;
+        self.tell_kept();
         self.look_at_space();
         self.order_segment();
         loop {
@@ -182,11 +191,13 @@ where
                 self.cells
                     .synced(flushed.bytes, flushed.blocks, began.elapsed());
                 self.publish(flushed);
+                self.tell_kept();
                 is_marked = false;
             } else if !is_marked && drained.taken == 0 {
                 self.log.idle_mark()?;
                 is_marked = true;
             }
+            self.retain()?;
             self.order_checkpoint();
             self.order_segment();
             self.look_at_space();
@@ -204,6 +215,9 @@ where
         } else if self.space.is_full() {
             // Nobody publishes: it is for this thread to see that there is space again.
             self.jobs.recv_timeout(Duration::from_millis(SPACE_LOOK_MS))
+        } else if is_marked && self.retaining.is_on() {
+            self.jobs
+                .recv_timeout(Duration::from_millis(RETENTION_LOOK_MS))
         } else if is_marked {
             self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {

@@ -2,7 +2,7 @@
 
 use antiphon_core::{Condition, PartitionSeed, Recovering};
 use antiphon_disk::{DataDirectory, FileDisk};
-use antiphon_log::{Log, LogError, LogSettings, Outcome, Recovery};
+use antiphon_log::{Log, LogError, LogSettings, Outcome, Recovery, Retention};
 use antiphon_protocol::NodeId;
 
 use crate::config::Data;
@@ -38,6 +38,7 @@ pub(crate) fn recover(directory: &DataDirectory, data: &Data) -> Result<Recovere
     settings.segment_bytes = u32::try_from(data.segment_bytes.bytes()).unwrap_or(u32::MAX);
     settings.reserve_bytes = data.reserve_bytes.bytes();
     settings.resume_bytes = data.resume_bytes.bytes();
+    settings.retention = retention(data);
     let mut recovering = Recovering::new(partitions, random()?);
     let (log, recovery) = Log::open(disk.clone(), settings, &mut recovering).map_err(|error| {
         failed(
@@ -57,6 +58,14 @@ pub(crate) fn recover(directory: &DataDirectory, data: &Data) -> Result<Recovere
         partitions,
         node: file.node,
     })
+}
+
+/// What is to be let go.
+pub(crate) fn retention(data: &Data) -> Retention {
+    Retention {
+        bytes: data.retention_bytes.bytes(),
+        age_ms: data.retention_age.millis(),
+    }
 }
 
 fn told(error: &LogError) -> String {

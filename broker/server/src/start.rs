@@ -15,7 +15,7 @@ use antiphon_core::limits::Limits;
 use antiphon_core::{
     CheckpointQueue, Core, CoreConfig, CoreId, HashState, Membership, PartitionSeed, SlotMap,
 };
-use antiphon_disk::{DataDirectory, FileDisk, MAPS_DEFAULT, NewDirectory};
+use antiphon_disk::{DataDirectory, FileDisk, MAPS_DEFAULT, NewDirectory, SegmentMaps};
 use antiphon_log::Log;
 use antiphon_protocol::NodeId;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -38,12 +38,12 @@ use crate::limits::{
     READ_JOBS_MAX,
 };
 use crate::listen::Bound;
-use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers, SpaceWatch};
+use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers, Retaining, SpaceWatch};
 use crate::node::{AcceptorHandle, CoreHandle, LogHandle, Node, Report};
 use crate::phase::PhaseCell;
 use crate::places::Places;
 use crate::readers::{ReadListener, Readers};
-use crate::recovery::{Recovered, recover};
+use crate::recovery::{Recovered, recover, retention};
 use crate::wake::Sleeper;
 
 /// One core's poller and the receiving ends of its channels, before its thread runs.
@@ -108,6 +108,7 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         jobs: jobs.clone(),
         log_cells: Arc::default(),
     };
+    common.exchange.set_kept_from(recovered.log.first_kept());
     let lines = seats.iter().map(Seat::line).collect();
     let sights = Sights {
         node: common.node,
@@ -179,15 +180,17 @@ fn start_threads(
 ) -> Result<(), StartError> {
     let Recovered { log, seeds, .. } = recovered;
     let listeners = seats.iter().map(Seat::log_listener).collect();
+    let maps = Arc::new(node.directory.maps(MAPS_DEFAULT));
+    let is_retaining = retention(&config.data).is_on();
     node.log.thread = Some(start_log(
         &common,
         log,
         node.directory.disk(),
+        (Arc::clone(&maps), is_retaining),
         listeners,
         jobs,
     )?);
     let listeners = seats.iter().map(Seat::read_listener).collect();
-    let maps = node.directory.maps(MAPS_DEFAULT);
     let readers = Readers::start(config.threads.readers.number(), maps, listeners);
     let (readers, read_port) = readers.map_err(system("a thread"))?;
     node.readers = Some(readers);
@@ -240,6 +243,7 @@ fn start_log(
     common: &Common,
     log: Log<FileDisk>,
     disk: FileDisk,
+    (maps, is_retaining): (Arc<SegmentMaps>, bool),
     listeners: Vec<LogListener>,
     jobs: Receiver<LogJob<FileDisk>>,
 ) -> Result<std::thread::JoinHandle<()>, StartError> {
@@ -259,6 +263,11 @@ fn start_log(
         no_segment_before: None,
         exchange: Arc::clone(&common.exchange),
         space: SpaceWatch::default(),
+        retaining: Retaining::new(
+            is_retaining,
+            Box::new(move |first| maps.forget_below(first)),
+        ),
+        clock: common.clock,
     };
     guard::spawn("log".to_owned(), move || thread.run()).map_err(system("a thread"))
 }

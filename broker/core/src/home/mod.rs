@@ -41,7 +41,7 @@ mod tests;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use antiphon_log::{GroupId, LogPosition, Persisted};
+use antiphon_log::{GroupId, LogPosition, Persisted, SegmentId};
 use antiphon_protocol::peer::Message as PeerMessage;
 use antiphon_protocol::{Code, Namespace, NodeId, Slot};
 
@@ -73,6 +73,8 @@ pub(crate) struct Home {
     sweep_at_ms: u64,
     /// When Raft's clock ticks next, if any group needs it.
     tick_at_ms: u64,
+    /// Segments below were let go, and the room indexes know it.
+    kept_from: SegmentId,
 }
 
 impl Home {
@@ -121,6 +123,7 @@ impl Home {
             desk,
             sweep_at_ms,
             tick_at_ms: now.mono_ms + TICK_MS,
+            kept_from: SegmentId(0),
         }
     }
 
@@ -199,14 +202,14 @@ impl Home {
                 reader,
             } => match result {
                 Ok(read) => {
-                    let gap = Gap::damaged(missing, from, read.link_before);
+                    let reason = partition.missing_reason(room, missing);
+                    let gap = Gap::before(missing, from, read.link_before, reason);
                     partition.tell_gap(turn, edge, &reader, gap);
                 }
                 Err(failure) => {
-                    let code = if failure == ReadFailure::Busy {
-                        Code::UNAVAILABLE
-                    } else {
-                        Code::DAMAGED
+                    let code = match failure {
+                        ReadFailure::Busy | ReadFailure::Gone => Code::UNAVAILABLE,
+                        ReadFailure::Damaged => Code::DAMAGED,
                     };
                     partition.fail_gap(turn, edge, &reader, code);
                 }
@@ -216,6 +219,7 @@ impl Home {
 
     /// Drains room channels by budget, proposes, readies, applies. `true`: more to do.
     pub(crate) fn turn(&mut self, now: Now) -> bool {
+        self.trim();
         for _ in 0..CHANNELS_PER_TURN_MAX {
             let Some(channel) = self.exchange.next_ready(self.settings.core) else {
                 break;
@@ -244,6 +248,16 @@ impl Home {
         self.desk.flush_acks();
         self.desk.flush_peers();
         has_more || self.exchange.has_ready(self.settings.core)
+    }
+
+    /// Lets go of what retention has let go of.
+    fn trim(&mut self) {
+        let kept_from = self.exchange.kept_from();
+        if kept_from > self.kept_from {
+            self.kept_from = kept_from;
+            let partitions = self.partitions.iter_mut();
+            partitions.for_each(|partition| partition.trim(kept_from));
+        }
     }
 
     /// When [`Home::tick`] wants to be called next.

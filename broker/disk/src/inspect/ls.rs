@@ -1,6 +1,6 @@
 //! `ls`: one line per segment.
 
-use antiphon_log::{BlockKind, LogPosition};
+use antiphon_log::{BlockKind, LogPosition, SegmentId};
 use serde::Serialize;
 
 use crate::inspect::scan::{Piece, Scan};
@@ -40,6 +40,8 @@ pub enum SegmentState {
     Sealed,
     /// Made ahead; it holds nothing yet.
     Ahead,
+    /// Retention let it go, and the file was not removed yet: it does not exist.
+    LetGo,
     /// Its first block is damaged or missing although others are there.
     WithoutState,
     /// Its header is wrong.
@@ -56,10 +58,14 @@ impl Inspector {
     /// `Io`.
     pub fn ls(&self) -> Result<Vec<SegmentInfo>, InspectError> {
         let mut infos = Vec::new();
+        let mut first_kept = SegmentId(0);
         for (segment, recorded_end) in segments_with_ends(&self.path, &self.directory)? {
             let file = SegmentFile::read(&self.path, &self.directory, segment)?;
+            first_kept = file.first_kept().unwrap_or(first_kept);
             infos.push(self.info(&file, recorded_end));
         }
+        let let_go = infos.iter_mut().filter(|info| info.segment < first_kept.0);
+        let_go.for_each(|info| info.state = SegmentState::LetGo);
         Ok(infos)
     }
 

@@ -111,6 +111,20 @@ impl SegmentFile {
     pub(super) fn previous_end(&self) -> Option<LogPosition> {
         previous_end(&self.state()?)
     }
+
+    /// The first segment kept, as STATE says; `None` without a valid STATE.
+    pub(super) fn first_kept(&self) -> Option<SegmentId> {
+        let state = self.state()?;
+        let number = |at: usize| state.payload.get(at..)?.first_chunk().copied();
+        match state
+            .payload
+            .first_chunk()
+            .map(|bytes| u16::from_le_bytes(*bytes))
+        {
+            Some(2) => number(16).map(|bytes| SegmentId(u32::from_le_bytes(bytes))),
+            _ => Some(SegmentId(0)),
+        }
+    }
 }
 
 /// The field `previous_end` of a STATE block.

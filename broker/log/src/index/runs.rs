@@ -27,6 +27,8 @@ const BLOCK_ALIGN: u64 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     sealed: Vec<Run<Box<[u8]>>>,
+    /// Batches that the first sealed run has less than the others, < `RUN_BATCHES`.
+    cut_batches: u8,
     open: Run<Vec<u8>>,
     /// Batches in `open`, <= `RUN_BATCHES`.
     open_batches: u8,
@@ -121,6 +123,53 @@ impl Runs {
         self.open_batches = 0;
     }
 
+    /// Lets go of the batches that stand below `end`; tells how many.
+    pub(super) fn trim(&mut self, end: LogPosition) -> u64 {
+        if self.last.is_none_or(|last| last.at < end) {
+            let gone = self.batches();
+            *self = Runs::default();
+            return gone;
+        }
+        let before = self.batches();
+        // A run whose successor begins below the end has nothing at or above it.
+        let starts = self.sealed.iter().skip(1).map(|run| run.start.at);
+        let open = (self.open_batches > 0).then_some(self.open.start.at);
+        let last = self.last.map(|last| last.at.wire());
+        let successors = starts.chain(open.or(last));
+        let whole = successors.take_while(|at| *at < end.wire()).count();
+        let whole = whole.min(self.sealed.len());
+        if whole > 0 {
+            self.sealed.drain(..whole);
+            self.cut_batches = 0;
+        }
+        if let Some(run) = self.sealed.first_mut() {
+            let (start, bytes, gone) = cut(run.start, &run.bytes, end);
+            self.cut_batches += gone;
+            *run = Run {
+                start,
+                bytes: bytes.into_boxed_slice(),
+            };
+            if run.bytes.is_empty() {
+                self.sealed.remove(0);
+                self.cut_batches = 0;
+            }
+        }
+        if self.sealed.is_empty() {
+            let (start, bytes, gone) = cut(self.open.start, &self.open.bytes, end);
+            self.open = Run { start, bytes };
+            self.open_batches -= gone;
+        }
+        before - self.batches()
+    }
+
+    /// Number of batches.
+    fn batches(&self) -> u64 {
+        let sealed = self.sealed.len() as u64 * u64::from(RUN_BATCHES);
+        sealed - u64::from(self.cut_batches)
+            + u64::from(self.open_batches)
+            + u64::from(self.last.is_some())
+    }
+
     /// Seq of the oldest record.
     pub(super) fn first(&self) -> Option<Seq> {
         let last = self.last.as_ref()?;
@@ -175,6 +224,53 @@ impl Runs {
     }
 }
 
+/// A run without its batches below `end`: start, bytes, and how many went. The batches behind the first one kept are relative to it, and stay as they are.
+fn cut(start: Point, bytes: &[u8], end: LogPosition) -> (Point, Vec<u8>, u8) {
+    let (mut rest, mut point, mut gone) = (bytes, start, 0);
+    while !rest.is_empty() {
+        let before = rest;
+        let batch = decode(&mut rest, &mut point);
+        if batch.at < end {
+            gone += 1;
+            continue;
+        }
+        if gone == 0 {
+            return (start, before.to_vec(), 0);
+        }
+        let start = Point {
+            seq: batch.first.0,
+            at: batch.at.wire(),
+        };
+        let mut kept = Vec::with_capacity(rest.len() + 8);
+        varint::push(&mut kept, (batch.next.0 - batch.first.0) << 1);
+        varint::push(&mut kept, 0);
+        kept.extend_from_slice(rest);
+        return (start, kept, gone);
+    }
+    (Point::default(), Vec::new(), gone)
+}
+
+/// Decodes the next batch, which there is; `end` is what it is relative to, and becomes its own end.
+fn decode(bytes: &mut &[u8], end: &mut Point) -> Located {
+    let head = varint::take(bytes);
+    let hole = if head & 1 == 1 {
+        varint::take(bytes)
+    } else {
+        0
+    };
+    let step = varint::take(bytes);
+    let first = end.seq + hole;
+    *end = Point {
+        seq: first + (head >> 1),
+        at: end.at + step * BLOCK_ALIGN,
+    };
+    Located {
+        first: Seq(first),
+        next: Seq(end.seq),
+        at: LogPosition::from_wire(end.at),
+    }
+}
+
 /// Iterates over the batches of one room, ascending.
 #[derive(Clone, Debug)]
 pub struct Locate<'a> {
@@ -202,27 +298,6 @@ impl Locate<'_> {
         }
     }
 
-    /// Decodes the next batch of the run, which has one.
-    fn decode(&mut self) -> Located {
-        let head = varint::take(&mut self.bytes);
-        let hole = if head & 1 == 1 {
-            varint::take(&mut self.bytes)
-        } else {
-            0
-        };
-        let step = varint::take(&mut self.bytes);
-        let first = self.end.seq + hole;
-        self.end = Point {
-            seq: first + (head >> 1),
-            at: self.end.at + step * BLOCK_ALIGN,
-        };
-        Located {
-            first: Seq(first),
-            next: Seq(self.end.seq),
-            at: LogPosition::from_wire(self.end.at),
-        }
-    }
-
     /// The next batch, also if it lies below `from`.
     fn step(&mut self) -> Option<Located> {
         let runs = self.runs?;
@@ -235,7 +310,7 @@ impl Locate<'_> {
             self.end = start;
             self.run += 1;
         }
-        Some(self.decode())
+        Some(decode(&mut self.bytes, &mut self.end))
     }
 }
 

@@ -130,7 +130,9 @@ proptest! {
     fn locate_agrees_with_a_naive_list(
         steps in prop::collection::vec((0_u64..3, 1_u64..400, 0_u32..3, 1_u32..100_000), 1..700),
         probes in prop::collection::vec(0_u64..120_000, 20),
+        mut cuts in prop::collection::vec(0_u32..300, 0..4),
     ) {
+        cuts.sort_unstable();
         let mut index = RoomIndex::new(3);
         let mut naive: Vec<Located> = Vec::new();
         let (mut seq, mut position) = (1, at(1, 4096));
@@ -144,6 +146,19 @@ proptest! {
             };
             index.insert(ROOM, Seq(first), Seq(seq), position);
             naive.push(batch(first, seq, position));
+        }
+        for end in cuts {
+            // Trimmed step by step, also between insertions, as a log that goes on does.
+            index.trim(SegmentId(end));
+            naive.retain(|batch| batch.at.segment() >= SegmentId(end));
+            prop_assert_eq!(index.batches(), naive.len() as u64);
+            prop_assert_eq!(index.first_seq(ROOM), naive.first().map(|batch| batch.first));
+            prop_assert_eq!(index.next_seq(ROOM), naive.last().map(|batch| batch.next));
+            prop_assert_eq!(index.rooms(), usize::from(!naive.is_empty()));
+            seq += 1;
+            position = at(position.segment().0, position.offset() + 8);
+            index.insert(ROOM, Seq(seq - 1), Seq(seq), position);
+            naive.push(batch(seq - 1, seq, position));
         }
         for probe in probes {
             let expected: Vec<Located> =

@@ -11,6 +11,7 @@ mod flips;
 mod generations;
 mod hostile;
 mod reserved;
+mod retention;
 mod sample;
 mod script;
 mod space;

@@ -169,6 +169,8 @@ impl World {
             no_segment_before: None,
             exchange: Exchange::new(2),
             space: SpaceWatch::default(),
+            retaining: Retaining::new(false, Box::new(|_| {})),
+            clock: Clock::start(),
         };
         let thread = guard::spawn("log".to_owned(), move || {
             let _locked = opened;

@@ -88,11 +88,11 @@ impl Readers {
     /// Starts `count` threads that read through `maps`.
     pub(crate) fn start(
         count: u32,
-        maps: SegmentMaps,
+        maps: Arc<SegmentMaps>,
         listeners: Vec<ReadListener>,
     ) -> std::io::Result<(Self, ReadPort)> {
         let (sender, jobs) = bounded(READ_JOBS_MAX);
-        let (maps, pool) = (Arc::new(maps), Pool::new());
+        let pool = Pool::new();
         let failures = Arc::new(AtomicU64::new(0));
         let listeners: Arc<[ReadListener]> = listeners.into();
         let mut threads = Vec::new();

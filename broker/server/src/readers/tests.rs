@@ -151,7 +151,7 @@ impl World {
             })
             .into();
         let (readers, mut port) =
-            Readers::start(1, self.directory.maps(2), listeners).expect("a thread");
+            Readers::start(1, Arc::new(self.directory.maps(2)), listeners).expect("a thread");
         let asked = jobs.len();
         for job in jobs {
             port.ask(job);

@@ -12,6 +12,7 @@ mod hostile;
 mod places;
 mod quiet;
 mod replaced;
+mod retention;
 mod spine;
 mod starting;
 mod support;

@@ -141,6 +141,7 @@ fn state_name(state: &SegmentState) -> String {
         SegmentState::Active => "active".into(),
         SegmentState::Sealed => "sealed".into(),
         SegmentState::Ahead => "made ahead".into(),
+        SegmentState::LetGo => "let go".into(),
         SegmentState::WithoutState => "without state".into(),
         SegmentState::Refused { reason } => format!("refused: {reason}"),
     }

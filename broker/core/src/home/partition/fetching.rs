@@ -108,7 +108,10 @@ impl Partition {
                 };
                 turn.read_for_edge(edge, ReadPurpose::Page(route), sought);
             }
-            Found::Missing(Some(readable)) if readable < span.end => {
+            Found::Missing(Some(readable))
+                if readable < span.end
+                    || self.missing_reason(room, from) == GapReason::RETENTION =>
+            {
                 self.read_gap(
                     turn,
                     edge,
@@ -117,6 +120,16 @@ impl Partition {
                     readable,
                     GapReader::Fetch(Box::new(fetch), end),
                 );
+            }
+            Found::Missing(None) if self.missing_reason(room, from) == GapReason::RETENTION => {
+                let head = self.known_room(room).head;
+                let gap = Gap {
+                    from,
+                    to: head.seq,
+                    link: head.link,
+                    reason: GapReason::RETENTION,
+                };
+                self.page_gap(turn, edge, &fetch, end, gap);
             }
             Found::Missing(_) => self.refuse_fetch(turn, edge, &fetch, Code::DAMAGED),
         }

@@ -27,7 +27,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use antiphon_log::{GroupId, Persisted, RoomIndex};
+use antiphon_log::{GroupId, Persisted, RoomIndex, SegmentId};
 use antiphon_protocol::peer::Message as PeerMessage;
 use antiphon_protocol::{Code, NodeId};
 
@@ -86,6 +86,8 @@ pub(crate) struct Partition {
     waiting: VecDeque<(CoreId, ToHome)>,
     leadership: Leadership,
     uncovered: Uncovered,
+    /// What is missing at the beginning of rooms was let go, not lost.
+    is_trimmed: bool,
 }
 
 impl Partition {
@@ -103,6 +105,7 @@ impl Partition {
             recent,
             log_bytes,
             uncovered_from,
+            first_at,
             checkpoint_bytes,
             condition,
             ..
@@ -151,7 +154,10 @@ impl Partition {
                 log_bytes,
                 from: uncovered_from,
                 checkpoint_bytes,
+                older_from: first_at,
+                is_nudged: false,
             },
+            is_trimmed: false,
         }
     }
 
@@ -197,6 +203,12 @@ impl Partition {
             && self.has_told_all()
             && self.duplicates.is_idle()
             && self.cursors.is_idle()
+    }
+
+    /// Segments below `first` were let go.
+    pub(crate) fn trim(&mut self, first: SegmentId) {
+        self.is_trimmed = true;
+        self.index.trim(first);
     }
 
     /// A channel of a room of this partition is ready.
@@ -277,6 +289,7 @@ impl Partition {
         self.answer_waiting(turn);
         self.look_up_more(turn);
         self.tell_lost_signals(turn);
+        self.nudge_if_wanted(turn);
         self.admit(turn);
         self.ask_for_waiting();
         self.pump(turn);

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use antiphon_log::Located;
-use antiphon_protocol::{Link, RoomId, Seq};
+use antiphon_protocol::{GapReason, Link, RoomId, Seq};
 use bytes::Bytes;
 
 use crate::home::limits::LOCATED_MAX;
@@ -160,9 +160,22 @@ impl Partition {
         link_at(&bytes[cut.bytes])
     }
 
-    /// Seq of the oldest record that can be read; 0: none.
+    /// Seq of the oldest record that can be read, or, if all were let go, of the next one to come; 0: there is none.
     pub(super) fn first_kept(&self, room: RoomId) -> Seq {
-        self.index.first_seq(room).unwrap_or(Seq(0))
+        let head = || self.state.room(room).map(|room| room.head.seq);
+        match self.index.first_seq(room) {
+            Some(first) => first,
+            None if self.is_trimmed => head().filter(|seq| *seq > Seq(0)).map_or(Seq(0), Seq::next),
+            None => Seq(0),
+        }
+    }
+
+    /// Why the record `seq`, which cannot be read, is missing.
+    pub(crate) fn missing_reason(&self, room: RoomId, seq: Seq) -> GapReason {
+        match self.is_trimmed && seq < self.first_kept(room) {
+            true => GapReason::RETENTION,
+            false => GapReason::DAMAGED,
+        }
     }
 }
 

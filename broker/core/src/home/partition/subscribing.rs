@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use antiphon_protocol::{
-    Code, CursorEntry, CursorScope, Link, Namespace, ProducerSeq, RoomId, Seq,
+    Code, CursorEntry, CursorScope, GapReason, Link, Namespace, ProducerSeq, RoomId, Seq,
 };
 
 use crate::core::CoreId;
@@ -212,6 +212,16 @@ impl Partition {
             }
             // Only the record behind the lost one: `hot_link` looked for the one before.
             Found::Hot(hot) => self.grant(turn, edge, &subscribe, room, next, hot.link_before),
+            // The position was let go: the link that the reader has cannot be checked; the gap that comes first has one.
+            Found::Missing(_)
+                if self.missing_reason(room, next.previous()) == GapReason::RETENTION =>
+            {
+                let link = match subscribe.start {
+                    Start::After { link, .. } => link.unwrap_or_default(),
+                    _ => Link::default(),
+                };
+                self.grant(turn, edge, &subscribe, room, next, link);
+            }
             Found::Missing(readable) => refuse(
                 turn,
                 edge,
@@ -235,8 +245,10 @@ impl Partition {
         let link = match result {
             Ok(read) if read.first == next => Some(read.link_before),
             Ok(read) => link_at(&read.records),
-            Err(ReadFailure::Busy) => return refuse(turn, edge, subscribe, Code::UNAVAILABLE, 0),
-            Err(ReadFailure::Damaged | ReadFailure::Gone) => None,
+            Err(ReadFailure::Busy | ReadFailure::Gone) => {
+                return refuse(turn, edge, subscribe, Code::UNAVAILABLE, 0);
+            }
+            Err(ReadFailure::Damaged) => None,
         };
         match link {
             Some(link) => self.grant(turn, edge, subscribe, room, next, link),

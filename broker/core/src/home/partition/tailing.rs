@@ -1,6 +1,6 @@
 //! Readers that are behind: slices from memory, which can make them live, or from a reader thread, which cannot.
 
-use antiphon_protocol::{Code, GapReason, RoomId, Seq};
+use antiphon_protocol::{Code, RoomId, Seq};
 use bytes::Bytes;
 
 use crate::core::CoreId;
@@ -86,7 +86,7 @@ impl Partition {
                     from: tail.from,
                     to: head.seq,
                     link: head.link,
-                    reason: GapReason::DAMAGED,
+                    reason: self.missing_reason(tail.room, tail.from),
                 };
                 self.slice_gap(turn, edge, &tail, gap);
             }
@@ -126,7 +126,8 @@ impl Partition {
     ) {
         match self.find_records(room, readable, readable.next(), 1) {
             Found::Hot(hot) => {
-                let gap = Gap::damaged(from, readable, hot.link_before);
+                let reason = self.missing_reason(room, from);
+                let gap = Gap::before(from, readable, hot.link_before, reason);
                 self.tell_gap(turn, edge, &reader, gap);
             }
             Found::Cold(sought) => {

@@ -13,5 +13,6 @@ mod publishing;
 mod reading;
 mod real_log;
 mod restart;
+mod retention;
 mod toy_log;
 pub(super) mod world;

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use antiphon_log::testing::{FaultDisk, Survival};
 use antiphon_log::{
-    BlockSeed, GroupId, Log, LogPosition, LogSettings, Persisted, RoomReader, Wants, read_block,
-    segment_name,
+    BlockSeed, GroupId, Log, LogPosition, LogSettings, Persisted, Retention, RoomReader, SegmentId,
+    Wants, read_block, segment_name,
 };
 use bytes::Bytes;
 
@@ -37,6 +37,19 @@ impl RealLog {
             queued: Vec::new(),
             losses,
         }
+    }
+
+    /// Lets the oldest segments go.
+    pub(super) fn set_retention(&mut self, bytes: u64) {
+        self.settings.retention = Retention { bytes, age_ms: 0 };
+    }
+
+    /// As the log thread does once in a while: what is kept, and what would be.
+    pub(super) fn retain(&mut self) -> (SegmentId, SegmentId) {
+        let log = self.log.as_mut().expect("the log is open");
+        log.retain().expect("the disk works");
+        log.prepare_segment().expect("the disk works");
+        (log.first_kept(), log.first_wanted())
     }
 
     /// The power goes some calls from now.

@@ -1,0 +1,76 @@
+//! Retention: the log thread asks the log what may go, and tells everybody before it does.
+
+use std::time::{Duration, Instant};
+
+use antiphon_log::{Disk, LogError, SegmentId};
+
+use crate::limits::RETENTION_LOOK_MS;
+use crate::log_thread::LogThread;
+
+/// What the thread remembers of it.
+pub(crate) struct Retaining {
+    is_on: bool,
+    next_look: Option<Instant>,
+    kept_from: SegmentId,
+    wanted_from: SegmentId,
+    /// Lets go of the maps of segments below.
+    forget_maps: Box<dyn Fn(SegmentId) + Send>,
+}
+
+impl Retaining {
+    /// `is_on`: something is to be let go in this life.
+    pub(crate) fn new(is_on: bool, forget_maps: Box<dyn Fn(SegmentId) + Send>) -> Self {
+        Self {
+            is_on,
+            next_look: None,
+            kept_from: SegmentId(0),
+            wanted_from: SegmentId(0),
+            forget_maps,
+        }
+    }
+
+    /// The thread looks now and then also if nothing comes.
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on
+    }
+}
+
+impl<D: Disk> LogThread<D> {
+    /// Once in a while: lets go of what may go. A roll does so by itself; this is for a log that is too quiet to roll.
+    pub(super) fn retain(&mut self) -> Result<(), LogError> {
+        let now = Instant::now();
+        if !self.retaining.is_on || self.retaining.next_look.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        self.retaining.next_look = Some(now + Duration::from_millis(RETENTION_LOOK_MS));
+        self.log.tell_time(self.clock.now().wall.0);
+        if self.log.retain()? {
+            self.tell_kept();
+        }
+        let wanted_from = self.log.first_wanted();
+        if wanted_from > self.retaining.wanted_from {
+            self.retaining.wanted_from = wanted_from;
+            self.exchange.set_wanted_from(wanted_from);
+            self.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Tells the cores and the readers what is not kept any more, before it is removed.
+    pub(super) fn tell_kept(&mut self) {
+        let kept_from = self.log.first_kept();
+        if kept_from > self.retaining.kept_from {
+            self.retaining.kept_from = kept_from;
+            self.exchange.set_kept_from(kept_from);
+            (self.retaining.forget_maps)(kept_from);
+            self.wake_all();
+            tracing::info!(first_kept = %kept_from, "segments_let_go");
+        }
+    }
+
+    fn wake_all(&self) {
+        self.listeners
+            .iter()
+            .for_each(|listener| listener.sleeper.wake());
+    }
+}
