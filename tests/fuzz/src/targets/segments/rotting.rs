@@ -10,6 +10,9 @@ use crate::script::Script;
 /// `file u8 | what u8`, then what it needs. True: a sum was put right, so anything may be there now.
 pub(super) fn rot(script: &mut Script<'_>, disk: &FaultDisk) -> bool {
     let names = disk.names();
+    if names.is_empty() {
+        return false;
+    }
     let name = &names[script.below(names.len())];
     let what = script.byte();
     let at = place(script);
