@@ -3,9 +3,9 @@
 
 mod pages;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use crate::checkers::view::View;
+use crate::checkers::view::{Map, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{Client, Op, Room, Seq, Start, What};
 
@@ -21,7 +21,7 @@ struct Stream {
 
 struct Streams<'a> {
     view: &'a View<'a>,
-    streams: HashMap<Op, Stream>,
+    streams: Map<Op, Stream>,
     /// At most one for a client and room.
     open: BTreeMap<(Client, Room), Op>,
     check: Check,
@@ -31,7 +31,7 @@ struct Streams<'a> {
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut streams = Streams {
         view,
-        streams: HashMap::new(),
+        streams: Map::default(),
         open: BTreeMap::new(),
         check: Check::new(Invariant::I4),
     };

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::checkers::view::View;
+use crate::checkers::view::{Set, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{Actor, Node, Position, Room, Seq, What};
 
@@ -84,7 +84,7 @@ impl Disk {
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::I14);
     let mut disks: BTreeMap<Node, Disk> = BTreeMap::new();
-    let mut told = BTreeSet::new();
+    let mut told = Set::default();
     let mut acked = |event, room, seq: Seq, disks: &BTreeMap<Node, Disk>| {
         // Without any log event, the writer had no eye on the disks.
         if seq == Seq(0) || disks.is_empty() {

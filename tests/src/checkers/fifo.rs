@@ -1,8 +1,6 @@
 //! I6: in a room, seq rises with producer_seq.
 
-use std::collections::BTreeMap;
-
-use crate::checkers::view::{Message, View};
+use crate::checkers::view::{Map, Message, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::Seq;
 
@@ -11,8 +9,7 @@ use crate::history::Seq;
 /// Of a message that stands at two places the lowest counts: that it has two is I5's.
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::I6);
-    // Sorted by room, user, producer, producer_seq: neighbours are neighbours in time.
-    let mut places: BTreeMap<Message, (Seq, EventNo)> = BTreeMap::new();
+    let mut places: Map<Message, (Seq, EventNo)> = Map::default();
     for sighting in &view.sightings {
         let seen = (sighting.record.seq, sighting.event);
         let place = places
@@ -20,6 +17,9 @@ pub(crate) fn check(view: &View<'_>) -> Check {
             .or_insert(seen);
         *place = (*place).min(seen);
     }
+    // Sorted by room, user, producer, producer_seq: neighbours are neighbours in time.
+    let mut places: Vec<(Message, (Seq, EventNo))> = places.into_iter().collect();
+    places.sort_unstable();
     for ((earlier, before), (later, after)) in places.iter().zip(places.iter().skip(1)) {
         let producer = |message: &Message| (message.0, message.1.user, message.1.producer);
         if producer(earlier) != producer(later) {

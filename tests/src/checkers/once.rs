@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::checkers::view::{Ack, FinalRead, Message, View};
+use crate::checkers::view::{Ack, FinalRead, Map, Message, Set, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{Producer, ProducerSeq, Record, Room, Seq, User};
 
@@ -21,8 +21,8 @@ pub(crate) fn check(view: &View<'_>) -> Check {
 }
 
 fn places(view: &View<'_>, check: &mut Check) {
-    let mut first: BTreeMap<Message, (Seq, EventNo)> = BTreeMap::new();
-    let mut told = BTreeSet::new();
+    let mut first: Map<Message, (Seq, EventNo)> = Map::default();
+    let mut told = Set::default();
     for sighting in &view.sightings {
         check.compare();
         let (room, origin) = (sighting.room, sighting.record.origin);
@@ -43,8 +43,8 @@ fn places(view: &View<'_>, check: &mut Check) {
 }
 
 fn acks(view: &View<'_>, check: &mut Check) {
-    let mut timed: BTreeMap<Message, Ack> = BTreeMap::new();
-    let mut original: BTreeMap<Message, Ack> = BTreeMap::new();
+    let mut timed: Map<Message, Ack> = Map::default();
+    let mut original: Map<Message, Ack> = Map::default();
     for ack in &view.acks {
         let (room, origin) = ack.message;
         if ack.time != 0 {

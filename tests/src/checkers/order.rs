@@ -1,9 +1,8 @@
 //! I3: a room has one order: (room, seq) names one message and one link, over all observers and all time.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::hash_map::Entry;
 
-use crate::checkers::view::{Sighting, View};
+use crate::checkers::view::{Map, Sighting, View};
 use crate::checkers::{Anomaly, Check, Invariant};
 use crate::history::{Link, Room, Seq};
 
@@ -12,7 +11,7 @@ use crate::history::{Link, Room, Seq};
 /// The body is left to I2: it is part of the link.
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::I3);
-    let mut places: BTreeMap<(Room, Seq), Sighting> = BTreeMap::new();
+    let mut places: Map<(Room, Seq), Sighting> = Map::default();
     for sighting in &view.sightings {
         check.compare();
         match places.entry((sighting.room, sighting.record.seq)) {

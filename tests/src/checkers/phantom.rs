@@ -1,8 +1,6 @@
 //! I2: nothing is read that nobody published; bodies are what was published.
 
-use std::collections::BTreeSet;
-
-use crate::checkers::view::{Attempt, Sighting, View};
+use crate::checkers::view::{Attempt, Set, Sighting, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{What, Why, codes};
 
@@ -10,7 +8,7 @@ use crate::history::{What, Why, codes};
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::I2);
     // Everybody reads a wrong record; once is enough.
-    let mut told = BTreeSet::new();
+    let mut told = Set::default();
     // An ack tells nothing about what was stored.
     for sighting in view.sightings.iter().filter(|sighting| !sighting.by_ack) {
         check.compare();

@@ -110,14 +110,17 @@ fn is_open(outcome: &What) -> bool {
 
 /// A message whose last try is unknown, or refused for now, is not done, though each of its requests has an end.
 fn messages(view: &View<'_>, demand: &Demand, closed: &BTreeSet<Actor>, check: &mut Check) {
-    for (message, attempts) in &view.attempts {
-        let is_tried = |attempt: &&Attempt| {
-            let outcome = attempt.outcome.unwrap_or(attempt.invoked);
-            attempt.invoked > demand.healed || outcome > demand.healed
-        };
-        let Some(first) = attempts.iter().find(is_tried) else {
-            continue;
-        };
+    let is_tried = |attempt: &&Attempt| {
+        let outcome = attempt.outcome.unwrap_or(attempt.invoked);
+        attempt.invoked > demand.healed || outcome > demand.healed
+    };
+    let tried = view.attempts.iter().filter_map(|(message, attempts)| {
+        let first = attempts.iter().find(is_tried)?;
+        Some((first.invoked, message, attempts))
+    });
+    let mut tried: Vec<_> = tried.collect();
+    tried.sort_unstable_by_key(|(first, message, _)| (*first, *message));
+    for (first, message, attempts) in tried {
         check.compare();
         let is_acked = attempts.iter().any(|attempt| {
             attempt
@@ -134,10 +137,10 @@ fn messages(view: &View<'_>, demand: &Demand, closed: &BTreeSet<Actor>, check: &
         if closed.contains(&view.event(given_up).by) {
             continue;
         }
-        if demand.is_overdue(view.event(first.invoked).at) {
+        if demand.is_overdue(view.event(first).at) {
             let (room, origin) = *message;
             let anomaly = Anomaly::NeverAnswered { room, origin };
-            check.violated(anomaly, &[demand.healed, first.invoked, given_up]);
+            check.violated(anomaly, &[demand.healed, first, given_up]);
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! With seqs told by the broker this is linearizability of a log, in one pass with the highest ack so far per room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use crate::checkers::view::{Message, Sighting, View};
+use crate::checkers::view::{Map, Message, Sighting, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{Op, Room, Seq, What, codes};
 
@@ -16,9 +16,9 @@ struct Marks {
     /// Now.
     rooms: BTreeMap<Room, Acked>,
     /// When a subscribe or fetch was asked.
-    questions: HashMap<Op, Acked>,
+    questions: Map<Op, Acked>,
     /// When a message was published first.
-    messages: BTreeMap<Message, Acked>,
+    messages: Map<Message, Acked>,
 }
 
 /// Runs once through the events.

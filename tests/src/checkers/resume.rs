@@ -1,8 +1,6 @@
 //! I8: a resume from k goes on with k + 1, with the link of k, or says GAP.
 
-use std::collections::{BTreeMap, HashMap};
-
-use crate::checkers::view::View;
+use crate::checkers::view::{Map, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{Link, Op, Room, Seq, Start, What, Why, codes};
 
@@ -16,8 +14,8 @@ struct Waiting {
 /// Runs once through the events; links are what was seen up to then.
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::I8);
-    let mut links: BTreeMap<(Room, Seq), (Link, EventNo)> = BTreeMap::new();
-    let mut waiting: HashMap<Op, Waiting> = HashMap::new();
+    let mut links: Map<(Room, Seq), (Link, EventNo)> = Map::default();
+    let mut waiting: Map<Op, Waiting> = Map::default();
     let mut seen = view.sightings.iter().peekable();
     for (event, happened) in view.events() {
         match happened.what {
@@ -58,7 +56,7 @@ fn resumed(
     view: &View<'_>,
     sub: Op,
     (event, next, told): (EventNo, Seq, Link),
-    links: &BTreeMap<(Room, Seq), (Link, EventNo)>,
+    links: &Map<(Room, Seq), (Link, EventNo)>,
     check: &mut Check,
 ) -> Option<Waiting> {
     let (asked, &What::Subscribe { room, start, .. }) = view.asked(sub)? else {
@@ -84,12 +82,7 @@ fn resumed(
     Some(Waiting { after, event })
 }
 
-fn first(
-    waiting: &mut HashMap<Op, Waiting>,
-    sub: Op,
-    (seq, event): (Seq, EventNo),
-    check: &mut Check,
-) {
+fn first(waiting: &mut Map<Op, Waiting>, sub: Op, (seq, event): (Seq, EventNo), check: &mut Check) {
     let Some(resumed) = waiting.remove(&sub) else {
         return;
     };
@@ -110,7 +103,7 @@ fn diverged(
     view: &View<'_>,
     sub: Op,
     event: EventNo,
-    links: &BTreeMap<(Room, Seq), (Link, EventNo)>,
+    links: &Map<(Room, Seq), (Link, EventNo)>,
     check: &mut Check,
 ) {
     let Some((asked, &What::Subscribe { room, start, .. })) = view.asked(sub) else {

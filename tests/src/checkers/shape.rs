@@ -1,15 +1,13 @@
 //! Shape: the history itself is sound, so that a verdict about the broker is not one about its writer.
 
-use std::collections::HashSet;
-
-use crate::checkers::view::View;
+use crate::checkers::view::{Set, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
 use crate::history::{Actor, Event, Op, What};
 
 /// Checks every event by itself and against its request.
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::Shape);
-    let mut answered: HashSet<Op> = HashSet::new();
+    let mut answered: Set<Op> = Set::default();
     let mut before: Option<(EventNo, u64)> = None;
     for (event, happened) in view.events() {
         check.compare();
@@ -57,7 +55,7 @@ fn outcomes(
     view: &View<'_>,
     event: EventNo,
     happened: &Event,
-    answered: &mut HashSet<Op>,
+    answered: &mut Set<Op>,
     check: &mut Check,
 ) {
     let Some((op, fits)) = belongs(&happened.what) else {

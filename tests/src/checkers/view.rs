@@ -1,11 +1,18 @@
 //! What several checkers need of a history, collected in one pass.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::FixedState;
 
 use crate::checkers::EventNo;
 use crate::history::{
     Actor, BodyHash, Client, Event, GapRange, History, Node, Op, Origin, Record, Room, Seq, What,
 };
+
+/// For what is looked up only, and never gone through: a history has hundreds of thousands of events.
+pub(crate) type Map<K, V> = HashMap<K, V, FixedState>;
+/// The same without values.
+pub(crate) type Set<K> = HashSet<K, FixedState>;
 
 /// A request and its outcome.
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +81,8 @@ pub(crate) struct FinalRead<'a> {
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     pub(crate) history: &'a History,
-    /// Looked up only; never iterated, for its order is random.
-    pub(crate) requests: HashMap<Op, Request>,
-    pub(crate) attempts: BTreeMap<Message, Vec<Attempt>>,
+    pub(crate) requests: Map<Op, Request>,
+    pub(crate) attempts: Map<Message, Vec<Attempt>>,
     /// In order of events.
     pub(crate) sightings: Vec<Sighting>,
     /// In order of events.
@@ -89,8 +95,8 @@ impl<'a> View<'a> {
     pub(crate) fn new(history: &'a History) -> Self {
         let mut view = Self {
             history,
-            requests: HashMap::new(),
-            attempts: BTreeMap::new(),
+            requests: Map::default(),
+            attempts: Map::default(),
             sightings: Vec::new(),
             acks: Vec::new(),
             final_reads: Vec::new(),

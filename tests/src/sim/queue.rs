@@ -1,6 +1,6 @@
 //! What happens next: events by (virtual time, number), so that two events of one moment have an order too.
 
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// Virtual time, in microseconds since the world began.
@@ -12,7 +12,7 @@ pub(crate) const SECOND: Micros = 1_000_000;
 pub(crate) const MILLI: Micros = 1_000;
 
 /// Something that happens. Events that name a `life` of a node mean nothing to its later lives.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
     /// A core thread wakes and makes a turn.
     Turn {
@@ -129,10 +129,37 @@ pub(crate) enum Event {
     PeerTrouble,
 }
 
+/// An event and when it is due: its time, and its number among those of that time. The greatest is the one that comes first.
+#[derive(Debug)]
+struct Pending {
+    due: (Micros, u64),
+    event: Event,
+}
+
+impl Ord for Pending {
+    fn cmp(&self, other: &Pending) -> Ordering {
+        other.due.cmp(&self.due)
+    }
+}
+
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Pending) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Pending {
+    fn eq(&self, other: &Pending) -> bool {
+        self.due == other.due
+    }
+}
+
+impl Eq for Pending {}
+
 /// Pending events.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Reverse<(Micros, u64, Event)>>,
+    heap: BinaryHeap<Pending>,
     number: u64,
     now: Micros,
 }
@@ -151,21 +178,21 @@ impl Queue {
     /// `event` happens at `at`, or now if that is past.
     pub(crate) fn at(&mut self, at: Micros, event: Event) {
         self.number += 1;
-        self.heap
-            .push(Reverse((at.max(self.now), self.number, event)));
+        let due = (at.max(self.now), self.number);
+        self.heap.push(Pending { due, event });
     }
 
     /// The next event before `end`; time moves to it. Without one, time moves to `end`.
     pub(crate) fn next(&mut self, end: Micros) -> Option<Event> {
         match self.heap.peek() {
-            Some(Reverse((at, _, _))) if *at < end => {}
+            Some(pending) if pending.due.0 < end => {}
             _ => {
                 self.now = self.now.max(end);
                 return None;
             }
         }
-        let Reverse((at, _, event)) = self.heap.pop()?;
-        self.now = at;
-        Some(event)
+        let next = self.heap.pop()?;
+        self.now = next.due.0;
+        Some(next.event)
     }
 }

@@ -82,17 +82,21 @@ impl World {
         let bytes_max = (job.bytes_max as usize).min(READ_SLICE_BYTES_MAX);
         let mut reader = RoomReader::new(job.room, job.from, records_max, bytes_max, &mut records);
         let mut failure = ReadFailure::Damaged;
-        for located in &job.located {
-            let segment = located.at.segment();
+        for located in job
+            .located
+            .chunk_by(|one, next| one.at.segment() == next.at.segment())
+        {
+            let segment = located[0].at.segment();
             let seed = BlockSeed::new(node.settings.directory_id, segment);
-            let name = segment_name(segment);
-            let goes_on = node.disk.look(&name, |file| {
+            let goes_on = node.disk.look(&segment_name(segment), |file| {
                 if file.is_empty() {
                     failure = ReadFailure::Gone;
                     return false;
                 }
-                let block = read_block(file, located.at, job.below, seed);
-                block.is_ok_and(|block| matches!(reader.take(&block), Ok(Wants::More)))
+                located.iter().all(|located| {
+                    let block = read_block(file, located.at, job.below, seed);
+                    block.is_ok_and(|block| matches!(reader.take(&block), Ok(Wants::More)))
+                })
             });
             if !goes_on {
                 break;

@@ -290,19 +290,18 @@ impl World {
     }
 
     fn has_space(&self, file: &FaultFile, end: u64) -> bool {
-        let used = self.used();
-        let grown = end.saturating_sub(
-            self.inodes
-                .get(&file.0)
-                .map_or(0, |inode| inode.len() as u64),
-        );
-        grown == 0
-            || self
-                .capacity
-                .is_none_or(|capacity| used + grown <= capacity)
+        let Some(capacity) = self.capacity else {
+            return true;
+        };
+        let inode = self.inodes.get(&file.0);
+        let grown = end.saturating_sub(inode.map_or(0, |inode| inode.len() as u64));
+        grown == 0 || self.used() + grown <= capacity
     }
 
     fn is_bad(&self, file: &FaultFile, offset: u64, len: u64) -> bool {
+        if self.bad_pages.is_empty() {
+            return false;
+        }
         let name = self
             .names
             .iter()
