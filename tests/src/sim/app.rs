@@ -248,6 +248,7 @@ impl World {
         }
         let most = match client.role.takes {
             0 => usize::MAX,
+            _ if self.is_calm && !client.role.stays_slow => usize::MAX,
             takes if self.is_calm => takes * 20,
             takes => takes,
         };

@@ -142,6 +142,7 @@ impl World {
     }
 
     pub(crate) fn client_reads(&mut self, number: usize) {
+        let now = self.queue.now();
         let now_ms = self.client_ms();
         for _ in 0..8 {
             let Some(link_number) = self.clients[number].link else {
@@ -154,14 +155,17 @@ impl World {
                 self.client_lost(number);
                 return;
             }
-            let mut bytes = Vec::new();
-            let most = 1 + self.dice.net.below(link.down.grain) as usize;
+            let most = 1 + self.dice.net.below(link.down.grain(now)) as usize;
+            let mut bytes = std::mem::take(&mut self.scratch);
+            bytes.clear();
             if link.down.read(most, &mut bytes) == 0 {
+                self.scratch = bytes;
                 return;
             }
             let is_more = link.down.is_readable();
             self.tap_down(number, &bytes);
             self.clients[number].session.received(&bytes, now_ms);
+            self.scratch = bytes;
             self.drain_client(number);
             self.unblock_server(link_number);
             if std::mem::take(&mut self.clients[number].moves) {
@@ -201,7 +205,9 @@ impl World {
             if count > 1 && self.dice.net.one_in(16) {
                 count = 1 + self.dice.net.place(count - 1);
             }
-            let bytes = unsent[..count].to_vec();
+            let mut bytes = std::mem::take(&mut self.scratch);
+            bytes.clear();
+            bytes.extend_from_slice(&unsent[..count]);
             let arrival = now + delay(&self.choices.net_delay, &mut self.dice.net);
             let at = link.up.write(&bytes, arrival);
             let event = Event::Arrive {
@@ -210,6 +216,7 @@ impl World {
             };
             self.queue.at(at, event);
             self.tap_up(number, &bytes);
+            self.scratch = bytes;
             self.clients[number].session.advance(count, now_ms);
             self.drain_client(number);
         }

@@ -168,6 +168,16 @@ impl Fault {
         }
     }
 
+    /// Whether the node goes down by it, for seconds.
+    pub(crate) fn is_heavy(self) -> bool {
+        self.weight() <= 2
+    }
+
+    /// Whether everybody goes on working under it.
+    pub(crate) fn is_light(&self) -> bool {
+        self.weight() >= 10
+    }
+
     /// Whether something durable is lost by it, so that the broker may lose, and say so, what it acked.
     pub(crate) fn destroys(self) -> bool {
         matches!(

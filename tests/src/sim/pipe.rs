@@ -24,7 +24,9 @@ pub(crate) struct Pipe {
     /// The writer was refused and wants to hear of room.
     pub(crate) is_blocked: bool,
     /// Most bytes that one read takes.
-    pub(crate) grain: u64,
+    grain: u64,
+    /// While it dribbles: most bytes that one read takes, and until when.
+    dribble: Option<(u64, Micros)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,27 @@ impl Pipe {
             is_dead: false,
             is_blocked: false,
             grain,
+            dribble: None,
         }
+    }
+
+    /// Most bytes that one read takes.
+    pub(crate) fn grain(&self, now: Micros) -> u64 {
+        match self.dribble {
+            Some((grain, until)) if now < until => grain,
+            _ => self.grain,
+        }
+    }
+
+    /// Until then a read takes so few bytes.
+    pub(crate) fn dribble(&mut self, grain: u64, until: Micros) {
+        self.dribble = Some((grain, until));
+    }
+
+    /// It is not clogged any more, and does not dribble. What is dead stays dead.
+    pub(crate) fn heal(&mut self, now: Micros) {
+        self.clogged_until = self.clogged_until.min(now);
+        self.dribble = None;
     }
 
     /// Bytes that it takes now.

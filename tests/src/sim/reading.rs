@@ -5,7 +5,7 @@ use antiphon_protocol::next_frame;
 
 use super::limits::{CLOSE_WAIT, READS_PER_TURN};
 use super::link::{Link, Stage};
-use super::queue::Event;
+use super::queue::{Event, Micros};
 use super::random::Random;
 use super::world::World;
 
@@ -24,6 +24,7 @@ enum Read {
 
 impl World {
     pub(crate) fn read_links(&mut self, node: usize, core: usize, now: Now) -> bool {
+        let at = self.queue.now();
         let count = self.seat(node, core).map_or(0, |seat| seat.readable.len());
         let mut has_more = false;
         for _ in 0..count {
@@ -44,7 +45,7 @@ impl World {
             let read = match link.server.stage {
                 Stage::Open => {
                     let share = 1 + self.dice.threads.place(READS_PER_TURN);
-                    read_frames(&mut seat.core, link, share, &mut self.dice.net, now)
+                    read_frames(&mut seat.core, link, share, &mut self.dice.net, (at, now))
                 }
                 Stage::Lingering => discard(link),
                 Stage::Closing => Read::Paused,
@@ -160,7 +161,13 @@ impl World {
     }
 }
 
-fn read_frames(core: &mut Core, link: &mut Link, reads: usize, net: &mut Random, now: Now) -> Read {
+fn read_frames(
+    core: &mut Core,
+    link: &mut Link,
+    reads: usize,
+    net: &mut Random,
+    (at, now): (Micros, Now),
+) -> Read {
     if link.server.is_broken {
         return Read::Ended;
     }
@@ -174,7 +181,7 @@ fn read_frames(core: &mut Core, link: &mut Link, reads: usize, net: &mut Random,
         if link.up.is_at_end() {
             return Read::Ended;
         }
-        let most = 1 + net.below(link.up.grain) as usize;
+        let most = 1 + net.below(link.up.grain(at)) as usize;
         let count = link.up.read(most, &mut link.server.held);
         if count == 0 {
             return Read::Empty;
@@ -196,7 +203,7 @@ fn read_frames(core: &mut Core, link: &mut Link, reads: usize, net: &mut Random,
 /// Takes whole frames out of what is held; false: no more for now.
 fn parse(core: &mut Core, link: &mut Link, now: Now) -> bool {
     let conn = link.server.conn;
-    let held = std::mem::take(&mut link.server.held);
+    let mut held = std::mem::take(&mut link.server.held);
     let mut used = 0;
     let goes_on = loop {
         match next_frame(&held[used..], core.len_max(conn)) {
@@ -214,11 +221,8 @@ fn parse(core: &mut Core, link: &mut Link, now: Now) -> bool {
             }
         }
     };
-    link.server.held = if used == 0 {
-        held
-    } else {
-        held[used..].to_vec()
-    };
+    held.drain(..used);
+    link.server.held = held;
     link.server.is_paused = !goes_on;
     goes_on
 }

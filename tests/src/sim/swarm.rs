@@ -126,6 +126,8 @@ pub(crate) struct Role {
     pub(crate) keepalive_ms: u64,
     /// Keeps its producer over its own restarts.
     pub(crate) keeps_producer: bool,
+    /// Takes its time also after the last fault.
+    pub(crate) stays_slow: bool,
 }
 
 impl Choices {
@@ -139,8 +141,11 @@ impl Choices {
             .collect();
         let clients = 3 + random.place(4);
         let clients = if plan.is_busy { 5 } else { clients };
+        // A few quiet worlds; in most there is so much to do that 50 messages a second are left when the faults have had their share.
+        let rate = random.pick(&[20, 100, 120, 120, 150, 200]);
+        let publish_every = SECOND * clients as u64 / rate;
         let mut clients: Vec<Role> = (0..clients)
-            .map(|_| Role::new(random, rooms.len()))
+            .map(|_| Role::new(random, rooms.len(), publish_every))
             .collect();
         clients.truncate(plan.clients_max);
         // An entry, which is a batch at least, must fit into a segment beside its STATE.
@@ -160,7 +165,7 @@ impl Choices {
             batch_publishes_max: batch.1,
         };
         let limits = Limits {
-            in_flight_max: random.pick(&[1, 4, 32, 1_024]),
+            in_flight_max: random.pick(&[1, 4, 32, 256, 1_024]),
             requests_max: random.pick(&[1, 2, 64]),
             fetch_records_max: random.pick(&[5, 100, 1_000]),
             body_bytes_max: 16 * 1024,
@@ -174,7 +179,7 @@ impl Choices {
             rooms,
             clients,
             faults: faults(plan, random),
-            fault_every: SECOND / random.pick(&[1, 3, 5, 8]),
+            fault_every: SECOND / random.pick(&[1, 4, 7, 7, 7, 10]),
             destructions_max: u64::MAX,
             aims_at_end: false,
             segment_bytes,
@@ -193,7 +198,7 @@ impl Choices {
                 (5 * MILLI, 2 * MILLI),
                 (0, 20 * MILLI),
             ]),
-            pipe_bytes: random.pick(&[600, 4_096, 64 * 1024]),
+            pipe_bytes: random.pick(&[600, 4_096, 4_096, 64 * 1024]),
             body_bytes_max,
         };
         let choices = match plan.is_busy {
@@ -226,14 +231,14 @@ impl Choices {
     /// The same with much to do and much going wrong.
     fn busy(mut self, plan: &Plan) -> Choices {
         for role in &mut self.clients {
-            role.publish_every = 30 * MILLI;
+            role.publish_every = 60 * MILLI;
             role.burst = 1;
             role.window = 256;
             role.patience = 0;
         }
         let is_on = |fault: &Fault| !fault.destroys() && !plan.without.contains(fault);
         self.faults = Fault::ALL.into_iter().filter(is_on).collect();
-        self.fault_every = SECOND / 12;
+        self.fault_every = SECOND / 7;
         self.limits.in_flight_max = 256;
         self.limits.requests_max = 64;
         self.pipe_bytes = 64 * 1024;
@@ -244,35 +249,44 @@ impl Choices {
     }
 }
 
-/// Which faults a seed has: none, a few, or most.
+/// Which faults a seed has: none, a few, or most. Some that the world survives without a pause are always among them.
 fn faults(plan: &Plan, random: &mut Random) -> Vec<Fault> {
-    let percent = random.pick(&[0, 25, 50, 50, 80]);
+    let percent = random.pick(&[0, 25, 25, 50, 50, 50, 80, 80]);
     // Lost data makes the strongest checks impossible: in worlds of its own.
     let may_destroy = random.one_in(10);
+    let light: Vec<Fault> = Fault::ALL.into_iter().filter(Fault::is_light).collect();
+    let (one, other) = (random.pick(&light), random.pick(&light));
     Fault::ALL
         .into_iter()
         .filter(|fault| {
-            let is_on = random.percent(percent);
+            let is_chosen = percent > 0 && [one, other].contains(fault);
+            let is_on = random.percent(percent) || is_chosen;
             is_on && (may_destroy || !fault.destroys()) && !plan.without.contains(fault)
         })
         .collect()
 }
 
 impl Role {
-    fn new(random: &mut Random, rooms: usize) -> Role {
+    fn new(random: &mut Random, rooms: usize, publish_every: Micros) -> Role {
         let follows = (0..rooms).filter(|_| random.one_in(2)).collect();
+        let burst = random.pick(&[1, 1, 2, 8]);
+        // Some publish more than others, and one in five nothing.
+        let share = random.pick(&[0, 1, 2, 2, 4]);
         Role {
-            publish_every: random.pick(&[0, 40 * MILLI, 60 * MILLI, 100 * MILLI, 400 * MILLI]),
-            burst: random.pick(&[1, 1, 2, 8]),
-            window: random.pick(&[1, 8, 64]),
+            publish_every: (publish_every * (1 + burst))
+                .checked_div(share)
+                .unwrap_or(0),
+            burst,
+            window: random.pick(&[1, 8, 64, 64, 256, 256]),
             patience: random.pick(&[0, 0, 2 * SECOND, 20 * SECOND]),
             follows,
             fetch_every: random.pick(&[0, 300 * MILLI, 2 * SECOND]),
             roam_every: random.pick(&[0, SECOND, 5 * SECOND]),
             takes: random.pick(&[0, 0, 1, 10]),
-            subscription_records: random.pick(&[4, 64, 4_096]),
+            subscription_records: random.pick(&[4, 32, 64, 256, 4_096]),
             keepalive_ms: random.pick(&[1_000, 2_000, 5_000]),
             keeps_producer: random.one_in(3),
+            stays_slow: random.one_in(8),
         }
     }
 }

@@ -171,7 +171,9 @@ impl World {
             return;
         };
         self.trace.mix(position.link.0);
-        let takes_all = self.clients[number].role.takes == 0;
+        let role = &self.clients[number].role;
+        let hurries = self.is_calm && !role.stays_slow;
+        let takes_all = role.takes == 0 || hurries;
         let may_gap = self.trouble.has_destroyed();
         let Some(sub) = self.clients[number].app.subs.get_mut(&ticket) else {
             return;
@@ -186,7 +188,7 @@ impl World {
                 return;
             }
         }
-        if takes_all && self.dice.apps.one_in(4) {
+        if takes_all && (hurries || self.dice.apps.one_in(4)) {
             self.app_takes(number);
         }
     }

@@ -13,6 +13,9 @@ use super::random::Random;
 use super::swarm::Choices;
 use super::world::World;
 
+/// After a fault that brings a node down, none does for this time in the mean: a world that is always down shows nothing.
+const SPARED_MEAN: Micros = 3 * SECOND;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Trouble {
@@ -24,6 +27,8 @@ pub(crate) struct Trouble {
     destructions: u64,
     destructions_max: u64,
     last: u64,
+    /// No node is brought down before.
+    spared_until: Micros,
     /// Disks that are full until then, by fault number.
     full: Vec<(u64, usize)>,
 }
@@ -44,6 +49,7 @@ impl Trouble {
             destructions: 0,
             destructions_max: choices.destructions_max,
             last: 0,
+            spared_until: 0,
             full: Vec::new(),
         }
     }
@@ -66,11 +72,18 @@ impl World {
             return;
         }
         let wait = self.trouble.random.waiting(self.trouble.every);
-        self.queue.after(wait, Event::Trouble);
         let place = self.trouble.random.place(self.trouble.deck.len());
         let fault = self.trouble.deck[place];
-        if self.do_fault(fault) {
-            let now = self.queue.now();
+        let now = self.queue.now();
+        let is_spared = fault.is_heavy() && now < self.trouble.spared_until;
+        let is_done = !is_spared && self.do_fault(fault);
+        // What cannot be done now is soon followed by something else.
+        let wait = if is_done { wait } else { 1 + wait / 4 };
+        self.queue.after(wait, Event::Trouble);
+        if is_done {
+            if fault.is_heavy() {
+                self.trouble.spared_until = now + self.trouble.random.waiting(SPARED_MEAN);
+            }
             self.trace.line(now, || format!("fault {fault}"));
             self.trouble.last += 1;
             self.tally.fault(fault);
@@ -263,7 +276,7 @@ impl World {
                 link.down.is_dead = true;
             }
             Fault::Clog => pipe.clogged_until = now + span,
-            _ => pipe.grain = random.pick(&[1, 1, 3, 17]),
+            _ => pipe.dribble(random.pick(&[1, 1, 3, 17]), now + span),
         }
         true
     }
@@ -357,8 +370,8 @@ impl World {
             client.stalled_until = client.stalled_until.min(now);
         }
         for link in self.links.values_mut() {
-            link.up.clogged_until = link.up.clogged_until.min(now);
-            link.down.clogged_until = link.down.clogged_until.min(now);
+            link.up.heal(now);
+            link.down.heal(now);
         }
         self.history.world(now * 1_000, What::Healed);
         for number in self.links.keys().copied().collect::<Vec<_>>() {

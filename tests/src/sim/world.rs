@@ -16,8 +16,9 @@ use super::tally::Tally;
 use super::trace::Trace;
 use super::trouble::Trouble;
 
-/// More events than this in one world: it goes in circles.
-const EVENTS_MAX: u64 = 40_000_000;
+/// More events than this in one virtual second: time hardly moves, the world goes in circles. All its threads together, each busy without a pause,
+/// make less than half of it. How long a world may take as a whole is no matter of events: see `settle_while_moving`.
+const EVENTS_PER_SECOND_MAX: u64 = 5_000_000;
 
 /// See the module.
 pub(crate) struct World {
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) scratch: Vec<u8>,
     /// No client begins anything new.
     pub(crate) is_calm: bool,
+    /// The second that runs, and the events before it.
+    pub(crate) this_second: (u64, u64),
     /// The first thing that was wrong.
     pub(crate) failure: Option<String>,
 }
@@ -99,6 +102,7 @@ impl World {
             last_op: 0,
             scratch: Vec::new(),
             is_calm: false,
+            this_second: (0, 0),
             failure: None,
         };
         world.trace.line(0, || format!("{:#?}", world.choices));
@@ -125,9 +129,17 @@ impl World {
             self.tally.events += 1;
             self.trace.event(self.queue.now(), &event);
             self.happen(event);
-            if self.tally.events > EVENTS_MAX {
-                self.fail("the world goes in circles: too many events".to_owned());
-            }
+            self.look_for_circles();
+        }
+    }
+
+    fn look_for_circles(&mut self) {
+        let second = self.queue.now() / SECOND;
+        if self.this_second.0 != second {
+            self.this_second = (second, self.tally.events);
+        }
+        if self.tally.events - self.this_second.1 > EVENTS_PER_SECOND_MAX {
+            self.fail("the world goes in circles: too many events in a second".to_owned());
         }
     }
 
