@@ -114,8 +114,9 @@ pub struct Recovery {
 }
 
 /// One thing found out of order.
+///
+/// Whoever counts what recovery meets matches all of them: another variant is to break that match.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
 pub enum Finding {
     /// The log ended in the middle of a write that nobody was told about: it was cut there.
     Torn {

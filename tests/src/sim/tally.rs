@@ -51,7 +51,7 @@ pub(crate) struct Tally {
     pub(crate) named: BTreeMap<String, u64>,
 }
 
-/// What must be met by enough worlds, apart from faults. Not `unlinked` and `contradiction`: no world met them yet (docs/simulation.md).
+/// What must be met by enough worlds, apart from faults. Not `unlinked` and `contradiction`, which no fault of a disk makes (docs/simulation.md).
 const WANTED: [&str; 14] = [
     "storage full",
     "recovery fresh",
@@ -179,7 +179,6 @@ impl Tally {
                 Finding::Unlinked { .. } => "finding unlinked",
                 Finding::Contradiction { .. } => "finding contradiction",
                 Finding::Checkpoint { .. } => "finding checkpoint",
-                _ => "finding other",
             });
         }
     }

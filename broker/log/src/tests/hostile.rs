@@ -16,7 +16,7 @@ use crate::entry::{Entry, EntryKind};
 use crate::group::{GroupState, TermRuns};
 use crate::ids::{GroupId, Index, LogPosition, SegmentId, Term};
 use crate::log::Log;
-use crate::recover::{Outcome, Recovery, TermRun};
+use crate::recover::{Finding, Outcome, Recovery, TermRun};
 use crate::segment::{SegmentHeader, segment_name};
 use crate::state::encode_state;
 use crate::testing::{Collector, FaultDisk, Survival};
@@ -132,7 +132,13 @@ fn state() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn write_segment(disk: &FaultDisk, segment: SegmentId, state: &[u8], blocks: &[Forged]) {
+/// Gives back where its blocks end.
+fn write_segment(
+    disk: &FaultDisk,
+    segment: SegmentId,
+    state: &[u8],
+    blocks: &[Forged],
+) -> LogPosition {
     let header = SegmentHeader {
         segment,
         directory_id: DIRECTORY,
@@ -170,9 +176,99 @@ fn write_segment(disk: &FaultDisk, segment: SegmentId, state: &[u8], blocks: &[F
         };
         put(&mut bytes, &head, &block.payload);
     }
+    let end = LogPosition::new(segment, bytes.len() as u32);
     bytes.resize(SEGMENT_BYTES as usize, 0);
     let file = disk.create(&segment_name(segment)).expect("it is new");
     disk.write_at(&file, 0, &bytes).expect("the disk works");
+    end
+}
+
+fn forged_append(group: u32, index: u64, term: u64, commit: u64) -> Forged {
+    Forged {
+        kind: BlockKind::Append(EntryKind::Normal),
+        group,
+        index,
+        term,
+        commit,
+        claims: 0,
+        payload: b"entry".to_vec(),
+    }
+}
+
+fn forged_vote(group: u32, term: u64) -> Forged {
+    Forged {
+        kind: BlockKind::HardState,
+        payload: vec![0; 8],
+        ..forged_append(group, 0, term, 0)
+    }
+}
+
+/// Opens twice: told each time, at the cost of group 1 alone.
+fn assert_contradiction(disk: &FaultDisk) {
+    let (recovery, found) = live_on(disk).expect("it opens");
+    assert_eq!(recovery.outcome, Outcome::Damaged);
+    let told = |finding: &Finding| {
+        matches!(
+            finding,
+            Finding::Contradiction {
+                group: GroupId(1),
+                ..
+            }
+        )
+    };
+    assert!(recovery.findings.iter().any(told), "{recovery:?}");
+    let damage = |group| {
+        let found = found.groups.get(&GroupId(group));
+        found.and_then(|found| found.end.as_ref()?.damage)
+    };
+    assert!(damage(1).is_some(), "{found:?}");
+    assert_eq!(damage(2), None);
+}
+
+#[test]
+fn a_term_that_falls_contradicts_what_stands_before_it() {
+    let disk = FaultDisk::new();
+    let state = encode_state(LogPosition::ZERO, &BTreeMap::new());
+    let blocks = [
+        forged_append(2, 1, 1, 0),
+        forged_vote(1, 5),
+        forged_vote(1, 4),
+    ];
+    write_segment(&disk, SegmentId(1), &state, &blocks);
+    assert_contradiction(&disk);
+}
+
+#[test]
+fn an_override_of_what_was_committed_contradicts_it() {
+    let disk = FaultDisk::new();
+    let state = encode_state(LogPosition::ZERO, &BTreeMap::new());
+    let blocks = [
+        forged_append(2, 1, 1, 0),
+        forged_append(1, 1, 1, 0),
+        forged_append(1, 2, 1, 1),
+        forged_append(1, 1, 2, 0),
+    ];
+    write_segment(&disk, SegmentId(1), &state, &blocks);
+    assert_contradiction(&disk);
+}
+
+#[test]
+fn a_state_whose_term_is_below_that_of_the_blocks_before_it_contradicts_them() {
+    let disk = FaultDisk::new();
+    let state = encode_state(LogPosition::ZERO, &BTreeMap::new());
+    let blocks = [forged_append(2, 1, 1, 0), forged_vote(1, 5)];
+    let end = write_segment(&disk, SegmentId(1), &state, &blocks);
+    let told = GroupState {
+        hard_state: crate::HardState {
+            term: Term(3),
+            vote: 0,
+            commit: Index(0),
+        },
+        ..GroupState::default()
+    };
+    let state = encode_state(end, &BTreeMap::from([(GroupId(1), told)]));
+    write_segment(&disk, SegmentId(2), &state, &[]);
+    assert_contradiction(&disk);
 }
 
 /// Opens, goes on with every group that may, closes, opens again.
