@@ -101,6 +101,8 @@ pub enum Anomaly {
     TwoTimes { room: Room, origin: Origin },
     /// Two acks of one message, and neither says duplicate.
     FirstTwice { room: Room, origin: Origin },
+    /// A publish that was to get one seq got another.
+    NotExpected { op: Op, expected: Seq, got: Seq },
     /// A producer's number was left out.
     ProducerHole {
         room: Room,
@@ -158,6 +160,22 @@ pub enum Anomaly {
         safe_on: u32,
         needed: u32,
     },
+
+    // I15
+    /// A signal that nobody sent in this room.
+    NeverSignalled { sub: Op, via: u64, number: u64 },
+    /// A signal that came before, or one that an older one of its connection and key follows.
+    SignalAgain { sub: Op, via: u64, number: u64 },
+    /// Signals without a key were left out, and fewer told as dropped.
+    UntoldDrop { sub: Op, missing: u64, told: u64 },
+
+    // I16
+    /// A cursor stands below where the log, or a sync, had it before the question.
+    CursorBack { op: Op, at: Seq, before: Seq },
+    /// A cursor stands where nobody moved it.
+    CursorNowhere { op: Op, at: Seq },
+    /// A count of messages that is not that of the room.
+    WrongUnread { op: Op, at: Seq, count: u64 },
 }
 
 impl Anomaly {
@@ -188,6 +206,7 @@ impl Anomaly {
             Self::TwoSeqs { .. }
             | Self::TwoTimes { .. }
             | Self::FirstTwice { .. }
+            | Self::NotExpected { .. }
             | Self::ProducerHole { .. } => Invariant::I5,
             Self::OvertakenBy { .. } => Invariant::I6,
             Self::BelowAcked { .. } | Self::StaleHead { .. } | Self::StaleNotFound { .. } => {
@@ -202,6 +221,12 @@ impl Anomaly {
                 Invariant::I12
             }
             Self::AckBeforeSync { .. } => Invariant::I14,
+            Self::NeverSignalled { .. } | Self::SignalAgain { .. } | Self::UntoldDrop { .. } => {
+                Invariant::I15
+            }
+            Self::CursorBack { .. } | Self::CursorNowhere { .. } | Self::WrongUnread { .. } => {
+                Invariant::I16
+            }
         }
     }
 

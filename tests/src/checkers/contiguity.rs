@@ -55,6 +55,7 @@ pub(crate) fn check(view: &View<'_>) -> Check {
             What::Fetched { op, .. } => {
                 if let Some((asked, request)) = view.asked(*op) {
                     pages::check(
+                        view,
                         (asked, request),
                         (event, &happened.what),
                         &mut streams.check,
@@ -83,9 +84,13 @@ impl Streams<'_> {
         // The head may have moved on while the position of the last n was read: more than n then, never fewer.
         let is_right = |right| match start {
             Start::Last(_) => next <= right,
-            Start::Live | Start::After { .. } => next == right,
+            _ => next == right,
         };
-        if start_of(start, head).is_some_and(|right| !is_right(right)) {
+        let is_wrong_time = match start {
+            Start::Time(time) => pages::is_not_from(self.view, room, time, (next, head)),
+            _ => false,
+        };
+        if is_wrong_time || start_of(start, head).is_some_and(|right| !is_right(right)) {
             let anomaly = Anomaly::WrongStart { sub, head, next };
             self.check.violated(anomaly, &[asked, event]);
         }
@@ -184,11 +189,11 @@ impl Streams<'_> {
     }
 }
 
-/// Where a fresh subscription begins. A resume is I8's.
+/// Where a fresh subscription begins, as far as its head tells. A resume is I8's, a cursor I16's.
 fn start_of(start: Start, head: Seq) -> Option<Seq> {
     match start {
         Start::Live => Some(head.next()),
         Start::Last(count) => Some(Seq(head.0.saturating_sub(count)).next()),
-        Start::After { .. } => None,
+        Start::After { .. } | Start::Time(_) | Start::Cursor(_) => None,
     }
 }

@@ -16,10 +16,13 @@
 //! | I8 | `resume` | a resume goes on at the next seq, with the same link |
 //! | I12 | `progress` | after healing everything is answered in time |
 //! | I14 | `durable` | a majority synced before the ack |
+//! | I15 | `signals` | numbers of a connection rise, what is left out was told as dropped |
+//! | I16 | `cursors` | a cursor that was synced never stands lower, and its counts are those of the room |
 
 mod acked;
 mod anomaly;
 mod contiguity;
+mod cursors;
 mod durable;
 mod fifo;
 mod once;
@@ -30,6 +33,7 @@ mod real_time;
 mod report;
 mod resume;
 mod shape;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -56,6 +60,8 @@ pub fn check_all(history: &History) -> Report {
             resume::check(&view),
             progress::check(&view),
             durable::check(&view),
+            signals::check(&view),
+            cursors::check(&view),
         ],
     }
 }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkers::view::{Ack, FinalRead, Map, Message, Set, View};
 use crate::checkers::{Anomaly, Check, EventNo, Invariant};
-use crate::history::{Producer, ProducerSeq, Record, Room, Seq, User};
+use crate::history::{Op, Producer, ProducerSeq, Record, Room, Seq, User, What};
 
 /// Compares places per message, acks per message, and numbers per producer.
 pub(crate) fn check(view: &View<'_>) -> Check {
     let mut check = Check::new(Invariant::I5);
     places(view, &mut check);
     acks(view, &mut check);
+    expected(view, &mut check);
     let mut told = BTreeSet::new();
     for read in &view.final_reads {
         for run in runs(read.records) {
@@ -64,6 +65,34 @@ fn acks(view: &View<'_>, check: &mut Check) {
                     &[first.event, ack.event],
                 );
             }
+        }
+    }
+}
+
+/// A publish that named its place is there or nowhere. A duplicate tells of an older attempt.
+fn expected(view: &View<'_>, check: &mut Check) {
+    let mut wanted: Map<Op, (Seq, EventNo)> = Map::default();
+    for (event, happened) in view.events() {
+        match happened.what {
+            What::Expect { op, seq } => {
+                wanted.insert(op, (seq, event));
+            }
+            What::Published {
+                op,
+                seq: got,
+                duplicate: false,
+                ..
+            } => {
+                let Some((expected, asked)) = wanted.remove(&op) else {
+                    continue;
+                };
+                check.compare();
+                if got != expected {
+                    let anomaly = Anomaly::NotExpected { op, expected, got };
+                    check.violated(anomaly, &[asked, event]);
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -94,7 +94,8 @@ fn asks(what: &What) -> Option<Op> {
         What::Connect { op, .. }
         | What::Publish { op, .. }
         | What::Subscribe { op, .. }
-        | What::Fetch { op, .. } => Some(op),
+        | What::Fetch { op, .. }
+        | What::Cursor { op, .. } => Some(op),
         _ => None,
     }
 }

@@ -32,6 +32,10 @@ pub enum Invariant {
     I12,
     /// No ack before the sync.
     I14,
+    /// A signal comes once, in its sender's order, or is counted as dropped.
+    I15,
+    /// A cursor goes forward only, and counts what is unread.
+    I16,
 }
 
 impl Invariant {
@@ -49,6 +53,8 @@ impl Invariant {
             Self::I8 => "a resume goes on where it stood",
             Self::I12 => "after healing, everything is answered",
             Self::I14 => "no ack before the sync",
+            Self::I15 => "signals come in order, or are counted",
+            Self::I16 => "a cursor never goes back",
         }
     }
 }

@@ -43,7 +43,9 @@ fn requests(view: &View<'_>, event: EventNo, happened: &Event, check: &mut Check
     if let What::Connect { op, .. }
     | What::Publish { op, .. }
     | What::Subscribe { op, .. }
-    | What::Fetch { op, .. } = happened.what
+    | What::Fetch { op, .. }
+    | What::Signal { op, .. }
+    | What::Cursor { op, .. } = happened.what
         && let Some(request) = view.requests.get(&op)
         && request.invoked != event
     {
@@ -78,6 +80,9 @@ fn outcomes(
             | What::Deliver { .. }
             | What::Gap { .. }
             | What::Broken { .. }
+            | What::Expect { .. }
+            | What::Signalled { .. }
+            | What::CursorMoved { .. }
     );
     if is_outcome && !answered.insert(op) {
         let first = request.and_then(|request| request.outcome);
@@ -93,6 +98,8 @@ type Fits = fn(&What) -> bool;
 fn belongs(what: &What) -> Option<(Op, Fits)> {
     let (op, fits): (Op, Fits) = match *what {
         What::Connected { op, .. } => (op, |asked| matches!(asked, What::Connect { .. })),
+        What::Expect { op, .. } => (op, |asked| matches!(asked, What::Publish { .. })),
+        What::CursorAt { op, .. } => (op, |asked| matches!(asked, What::Cursor { .. })),
         What::Published { op, .. } => (op, |asked| matches!(asked, What::Publish { .. })),
         What::Fetched { op, .. } => (op, |asked| matches!(asked, What::Fetch { .. })),
         What::Failed { op, .. } | What::Unknown { op } => (op, |_| true),
@@ -100,7 +107,11 @@ fn belongs(what: &What) -> Option<(Op, Fits)> {
         | What::Ended { sub: op }
         | What::Deliver { sub: op, .. }
         | What::Gap { sub: op, .. }
-        | What::Broken { sub: op, .. } => (op, |asked| matches!(asked, What::Subscribe { .. })),
+        | What::Broken { sub: op, .. }
+        | What::Signalled { sub: op, .. }
+        | What::CursorMoved { sub: op, .. } => {
+            (op, |asked| matches!(asked, What::Subscribe { .. }))
+        }
         _ => return None,
     };
     Some((op, fits))

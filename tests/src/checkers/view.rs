@@ -132,7 +132,9 @@ impl<'a> View<'a> {
             What::Connect { op, .. }
             | What::Publish { op, .. }
             | What::Subscribe { op, .. }
-            | What::Fetch { op, .. } => {
+            | What::Fetch { op, .. }
+            | What::Signal { op, .. }
+            | What::Cursor { op, .. } => {
                 let request = Request {
                     by: happened.by,
                     invoked: event,
@@ -142,6 +144,7 @@ impl<'a> View<'a> {
             }
             What::Connected { op, .. }
             | What::Subscribed { op, .. }
+            | What::CursorAt { op, .. }
             | What::Failed { op, .. }
             | What::Unknown { op } => self.answered(*op, event),
             What::Published { op, .. } => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{
     BodyHash, Client, Fault, GapRange, Link, Node, Op, Origin, Position, Producer, Range, Record,
-    Room, Seq, Start, Way, Why,
+    Room, Seq, Start, User, Way, Why,
 };
 
 /// Something that happened; a line `[at, by, what]`.
@@ -64,7 +64,7 @@ impl TryFrom<String> for Actor {
 
 /// What happened. The first two groups are by clients, the third is by nodes, the last by the world.
 ///
-/// Every request (`Connect`, `Publish`, `Subscribe`, `Fetch`) has an `op` and at most one outcome: its own, `Failed`
+/// Every request (`Connect`, `Publish`, `Subscribe`, `Fetch`, `Cursor`) has an `op` and at most one outcome: its own, `Failed`
 /// (ERROR came, or it never left) or `Unknown` (it may have had or may still have an effect).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +73,48 @@ impl TryFrom<String> for Actor {
     reason = "fields are named by their types; the event's text tells the rest"
 )]
 pub enum What {
+    /// A signal leaves. `via` is a number of the connection that no other one has, `key` 0 means that it has none; `number` is dense from 1 per (via, room, key). Success is not answered.
+    Signal {
+        op: Op,
+        room: Room,
+        via: u64,
+        key: u32,
+        number: u64,
+    },
+    /// A signal came to a subscription, or (number 0) the news alone that some were dropped.
+    Signalled {
+        sub: Op,
+        via: u64,
+        key: u32,
+        number: u64,
+        dropped: u32,
+    },
+    /// Asked to move a cursor of this user up to a record (seq 0: only to tell it), with the count of messages up to there.
+    Cursor {
+        op: Op,
+        room: Room,
+        user: User,
+        name: u32,
+        seq: Seq,
+        count: u64,
+        sync: bool,
+    },
+    /// Where the cursor stands, and the head of its room.
+    CursorAt {
+        op: Op,
+        seq: Seq,
+        count: u64,
+        head: Seq,
+        head_count: u64,
+    },
+    /// A subscription was told where a cursor stands, by the log: with SUBSCRIBED, or later because it has moved.
+    CursorMoved {
+        sub: Op,
+        user: User,
+        name: u32,
+        seq: Seq,
+        count: u64,
+    },
     /// Asked for a connection.
     Connect { op: Op, node: Node },
     /// WELCOME came.
@@ -88,6 +130,8 @@ pub enum What {
         origin: Origin,
         body: BodyHash,
     },
+    /// The publish with this op is to get this seq, or to be refused.
+    Expect { op: Op, seq: Seq },
     /// PUBACK came. Seq, link and time are 0 if the broker did not tell them; `time` is the record's, in ms.
     Published {
         op: Op,

@@ -30,7 +30,7 @@ impl std::fmt::Display for BadHistory {
             Self::Io(error) => write!(f, "cannot be read: {error}"),
             Self::Empty => f.write_str("has no line"),
             Self::Version(version) => {
-                write!(f, "has version {version}; known is {FORMAT_VERSION}")
+                write!(f, "has version {version}; known are 1 to {FORMAT_VERSION}")
             }
             Self::Line { line, error } => write!(f, "line {line}: {error}"),
         }
@@ -74,7 +74,7 @@ pub fn read(input: impl BufRead) -> Result<History, BadHistory> {
 fn parse_head(text: &str) -> Result<Head, BadHistory> {
     let head: Head =
         serde_json::from_str(text).map_err(|error| BadHistory::Line { line: 1, error })?;
-    if head.version == FORMAT_VERSION {
+    if (1..=FORMAT_VERSION).contains(&head.version) {
         Ok(head)
     } else {
         Err(BadHistory::Version(head.version))
@@ -90,7 +90,7 @@ mod tests {
     };
 
     const HEAD: &str =
-        r#"{"antiphon_history":1,"origin":"x","nodes":[1],"replicas":1,"progress_ns":10000000000}"#;
+        r#"{"antiphon_history":2,"origin":"x","nodes":[1],"replicas":1,"progress_ns":10000000000}"#;
 
     fn origin() -> Origin {
         (User(1), Producer(10), ProducerSeq(3)).into()
@@ -178,6 +178,93 @@ mod tests {
                 r#"{"subscribed":{"op":9,"head":5,"next":6,"link":6}}"#,
             ),
             (What::Ended { sub }, r#"{"ended":{"sub":9}}"#),
+            (
+                What::Subscribe {
+                    op,
+                    room,
+                    start: Start::Time(70),
+                },
+                r#"{"subscribe":{"op":9,"room":1,"start":{"time":70}}}"#,
+            ),
+            (
+                What::Subscribe {
+                    op,
+                    room,
+                    start: Start::Cursor(2),
+                },
+                r#"{"subscribe":{"op":9,"room":1,"start":{"cursor":2}}}"#,
+            ),
+            (
+                What::Fetch {
+                    op,
+                    room,
+                    range: Range::Around(seq),
+                    limit: 4,
+                },
+                r#"{"fetch":{"op":9,"room":1,"range":{"around":5},"limit":4}}"#,
+            ),
+            (
+                What::Fetch {
+                    op,
+                    room,
+                    range: Range::Time(70),
+                    limit: 4,
+                },
+                r#"{"fetch":{"op":9,"room":1,"range":{"time":70},"limit":4}}"#,
+            ),
+            (What::Expect { op, seq }, r#"{"expect":{"op":9,"seq":5}}"#),
+            (
+                What::Signal {
+                    op,
+                    room,
+                    via: 3,
+                    key: 1,
+                    number: 2,
+                },
+                r#"{"signal":{"op":9,"room":1,"via":3,"key":1,"number":2}}"#,
+            ),
+            (
+                What::Signalled {
+                    sub,
+                    via: 3,
+                    key: 1,
+                    number: 2,
+                    dropped: 4,
+                },
+                r#"{"signalled":{"sub":9,"via":3,"key":1,"number":2,"dropped":4}}"#,
+            ),
+            (
+                What::Cursor {
+                    op,
+                    room,
+                    user: User(1),
+                    name: 2,
+                    seq,
+                    count: 4,
+                    sync: true,
+                },
+                r#"{"cursor":{"op":9,"room":1,"user":1,"name":2,"seq":5,"count":4,"sync":true}}"#,
+            ),
+            (
+                What::CursorAt {
+                    op,
+                    seq,
+                    count: 4,
+                    head: next,
+                    head_count: 5,
+                },
+                r#"{"cursor_at":{"op":9,"seq":5,"count":4,"head":6,"head_count":5}}"#,
+            ),
+            (
+                What::CursorMoved {
+                    sub,
+                    user: User(1),
+                    name: 2,
+                    seq,
+                    count: 4,
+                },
+                r#"{"cursor_moved":{"sub":9,"user":1,"name":2,"seq":5,"count":4}}"#,
+            ),
             (
                 What::Fetch {
                     op,
@@ -306,8 +393,11 @@ mod tests {
     fn what_is_no_history_is_refused_with_its_line() {
         let told = |text: &str| read(text.as_bytes()).map_err(|error| error.to_string());
         assert_eq!(told(""), Err("has no line".to_owned()));
-        let other = HEAD.replace(":1,\"origin", ":2,\"origin");
-        assert_eq!(told(&other), Err("has version 2; known is 1".to_owned()));
+        let of = |version| HEAD.replace(":2,\"origin", &format!(":{version},\"origin"));
+        let refused = |version| Err(format!("has version {version}; known are 1 to 2"));
+        assert_eq!(told(&of(3)).map(|_| ()), refused(3));
+        assert_eq!(told(&of(0)).map(|_| ()), refused(0));
+        assert_eq!(told(&of(1)).map(|history| history.head.version), Ok(1));
         for bad in [
             r#"[1,"x3","healed"]"#,
             r#"[1,"w","heald"]"#,

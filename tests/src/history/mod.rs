@@ -21,8 +21,8 @@ pub use recorder::Recorder;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the line format that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the line format that this crate writes. It reads those before it, too: each has all events of the one before.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What holds for the whole history; the first line of a file.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

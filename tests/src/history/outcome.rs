@@ -99,6 +99,10 @@ pub enum Start {
     },
     /// With the last n.
     Last(u64),
+    /// With the first record whose time, in ms, is not below this one.
+    Time(u64),
+    /// Behind the reader's own cursor of this name; at the beginning if there is none.
+    Cursor(u32),
 }
 
 /// What a fetch asks for.
@@ -111,6 +115,10 @@ pub enum Range {
     Before(Seq),
     /// Those right above a position.
     After(Seq),
+    /// Half of them, rounded down, right below a position, the others from it on.
+    Around(Seq),
+    /// Those from the first on whose time, in ms, is not below this one.
+    Time(u64),
 }
 
 /// Which way a delivery came, as far as the writer can tell.

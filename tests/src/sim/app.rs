@@ -99,6 +99,8 @@ impl World {
         );
         for deed in deeds {
             match deed {
+                Deed::Take if self.clients[number].raw.is_some() => {}
+                _ if self.clients[number].raw.is_some() => self.raw_acts(number),
                 Deed::Publish => self.app_publishes(number),
                 Deed::Fetch => self.app_fetches(number),
                 Deed::Roam => self.app_roams(number),
@@ -165,12 +167,15 @@ impl World {
         let now_ms = self.client_ms();
         let apps = &mut self.dice.apps;
         let room = apps.place(self.choices.rooms.len());
-        let range = match apps.below(3) {
+        let seq = Seq(1 + apps.below(400));
+        let range = match apps.below(5) {
             0 => HistoryRange::Latest,
-            1 => HistoryRange::Before(Seq(1 + apps.below(400))),
-            _ => HistoryRange::After(Seq(apps.below(400))),
+            1 => HistoryRange::Before(seq),
+            2 => HistoryRange::After(Seq(seq.0 - 1)),
+            3 => HistoryRange::Around(seq),
+            _ => HistoryRange::Time(antiphon_protocol::Timestamp(self.time_near(number))),
         };
-        let limit = 1 + apps.below(200) as u32;
+        let limit = 1 + self.dice.apps.below(200) as u32;
         let client = &mut self.clients[number];
         if client.app.fetches.len() >= 8 {
             return;

@@ -6,6 +6,7 @@ use antiphon_client::testing::{BareSession, Told};
 use super::app::App;
 use super::network::delay;
 use super::queue::{Event, MILLI, Micros, SECOND};
+use super::raw::Raw;
 use super::sessions::new_session;
 use super::swarm::Role;
 use super::tap::Tap;
@@ -25,6 +26,8 @@ pub(crate) struct Client {
     pub(crate) node: usize,
     /// It was told to go elsewhere.
     pub(crate) moves: bool,
+    /// Speaks frames instead, without the SDK; the session is not used then.
+    pub(crate) raw: Option<Raw>,
     /// The connection at hand.
     pub(crate) link: Option<u64>,
     /// Which attempt to connect is under way; attempts before it mean nothing.
@@ -39,12 +42,82 @@ pub(crate) struct Client {
     pub(crate) app: App,
 }
 
+/// Its thread speaks to the one or the other.
+impl Client {
+    fn tick(&mut self, now_ms: u64) {
+        match &mut self.raw {
+            Some(raw) => raw.tick(now_ms),
+            None => self.session.tick(now_ms),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        match &self.raw {
+            Some(raw) => raw.next_deadline(),
+            None => self.session.next_deadline(),
+        }
+    }
+
+    fn received(&mut self, bytes: &[u8], now_ms: u64) {
+        match &mut self.raw {
+            Some(raw) => raw.received(bytes, now_ms),
+            None => self.session.received(bytes, now_ms),
+        }
+    }
+
+    fn disconnected(&mut self, now_ms: u64) {
+        match &mut self.raw {
+            Some(raw) => raw.end(),
+            None => self.session.disconnected(now_ms),
+        }
+    }
+
+    fn unsent(&self) -> &[u8] {
+        match &self.raw {
+            Some(raw) => raw.unsent(),
+            None => self.session.unsent(),
+        }
+    }
+
+    fn advance(&mut self, count: usize, now_ms: u64) {
+        match &mut self.raw {
+            Some(raw) => raw.advance(count, now_ms),
+            None => self.session.advance(count, now_ms),
+        }
+    }
+
+    fn poll(&mut self) -> Option<Told> {
+        match &mut self.raw {
+            Some(raw) => raw.poll(),
+            None => self.session.poll(),
+        }
+    }
+
+    /// The attempt to connect has succeeded.
+    pub(crate) fn connected(&mut self, now_ms: u64) {
+        match &mut self.raw {
+            Some(raw) => raw.connected(now_ms),
+            None => self.session.connected(now_ms),
+        }
+    }
+
+    /// It has not.
+    pub(crate) fn connect_failed(&mut self, now_ms: u64) {
+        let kind = std::io::ErrorKind::ConnectionRefused;
+        match &mut self.raw {
+            Some(raw) => raw.end(),
+            None => self.session.connect_failed(kind, now_ms),
+        }
+    }
+}
+
 impl World {
     /// A client of that role joins.
     pub(crate) fn add_client(&mut self, role: Role) -> usize {
         let number = self.clients.len();
         let user = number as u32;
         let session = new_session(&role, user, None, self.dice.seeds.next_u64());
+        let raw = role.is_raw.then(|| self.new_raw(&role, user));
         self.last_client += 1;
         self.clients.push(Client {
             role,
@@ -54,6 +127,7 @@ impl World {
             session,
             node: number % self.nodes.len(),
             moves: false,
+            raw,
             link: None,
             attempt: 0,
             is_dialling: false,
@@ -69,7 +143,11 @@ impl World {
 
     pub(crate) fn begin_client(&mut self, number: usize) {
         let life = self.clients[number].life;
-        let follows = self.clients[number].role.follows.clone();
+        let mut follows = self.clients[number].role.follows.clone();
+        if self.clients[number].raw.is_some() {
+            // It asks when it is greeted.
+            follows.clear();
+        }
         for room in follows {
             let start = self.start_of();
             self.follow(number, room, start);
@@ -86,9 +164,10 @@ impl World {
     }
 
     pub(crate) fn start_of(&mut self) -> Start {
-        match self.dice.apps.below(3) {
+        match self.dice.apps.below(4) {
             0 => Start::Live,
             1 => Start::Last(self.dice.apps.below(30)),
+            2 => Start::Time(antiphon_protocol::Timestamp(self.time_near(0))),
             _ => Start::Beginning,
         }
     }
@@ -126,12 +205,12 @@ impl World {
         }
         self.client_reads(number);
         let now_ms = self.client_ms();
-        self.clients[number].session.tick(now_ms);
+        self.clients[number].tick(now_ms);
         self.drain_client(number);
         self.client_writes(number);
         self.drain_client(number);
         let client = &self.clients[number];
-        if let Some(deadline) = client.session.next_deadline() {
+        if let Some(deadline) = client.next_deadline() {
             let at = now
                 + deadline
                     .saturating_sub(now_ms)
@@ -164,7 +243,7 @@ impl World {
             }
             let is_more = link.down.is_readable();
             self.tap_down(number, &bytes);
-            self.clients[number].session.received(&bytes, now_ms);
+            self.clients[number].received(&bytes, now_ms);
             self.scratch = bytes;
             self.drain_client(number);
             self.unblock_server(link_number);
@@ -182,7 +261,7 @@ impl World {
     pub(crate) fn client_lost(&mut self, number: usize) {
         let now_ms = self.client_ms();
         self.client_hangs_up(number);
-        self.clients[number].session.disconnected(now_ms);
+        self.clients[number].disconnected(now_ms);
         self.drain_client(number);
     }
 
@@ -193,7 +272,7 @@ impl World {
             let Some(link) = self.links.get_mut(&link_number) else {
                 return;
             };
-            let unsent = self.clients[number].session.unsent();
+            let unsent = self.clients[number].unsent();
             if unsent.is_empty() {
                 return;
             }
@@ -217,14 +296,14 @@ impl World {
             self.queue.at(at, event);
             self.tap_up(number, &bytes);
             self.scratch = bytes;
-            self.clients[number].session.advance(count, now_ms);
+            self.clients[number].advance(count, now_ms);
             self.drain_client(number);
         }
     }
 
     pub(crate) fn drain_client(&mut self, number: usize) {
         while !self.clients[number].app.is_over
-            && let Some(told) = self.clients[number].session.poll()
+            && let Some(told) = self.clients[number].poll()
         {
             match told {
                 Told::Connect(_) => self.dial(number),
@@ -236,5 +315,11 @@ impl World {
                 told => self.client_told(number, told),
             }
         }
+        self.raw_heard(number);
+    }
+
+    pub(crate) fn new_raw(&mut self, role: &Role, user: u32) -> Raw {
+        let via = self.dice.seeds.next_u64();
+        Raw::new(format!("user-{user}"), role.keepalive_ms, via)
     }
 }

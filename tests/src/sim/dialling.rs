@@ -43,8 +43,7 @@ impl World {
         let cores = usize::from(self.choices.cores);
         let core = self.dice.threads.place(cores);
         let Some(process) = self.nodes[node].process.as_mut().filter(|_| !is_refused) else {
-            let kind = std::io::ErrorKind::ConnectionRefused;
-            self.clients[number].session.connect_failed(kind, now_ms);
+            self.clients[number].connect_failed(now_ms);
             self.tally.dials_failed += 1;
             self.try_elsewhere(number);
             self.drain_client(number);
@@ -85,7 +84,7 @@ impl World {
         self.tally.connections += 1;
         self.tap_begin(number);
         self.wake(node, core);
-        self.clients[number].session.connected(now_ms);
+        self.clients[number].connected(now_ms);
         self.drain_client(number);
         self.wake_client(number);
     }

@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+/// Whose service a fault costs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Cost {
+    /// All clients of a node.
+    Node,
+    /// One client.
+    Client,
+    /// All go on, if slowly.
+    Nobody,
+}
+
 /// One kind of trouble.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Fault {
@@ -168,14 +179,18 @@ impl Fault {
         }
     }
 
-    /// Whether the node goes down by it, for seconds.
-    pub(crate) fn is_heavy(self) -> bool {
-        self.weight() <= 2
-    }
-
-    /// Whether everybody goes on working under it.
-    pub(crate) fn is_light(&self) -> bool {
-        self.weight() >= 10
+    /// Whose service it costs, for seconds.
+    pub(crate) fn cost(self) -> Cost {
+        match self {
+            Fault::Pause | Fault::Refuse => Cost::Node,
+            fault if fault.weight() <= 2 => Cost::Node,
+            Fault::Reset
+            | Fault::HalfOpen
+            | Fault::Blackhole
+            | Fault::ClientPause
+            | Fault::ClientKill => Cost::Client,
+            _ => Cost::Nobody,
+        }
     }
 
     /// Whether something durable is lost by it, so that the broker may lose, and say so, what it acked.

@@ -15,8 +15,9 @@
 //! | `peering`, `replicas`, `peer_trouble` | several nodes: the network between them, what must hold of their replicas, what goes wrong |
 //! | `client`, `dialling`, `sessions` | a session of the SDK, its thread, its connections and its lives |
 //! | `app`, `told` | the application: what it does and what it hears |
+//! | `raw`, `raw_acts` | a client that speaks frames without the SDK, and its application |
 //! | `fault`, `trouble` | what goes wrong |
-//! | `tap`, `acks`, `watch`, `audit` | what sockets carry and what disks are given and hold, as history for the checkers |
+//! | `tap`, `tap_beside`, `acks`, `watch`, `audit` | what sockets carry and what disks are given and hold, as history for the checkers |
 //! | `tally` | what was met |
 
 mod acks;
@@ -39,6 +40,8 @@ mod peering;
 mod pipe;
 mod queue;
 pub(crate) mod random;
+mod raw;
+mod raw_acts;
 mod reading;
 mod reading_log;
 mod replicas;
@@ -48,6 +51,7 @@ mod stress;
 mod swarm;
 mod tally;
 mod tap;
+mod tap_beside;
 mod told;
 mod trace;
 mod trouble;

@@ -231,9 +231,15 @@ fn judge(history: &History, scope: Scope, tally: &mut Tally) -> Vec<Finding> {
     let report = check_all(history);
     report.checks.iter().for_each(|check| tally.checked(check));
     let needs_more = |invariant: &Invariant| {
-        matches!(
+        !matches!(
             invariant,
-            Invariant::I4 | Invariant::I6 | Invariant::I7 | Invariant::I8
+            Invariant::Shape
+                | Invariant::I1
+                | Invariant::I2
+                | Invariant::I3
+                | Invariant::I5
+                | Invariant::I12
+                | Invariant::I14
         )
     };
     let mut silent = report.silent();

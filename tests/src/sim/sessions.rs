@@ -71,6 +71,10 @@ impl World {
             client.app.acked = app.acked;
         }
         client.session = new_session(&client.role, client.user, resumed, seed);
+        if client.raw.is_some() {
+            let (role, user) = (client.role.clone(), client.user);
+            self.clients[number].raw = Some(self.new_raw(&role, user));
+        }
         self.tally.sessions += 1;
         self.tally.unknown += unacked;
         self.begin_client(number);

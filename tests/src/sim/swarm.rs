@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use antiphon_core::limits::{Budgets, Limits};
 
-use super::fault::Fault;
+use super::fault::{Cost, Fault};
 use super::queue::{MILLI, Micros, SECOND};
 use super::random::Random;
 use super::stress::Stress;
@@ -126,6 +126,8 @@ pub(crate) struct Role {
     pub(crate) keepalive_ms: u64,
     /// Keeps its producer over its own restarts.
     pub(crate) keeps_producer: bool,
+    /// Speaks frames, and has no SDK: signals, cursors, publishes that name their place.
+    pub(crate) is_raw: bool,
     /// Takes its time also after the last fault.
     pub(crate) stays_slow: bool,
 }
@@ -142,7 +144,7 @@ impl Choices {
         let clients = 3 + random.place(4);
         let clients = if plan.is_busy { 5 } else { clients };
         // A few quiet worlds; in most there is so much to do that 50 messages a second are left when the faults have had their share.
-        let rate = random.pick(&[20, 100, 120, 120, 150, 200]);
+        let rate = random.pick(&[20, 120, 150, 150, 200, 200]);
         let publish_every = SECOND * clients as u64 / rate;
         let mut clients: Vec<Role> = (0..clients)
             .map(|_| Role::new(random, rooms.len(), publish_every))
@@ -165,7 +167,7 @@ impl Choices {
             batch_publishes_max: batch.1,
         };
         let limits = Limits {
-            in_flight_max: random.pick(&[1, 4, 32, 256, 1_024]),
+            in_flight_max: random.pick(&[1, 4, 32, 256, 256, 1_024, 1_024]),
             requests_max: random.pick(&[1, 2, 64]),
             fetch_records_max: random.pick(&[5, 100, 1_000]),
             body_bytes_max: 16 * 1024,
@@ -224,6 +226,8 @@ impl Choices {
         for role in &mut self.clients {
             // To find the leader takes a few attempts, and the SDK waits longer before each.
             role.patience = 0;
+            // It would have to find the leader by itself.
+            role.is_raw = false;
         }
         self
     }
@@ -231,9 +235,10 @@ impl Choices {
     /// The same with much to do and much going wrong.
     fn busy(mut self, plan: &Plan) -> Choices {
         for role in &mut self.clients {
-            role.publish_every = 60 * MILLI;
+            role.publish_every = 66 * MILLI;
             role.burst = 1;
             role.window = 256;
+            role.is_raw = false;
             role.patience = 0;
         }
         let is_on = |fault: &Fault| !fault.destroys() && !plan.without.contains(fault);
@@ -254,7 +259,8 @@ fn faults(plan: &Plan, random: &mut Random) -> Vec<Fault> {
     let percent = random.pick(&[0, 25, 25, 50, 50, 50, 80, 80]);
     // Lost data makes the strongest checks impossible: in worlds of its own.
     let may_destroy = random.one_in(10);
-    let light: Vec<Fault> = Fault::ALL.into_iter().filter(Fault::is_light).collect();
+    let costs_nobody = |fault: &Fault| fault.cost() == Cost::Nobody;
+    let light: Vec<Fault> = Fault::ALL.into_iter().filter(costs_nobody).collect();
     let (one, other) = (random.pick(&light), random.pick(&light));
     Fault::ALL
         .into_iter()
@@ -277,7 +283,7 @@ impl Role {
                 .checked_div(share)
                 .unwrap_or(0),
             burst,
-            window: random.pick(&[1, 8, 64, 64, 256, 256]),
+            window: random.pick(&[1, 8, 64, 64, 256, 256, 256]),
             patience: random.pick(&[0, 0, 2 * SECOND, 20 * SECOND]),
             follows,
             fetch_every: random.pick(&[0, 300 * MILLI, 2 * SECOND]),
@@ -286,6 +292,7 @@ impl Role {
             subscription_records: random.pick(&[4, 32, 64, 256, 4_096]),
             keepalive_ms: random.pick(&[1_000, 2_000, 5_000]),
             keeps_producer: random.one_in(3),
+            is_raw: random.one_in(5),
             stays_slow: random.one_in(8),
         }
     }

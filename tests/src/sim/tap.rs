@@ -13,6 +13,7 @@ use crate::history::{
     User, Way, What, Why,
 };
 
+use super::tap_beside::cursor_number;
 use super::world::{World, node_no};
 
 /// Frames longer than this are no frames.
@@ -21,38 +22,41 @@ const FRAME_BYTES_MAX: u32 = 2 * 1024 * 1024;
 /// One client's socket.
 #[derive(Debug)]
 pub(crate) struct Tap {
-    user: u32,
+    pub(super) user: u32,
     connect: Option<Op>,
     up: Vec<u8>,
     down: Vec<u8>,
-    asked: BTreeMap<u64, Asked>,
+    pub(super) asked: BTreeMap<u64, Asked>,
     /// The subscription whose records come, by room.
-    live: BTreeMap<u32, Live>,
+    pub(super) live: BTreeMap<u32, Live>,
     /// Names of rooms' numbers, as the broker told them.
-    rooms: BTreeMap<u64, u32>,
+    pub(super) rooms: BTreeMap<u64, u32>,
 }
 
 /// What a request was.
 #[derive(Clone, Debug)]
-enum Asked {
+pub(super) enum Asked {
     Hello(Op),
     Publish(Op, u32),
     /// Further answers may come: a room that did not exist comes to be.
     Subscribe(Op, u32, bool),
     Unsubscribe(Option<Op>, u32),
     Fetch(Op, u32, Pages),
+    /// No answer but an error.
+    Signal(Op),
+    Cursor(Op),
 }
 
 #[derive(Clone, Debug, Default)]
-struct Pages {
+pub(super) struct Pages {
     head: Option<Seq>,
     records: Vec<Record>,
     gaps: Vec<GapRange>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Live {
-    op: Op,
+pub(super) struct Live {
+    pub(super) op: Op,
     head: u64,
     link: wire::Link,
 }
@@ -73,7 +77,7 @@ impl Tap {
 
     /// What was asked and is without an answer, for people.
     pub(crate) fn waits_for(&self) -> String {
-        let open = |asked: &&Asked| !matches!(asked, Asked::Subscribe(_, _, true));
+        let open = |asked: &&Asked| !asked.is_done();
         let asked: Vec<String> = self
             .asked
             .iter()
@@ -92,11 +96,10 @@ impl Tap {
 
     /// Nothing asked is without an answer.
     pub(crate) fn is_quiet(&self) -> bool {
-        let is_done = |asked: &Asked| matches!(asked, Asked::Subscribe(_, _, true));
-        self.connect.is_none() && self.asked.values().all(is_done)
+        self.connect.is_none() && self.asked.values().all(Asked::is_done)
     }
 
-    fn room(&self, room: RoomRef<'_>) -> Option<u32> {
+    pub(super) fn room(&self, room: RoomRef<'_>) -> Option<u32> {
         match room {
             RoomRef::Id(id) => self.rooms.get(&id.0).copied(),
             RoomRef::Name(name) => name.strip_prefix("room-")?.parse().ok(),
@@ -122,6 +125,13 @@ impl Tap {
     }
 }
 
+impl Asked {
+    /// Nothing, or nothing more, has to come.
+    fn is_done(&self) -> bool {
+        matches!(self, Asked::Subscribe(_, _, true) | Asked::Signal(_))
+    }
+}
+
 fn gap_range(gap: &wire::Gap) -> GapRange {
     GapRange {
         from: Seq(gap.from.0),
@@ -131,12 +141,12 @@ fn gap_range(gap: &wire::Gap) -> GapRange {
 }
 
 impl World {
-    fn op(&mut self) -> Op {
+    pub(super) fn op(&mut self) -> Op {
         self.last_op += 1;
         Op(self.last_op)
     }
 
-    fn told(&mut self, client: usize, what: What) {
+    pub(super) fn told(&mut self, client: usize, what: What) {
         self.note(client, what);
     }
 
@@ -162,10 +172,11 @@ impl World {
                 Asked::Publish(op, _)
                 | Asked::Subscribe(op, _, false)
                 | Asked::Fetch(op, _, _)
+                | Asked::Cursor(op)
                 | Asked::Hello(op) => {
                     unknown.insert(op);
                 }
-                Asked::Subscribe(_, _, true) | Asked::Unsubscribe(..) => {}
+                Asked::Subscribe(_, _, true) | Asked::Unsubscribe(..) | Asked::Signal(_) => {}
             }
         }
         tap.live.clear();
@@ -236,10 +247,8 @@ impl World {
                         link: Link(link.0),
                     },
                     wire::Start::Last(count) => Start::Last(count),
-                    wire::Start::Time(_) | wire::Start::Cursor(_) => {
-                        self.fail(format!("client {client} starts where no history can tell"));
-                        return;
-                    }
+                    wire::Start::Time(time) => Start::Time(time.0),
+                    wire::Start::Cursor(name) => Start::Cursor(cursor_number(name)),
                 };
                 let what = What::Subscribe {
                     op: next_op,
@@ -264,10 +273,8 @@ impl World {
                     wire::FetchRange::Latest => Range::Latest,
                     wire::FetchRange::Before(seq) => Range::Before(Seq(seq.0)),
                     wire::FetchRange::After(seq) => Range::After(Seq(seq.0)),
-                    wire::FetchRange::Around(_) | wire::FetchRange::Time(_) => {
-                        self.fail(format!("client {client} reads what no history can tell"));
-                        return;
-                    }
+                    wire::FetchRange::Around(seq) => Range::Around(Seq(seq.0)),
+                    wire::FetchRange::Time(time) => Range::Time(time.0),
                 };
                 let what = What::Fetch {
                     op: next_op,
@@ -277,11 +284,19 @@ impl World {
                 };
                 (Asked::Fetch(next_op, room, Pages::default()), what)
             }
+            ClientFrame::Signal(signal) => return self.tap_signal(client, id, signal),
+            ClientFrame::Cursor(cursor) => return self.tap_cursor(client, id, cursor),
             _ => return,
         };
         tap.asked.insert(id, asked);
         self.last_op += 1;
         self.told(client, what);
+        if let ClientFrame::Publish(publish) = frame
+            && publish.expect_seq.0 != 0
+        {
+            let (op, seq) = (next_op, Seq(publish.expect_seq.0));
+            self.told(client, What::Expect { op, seq });
+        }
     }
 
     /// Bytes reached a client.
@@ -323,13 +338,13 @@ impl World {
                 self.tap_error(client, id, error);
             }
             ServerFrame::Subscribed(subscribed) => self.tap_subscribed(client, id, subscribed),
-            ServerFrame::Ok(_) => {
-                if let Some(Asked::Unsubscribe(Some(sub), room)) =
-                    self.clients[client].tap.asked.remove(&id)
-                {
-                    self.tap_ended(client, sub, room);
-                }
-            }
+            ServerFrame::Ok(done) => match self.clients[client].tap.asked.remove(&id) {
+                Some(Asked::Unsubscribe(Some(sub), room)) => self.tap_ended(client, sub, room),
+                Some(Asked::Cursor(op)) => self.tap_cursor_at(client, op, done),
+                _ => {}
+            },
+            ServerFrame::Signal(push) => self.tap_signalled(client, push),
+            ServerFrame::Cursor(moved) => self.tap_cursor_moved(client, moved),
             ServerFrame::Unsubscribe(unsubscribe) => {
                 let tap = &self.clients[client].tap;
                 let room = tap.room(unsubscribe.room);
@@ -392,7 +407,11 @@ impl World {
         });
         let op = match self.clients[client].tap.asked.remove(&id) {
             Some(
-                Asked::Publish(op, _) | Asked::Subscribe(op, _, false) | Asked::Fetch(op, _, _),
+                Asked::Publish(op, _)
+                | Asked::Subscribe(op, _, false)
+                | Asked::Fetch(op, _, _)
+                | Asked::Signal(op)
+                | Asked::Cursor(op),
             ) => op,
             Some(Asked::Subscribe(sub, room, true)) => {
                 self.tap_ended(client, sub, room);
@@ -408,7 +427,7 @@ impl World {
         self.told(client, what);
     }
 
-    fn tap_subscribed(&mut self, client: usize, id: u64, subscribed: &wire::Subscribed) {
+    fn tap_subscribed(&mut self, client: usize, id: u64, subscribed: &wire::Subscribed<'_>) {
         let tap = &mut self.clients[client].tap;
         let Some(Asked::Subscribe(op, room, is_answered)) = tap.asked.get_mut(&id) else {
             self.fail(format!("client {client}: SUBSCRIBED for nothing"));
@@ -436,6 +455,7 @@ impl World {
             link: Link(subscribed.link.0),
         };
         self.told(client, what);
+        self.tap_cursors_told(client, op, subscribed);
     }
 
     fn tap_ended(&mut self, client: usize, sub: Op, room: u32) {

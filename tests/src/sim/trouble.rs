@@ -6,15 +6,15 @@ use antiphon_log::{Disk, DiskErrorKind, LOG_FOLDER};
 
 use crate::history::{Fault as FaultNote, What};
 
-use super::fault::Fault;
+use super::fault::{Cost, Fault};
 use super::lives::Death;
 use super::queue::{Event, MILLI, Micros, SECOND};
 use super::random::Random;
 use super::swarm::Choices;
 use super::world::World;
 
-/// After a fault that brings a node down, none does for this time in the mean: a world that is always down shows nothing.
-const SPARED_MEAN: Micros = 3 * SECOND;
+/// After a fault that costs a node its service, or a client, none does for this time in the mean: a world that is always down shows nothing.
+const SPARED_MEAN: (Micros, Micros) = (4 * SECOND, SECOND);
 
 /// See the module.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(crate) struct Trouble {
     destructions: u64,
     destructions_max: u64,
     last: u64,
-    /// No node is brought down before.
-    spared_until: Micros,
+    /// No fault costs anybody service before: by what it costs, the node's, or a client's.
+    spared_until: (Micros, Micros),
     /// Disks that are full until then, by fault number.
     full: Vec<(u64, usize)>,
 }
@@ -49,7 +49,7 @@ impl Trouble {
             destructions: 0,
             destructions_max: choices.destructions_max,
             last: 0,
-            spared_until: 0,
+            spared_until: (0, 0),
             full: Vec::new(),
         }
     }
@@ -58,6 +58,31 @@ impl Trouble {
     pub(crate) fn tells_silent_cuts(&self) -> bool {
         let may_destroy_more = |fault: &Fault| fault.destroys() && *fault != Fault::Rot;
         self.destructions <= 1 && !self.deck.iter().any(may_destroy_more)
+    }
+
+    /// Whether it is too early for another one of its cost.
+    fn spares(&self, fault: Fault, now: Micros) -> bool {
+        match fault.cost() {
+            Cost::Node => now < self.spared_until.0,
+            Cost::Client => now < self.spared_until.1,
+            Cost::Nobody => false,
+        }
+    }
+
+    fn spare_after(&mut self, fault: Fault, now: Micros) {
+        match fault.cost() {
+            Cost::Node => self.spared_until.0 = now + self.random.waiting(SPARED_MEAN.0),
+            Cost::Client => self.spared_until.1 = now + self.random.waiting(SPARED_MEAN.1),
+            Cost::Nobody => {}
+        }
+    }
+
+    /// A span of time, mostly short, for a fault that lasts: the oftener it comes in this world the shorter, so that it is over most of the time. It
+    /// has its choice of so many victims.
+    fn span(&mut self, fault: Fault, victims: usize, most: Micros) -> Micros {
+        let rest = self.deck.len() as u64 / fault.weight() + 1;
+        let between = self.every * rest * victims as u64;
+        self.random.waiting((most / 8).min(between / 3)).min(most)
     }
 
     /// Whether something durable was destroyed, so that damage may be found.
@@ -75,15 +100,12 @@ impl World {
         let place = self.trouble.random.place(self.trouble.deck.len());
         let fault = self.trouble.deck[place];
         let now = self.queue.now();
-        let is_spared = fault.is_heavy() && now < self.trouble.spared_until;
-        let is_done = !is_spared && self.do_fault(fault);
+        let is_done = !self.trouble.spares(fault, now) && self.do_fault(fault);
         // What cannot be done now is soon followed by something else.
         let wait = if is_done { wait } else { 1 + wait / 4 };
         self.queue.after(wait, Event::Trouble);
         if is_done {
-            if fault.is_heavy() {
-                self.trouble.spared_until = now + self.trouble.random.waiting(SPARED_MEAN);
-            }
+            self.trouble.spare_after(fault, now);
             self.trace.line(now, || format!("fault {fault}"));
             self.trouble.last += 1;
             self.tally.fault(fault);
@@ -93,11 +115,6 @@ impl World {
             };
             self.history.world(now * 1_000, What::FaultStart(note));
         }
-    }
-
-    /// A span of time, mostly short.
-    fn span(&mut self, mean: Micros, most: Micros) -> Micros {
-        self.trouble.random.waiting(mean).min(most)
     }
 
     /// Does a fault; false: there is nothing to do it to.
@@ -135,11 +152,14 @@ impl World {
                 is_up
             }
             Fault::Pause => {
-                self.nodes[node].paused_until = now + self.span(SECOND, 8 * SECOND);
+                let span = self.trouble.span(fault, 1, 8 * SECOND);
+                self.nodes[node].paused_until = now + span;
                 true
             }
             Fault::SlowCore => {
-                let span = self.span(100 * MILLI, 2 * SECOND);
+                let span = self
+                    .trouble
+                    .span(fault, usize::from(self.choices.cores), SECOND);
                 let core = self.trouble.random.place(usize::from(self.choices.cores));
                 let Some(process) = self.nodes[node].process.as_mut() else {
                     return false;
@@ -150,18 +170,21 @@ impl World {
             Fault::DiskFull => self.fill_disk(node),
             Fault::SlowDisk => {
                 let factor = self.trouble.random.between(5, 100);
-                self.nodes[node].slow_disk = (factor, now + self.span(SECOND, 5 * SECOND));
+                let span = self.trouble.span(fault, 1, 5 * SECOND);
+                self.nodes[node].slow_disk = (factor, now + span);
                 true
             }
             Fault::SlowReads => {
                 let factor = self.trouble.random.between(10, 200);
-                self.nodes[node].slow_reads = (factor, now + self.span(SECOND, 5 * SECOND));
+                let span = self.trouble.span(fault, 1, 5 * SECOND);
+                self.nodes[node].slow_reads = (factor, now + span);
                 true
             }
             Fault::WallForward => self.jump(node, 1),
             Fault::WallBack => self.jump(node, -1),
             Fault::Refuse => {
-                self.nodes[node].refuses_until = now + self.span(SECOND, 5 * SECOND);
+                let span = self.trouble.span(fault, 1, 5 * SECOND);
+                self.nodes[node].refuses_until = now + span;
                 true
             }
             Fault::Reset | Fault::HalfOpen | Fault::Blackhole | Fault::Clog | Fault::Dribble => {
@@ -203,7 +226,7 @@ impl World {
 
     fn fill_disk(&mut self, node: usize) -> bool {
         let now = self.queue.now();
-        let span = self.span(2 * SECOND, 8 * SECOND);
+        let span = self.trouble.span(Fault::DiskFull, 1, 16 * SECOND);
         let disk = &self.nodes[node].disk;
         let used: usize = disk
             .names()
@@ -240,7 +263,7 @@ impl World {
 
     fn hurt_link(&mut self, fault: Fault) -> bool {
         let now = self.queue.now();
-        let span = self.span(SECOND, 10 * SECOND);
+        let span = self.trouble.span(fault, self.clients.len(), 10 * SECOND);
         let Trouble { random, .. } = &mut self.trouble;
         let held: Vec<u64> = self
             .links
@@ -283,7 +306,7 @@ impl World {
 
     fn hurt_client(&mut self, fault: Fault) -> bool {
         let now = self.queue.now();
-        let span = self.span(SECOND, 10 * SECOND);
+        let span = self.trouble.span(fault, self.clients.len(), 10 * SECOND);
         let client = self.trouble.random.place(self.clients.len());
         match fault {
             Fault::ClientPause => self.clients[client].paused_until = now + span,

@@ -1,11 +1,20 @@
 //! The answer of a fetch: whole, ascending, and what was asked for.
 
+use crate::checkers::view::View;
 use crate::checkers::{Anomaly, Check, EventNo};
-use crate::history::{GapRange, Op, Range, Record, Seq, What};
+use crate::history::{GapRange, Op, Range, Record, Room, Seq, What};
 
 /// Checks one answer against its request; at most one violation.
-pub(super) fn check(asked: (EventNo, &What), answer: (EventNo, &What), check: &mut Check) {
-    let What::Fetch { range, limit, .. } = *asked.1 else {
+pub(super) fn check(
+    view: &View<'_>,
+    asked: (EventNo, &What),
+    answer: (EventNo, &What),
+    check: &mut Check,
+) {
+    let What::Fetch {
+        room, range, limit, ..
+    } = *asked.1
+    else {
         return;
     };
     let What::Fetched {
@@ -20,13 +29,24 @@ pub(super) fn check(asked: (EventNo, &What), answer: (EventNo, &What), check: &m
     check.compare();
     let op: Op = *op;
     let is_open = gaps.iter().any(|gap| gap.to == SEQ_LAST);
-    let wrong = chain(records, gaps).and_then(|ends| bounds(range, *head, ends, is_open));
+    let wrong = chain(records, gaps).and_then(|ends| {
+        if let Range::Time(time) = range {
+            let first = ends.map_or(head.next(), |(first, _)| first);
+            let is_wrong = is_not_from(view, room, time, (first, *head));
+            return if is_wrong {
+                Err((first, first))
+            } else {
+                Ok(ends)
+            };
+        }
+        bounds((range, limit), *head, ends, is_open).map(|()| ends)
+    });
     let anomaly = match wrong {
         Err((expected, got)) => Anomaly::WrongPage { op, expected, got },
         // Gaps make the number unknown.
-        Ok(()) if !gaps.is_empty() => return,
-        Ok(()) => {
-            let there = there(range, *head).min(u64::from(limit));
+        Ok(_) if !gaps.is_empty() => return,
+        Ok(ends) => {
+            let there = there(range, limit, *head, ends).min(u64::from(limit));
             let got = records.len() as u64;
             if got == there {
                 return;
@@ -60,8 +80,31 @@ fn chain(records: &[Record], gaps: &[GapRange]) -> Result<Option<(Seq, Seq)>, Wr
     Ok(parts.first().zip(parts.last()).map(|(a, b)| (a.0, b.1)))
 }
 
+/// Whether acks tell that a room's first record of that time or later is not `first`; one above the head: that there is none.
+pub(super) fn is_not_from(
+    view: &View<'_>,
+    room: Room,
+    time: u64,
+    (first, head): (Seq, Seq),
+) -> bool {
+    let told = view.acks.iter().filter(|ack| {
+        let is_told = ack.time != 0 && ack.seq != Seq(0);
+        is_told && ack.message.0 == room && ack.seq <= head
+    });
+    told.into_iter().any(|ack| {
+        let is_passed_over = ack.seq < first && ack.time >= time;
+        let is_too_early = ack.seq >= first && ack.time < time;
+        is_passed_over || is_too_early
+    })
+}
+
 /// Whether it touches the position that was named. An open gap at its end reaches every position.
-fn bounds(range: Range, head: Seq, ends: Option<(Seq, Seq)>, is_open: bool) -> Result<(), Wrong> {
+fn bounds(
+    (range, limit): (Range, u32),
+    head: Seq,
+    ends: Option<(Seq, Seq)>,
+    is_open: bool,
+) -> Result<(), Wrong> {
     let Some((first, last)) = ends else {
         return Ok(());
     };
@@ -69,8 +112,10 @@ fn bounds(range: Range, head: Seq, ends: Option<(Seq, Seq)>, is_open: bool) -> R
         Range::Latest => (head, last),
         Range::Before(position) => (Seq(position.0.saturating_sub(1)).min(head), last),
         Range::After(position) => (position.next(), first),
+        Range::Around(position) => (around(position, limit).0, first),
+        Range::Time(_) => return Ok(()),
     };
-    let is_last = !matches!(range, Range::After(_));
+    let is_last = !matches!(range, Range::After(_) | Range::Around(_));
     if expected == got || is_open && is_last && expected < got {
         Ok(())
     } else {
@@ -78,11 +123,25 @@ fn bounds(range: Range, head: Seq, ends: Option<(Seq, Seq)>, is_open: bool) -> R
     }
 }
 
+/// The first and the last record around a position, if the room has that many.
+fn around(position: Seq, limit: u32) -> (Seq, Seq) {
+    let (below, limit) = (u64::from(limit / 2), u64::from(limit));
+    let first = position.0.saturating_sub(below).max(1);
+    let last = position.0.saturating_add(limit - below).saturating_sub(1);
+    (Seq(first), Seq(last))
+}
+
 /// How many records the range has.
-fn there(range: Range, head: Seq) -> u64 {
+fn there(range: Range, limit: u32, head: Seq, ends: Option<(Seq, Seq)>) -> u64 {
     match range {
         Range::Latest => head.0,
         Range::Before(position) => position.0.saturating_sub(1).min(head.0),
         Range::After(position) => head.0.saturating_sub(position.0),
+        Range::Around(position) => {
+            let (first, last) = around(position, limit);
+            (last.min(head).0 + 1).saturating_sub(first.0)
+        }
+        // What is empty has been compared with the acks.
+        Range::Time(_) => ends.map_or(0, |(first, _)| head.0 + 1 - first.0.min(head.0 + 1)),
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn scripted() -> History {
     scene.fetch(ANN, LOBBY, Range::After(Seq(2)), 3);
     scene.fetch(BOB, LOBBY, Range::Before(Seq(6)), 9);
     scene.fetch(BOB, Room(9), Range::Latest, 1);
+    scene.beside(ANN, BOB, LOBBY);
     scene.finish()
 }
 
@@ -179,7 +180,7 @@ fn no_history_makes_a_checker_panic() {
             }
         }
         let report = check_all(&history);
-        assert_eq!(report.checks.len(), 11);
+        assert_eq!(report.checks.len(), 13);
     }
 }
 

@@ -3,6 +3,7 @@
 mod edit;
 mod good;
 mod plants;
+mod plants_beside;
 mod plants_order;
 mod plants_streams;
 mod plants_world;

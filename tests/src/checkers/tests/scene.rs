@@ -250,6 +250,7 @@ impl Scene {
             Start::Live => head,
             Start::After { seq, .. } => seq,
             Start::Last(count) => Seq(head.0.saturating_sub(count)),
+            Start::Time(_) | Start::Cursor(_) => panic!("the scene has neither"),
         };
         let known = records.iter().find(|record| record.seq == at);
         let link = known.map_or(Link(0), |record| record.link);
@@ -293,6 +294,7 @@ impl Scene {
         let records = match range {
             Range::Latest => last(all.len()),
             Range::Before(seq) => last(all.len().min((seq.0 as usize).saturating_sub(1))),
+            Range::Around(_) | Range::Time(_) => panic!("the scene has neither"),
             Range::After(seq) => all
                 .iter()
                 .skip(seq.0 as usize)
@@ -308,6 +310,68 @@ impl Scene {
             gaps,
         };
         self.by(client, fetched);
+    }
+
+    /// What goes around records: Bob signals thrice, and twice with a key, of which the first comes too late; Ann, who hears it, has a cursor at 4.
+    ///
+    /// Their ops are from 1001 and 1101 on.
+    pub(super) fn beside(&mut self, ann: Client, bob: Client, room: Room) {
+        let sub = self.person(ann).subs[&room];
+        for (at, (key, number)) in [(0, 1), (0, 2), (0, 3), (1, 1), (1, 2)]
+            .into_iter()
+            .enumerate()
+        {
+            let (op, via) = (Op(1_001 + at as u64), 77);
+            let signal = What::Signal {
+                op,
+                room,
+                via,
+                key,
+                number,
+            };
+            self.by(bob, signal);
+            if (key, number) != (1, 1) {
+                let signalled = What::Signalled {
+                    sub,
+                    via,
+                    key,
+                    number,
+                    dropped: 0,
+                };
+                self.by(ann, signalled);
+            }
+        }
+        let (user, name) = (User(ann.0), 1);
+        let head = Seq(self.rooms[&room].len() as u64);
+        for (op, seq) in [(Op(1_101), Seq(4)), (Op(1_102), Seq(0))] {
+            let cursor = What::Cursor {
+                op,
+                room,
+                user,
+                name,
+                seq,
+                count: seq.0,
+                sync: true,
+            };
+            self.by(ann, cursor);
+            let at = What::CursorAt {
+                op,
+                seq: Seq(4),
+                count: 4,
+                head,
+                head_count: head.0,
+            };
+            self.by(ann, at);
+        }
+        let sub = self.person(bob).subs[&room];
+        let moved = What::CursorMoved {
+            sub,
+            user,
+            name,
+            seq: Seq(4),
+            count: 4,
+        };
+        self.by(bob, moved);
     }
 
     /// All nodes are killed and come back; the clients return and resume.
