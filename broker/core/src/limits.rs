@@ -199,22 +199,63 @@ pub struct Budgets {
     pub batch_bytes_max: u32,
     /// Most publishes of a batch.
     pub batch_publishes_max: usize,
+    /// Bytes in an outbox up to which live deliveries are queued; what else is told by outboxes is a fixed part of it.
+    pub outbox_bytes: u32,
+    /// Bytes in all outboxes of a core above which they are scarce.
+    pub outboxes_bytes: usize,
 }
+
+impl Budgets {
+    /// Those that are meant for everybody.
+    const USUAL: Budgets = Budgets {
+        hot_bytes: home::HOT_BYTES_DEFAULT,
+        entry_bytes_max: home::ENTRY_BYTES_MAX,
+        room_visit_bytes_min: home::ROOM_VISIT_BYTES_MIN,
+        uncommitted_bytes_max: home::UNCOMMITTED_BYTES_MAX,
+        checkpoint_bytes_min: home::CHECKPOINT_BYTES_MIN,
+        batch_bytes_max: BATCH_BYTES_MAX,
+        batch_publishes_max: BATCH_PUBLISHES_MAX,
+        outbox_bytes: OUTBOX_BYTES_MAX,
+        outboxes_bytes: OUTBOXES_BYTES_MAX,
+    };
+
+    /// As `outbox_bytes`, while outboxes are scarce; also, up to which signals are queued.
+    pub(crate) const fn outbox_scarce_bytes(&self) -> usize {
+        (self.outbox_bytes / (OUTBOX_BYTES_MAX / OUTBOX_SCARCE_BYTES)) as usize
+    }
+
+    /// A reader behind is refilled while its outbox holds less than this.
+    pub(crate) const fn refill_below_bytes(&self) -> usize {
+        (self.outbox_bytes / (OUTBOX_BYTES_MAX / REFILL_BELOW_BYTES)) as usize
+    }
+
+    /// Records asked for by one Tail or Fetch.
+    pub(crate) const fn slice_bytes(&self) -> u32 {
+        self.outbox_bytes / (OUTBOX_BYTES_MAX / SLICE_BYTES_MAX)
+    }
+
+    /// Bytes in an outbox above which its connection is not read.
+    pub(crate) const fn outbox_pause_bytes(&self) -> usize {
+        self.outbox_bytes as usize + self.outbox_bytes as usize / 4
+    }
+}
+
+/// The usual outbox has the parts that are written down as limits.
+const _: () = {
+    let usual = Budgets::USUAL;
+    assert!(usual.outbox_scarce_bytes() == OUTBOX_SCARCE_BYTES as usize);
+    assert!(usual.outbox_scarce_bytes() == SIGNAL_OUTBOX_BYTES_MAX);
+    assert!(usual.refill_below_bytes() == REFILL_BELOW_BYTES as usize);
+    assert!(usual.slice_bytes() == SLICE_BYTES_MAX);
+    assert!(usual.outbox_pause_bytes() == OUTBOX_PAUSE_BYTES as usize);
+};
 
 /// Nodes of a cluster, all of them voters of every group.
 pub const MEMBERS_MAX: usize = 7;
 
 impl Default for Budgets {
     fn default() -> Budgets {
-        Budgets {
-            hot_bytes: home::HOT_BYTES_DEFAULT,
-            entry_bytes_max: home::ENTRY_BYTES_MAX,
-            room_visit_bytes_min: home::ROOM_VISIT_BYTES_MIN,
-            uncommitted_bytes_max: home::UNCOMMITTED_BYTES_MAX,
-            checkpoint_bytes_min: home::CHECKPOINT_BYTES_MIN,
-            batch_bytes_max: BATCH_BYTES_MAX,
-            batch_publishes_max: BATCH_PUBLISHES_MAX,
-        }
+        Budgets::USUAL
     }
 }
 

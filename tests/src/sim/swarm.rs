@@ -165,6 +165,8 @@ impl Choices {
             checkpoint_bytes_min: random.pick(&[2_000, 10_000, 50_000, 1 << 20]),
             batch_bytes_max: batch.0,
             batch_publishes_max: batch.1,
+            outbox_bytes: random.pick(&[1_024, 4_096, 32 * 1024, 256 * 1024]),
+            outboxes_bytes: random.pick(&[4_096, 64 * 1024 * 1024, 64 * 1024 * 1024]),
         };
         let limits = Limits {
             in_flight_max: random.pick(&[1, 4, 32, 256, 256, 1_024, 1_024]),

@@ -9,7 +9,7 @@ use super::outbox::{Outbox, Spare};
 use super::session::{Open, Session};
 use crate::core::ConnId;
 use crate::lane::Claim;
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_SCARCE_BYTES, OUTBOXES_BYTES_MAX};
+use crate::limits::Budgets;
 use crate::planted::{Bug, planted};
 
 /// One connection. What most of 100,000 idle connections never need is behind the session's box.
@@ -47,24 +47,25 @@ pub(super) struct Conns {
     spare: Spare,
     /// Bytes in all outboxes, those counted that were sent since the driver told last.
     queued: usize,
-    /// Above this, outboxes are scarce. OUTBOXES_BYTES_MAX but in tests.
+    /// Above this, outboxes are scarce. OUTBOXES_BYTES_MAX but in tests and simulations.
     queued_max: usize,
+    /// Live deliveries are queued up to this, or to the other while outboxes are scarce.
+    outbox_bytes: (usize, usize),
 }
 
-impl Default for Conns {
-    fn default() -> Conns {
+impl Conns {
+    pub(super) fn new(budgets: &Budgets) -> Conns {
         Conns {
             table: Vec::new(),
             count: 0,
             flushes: Vec::new(),
             spare: Spare::default(),
             queued: 0,
-            queued_max: OUTBOXES_BYTES_MAX,
+            queued_max: budgets.outboxes_bytes,
+            outbox_bytes: (budgets.outbox_bytes as usize, budgets.outbox_scarce_bytes()),
         }
     }
-}
 
-impl Conns {
     #[cfg(test)]
     pub(super) fn set_queued_max(&mut self, bytes: usize) {
         self.queued_max = bytes;
@@ -84,9 +85,9 @@ impl Conns {
     #[inline]
     pub(super) fn live_bytes_max(&self) -> usize {
         if self.is_scarce() {
-            OUTBOX_SCARCE_BYTES as usize
+            self.outbox_bytes.1
         } else {
-            OUTBOX_BYTES_MAX as usize
+            self.outbox_bytes.0
         }
     }
 

@@ -9,7 +9,6 @@ use super::Edge;
 use super::session::Pending;
 use crate::core::ConnId;
 use crate::lane::{CursorIn, CursorMoves, CursorTold, Message, MovedCursor, Ticket, ToHome};
-use crate::limits::OUTBOX_BYTES_MAX;
 
 impl Edge {
     /// A CURSOR came.
@@ -90,7 +89,7 @@ impl Edge {
         let Some(entry) = self.conns.get(conn) else {
             return;
         };
-        let is_full = entry.outbox.len() > OUTBOX_BYTES_MAX as usize;
+        let is_full = entry.outbox.len() > self.settings.limits.budgets.outbox_bytes as usize;
         let is_own = self
             .conns
             .open(conn)

@@ -12,7 +12,6 @@ use super::records::{self, Piece};
 use super::session::{Pending, Pull, range_after};
 use crate::core::ConnId;
 use crate::lane::{Fetch, FetchRange, Message, Page, RoomKey, Ticket, ToHome};
-use crate::limits::SLICE_BYTES_MAX;
 use crate::planted::{Bug, planted};
 
 /// What a PAGE needs besides records: its fixed part and one GAP.
@@ -66,7 +65,12 @@ impl Edge {
         else {
             return None;
         };
-        let bytes_max = SLICE_BYTES_MAX.min(open.frame_bytes_max - PAGE_OVERHEAD_BYTES);
+        let bytes_max = self
+            .settings
+            .limits
+            .budgets
+            .slice_bytes()
+            .min(open.frame_bytes_max - PAGE_OVERHEAD_BYTES);
         let namespace = open.namespace;
         let fetch = Fetch {
             conn,

@@ -70,7 +70,7 @@ use self::wheel::Wheel;
 use crate::channel::Exchange;
 use crate::core::{ConnId, CoreConfig, CoreId, Flow, Now, Output};
 use crate::lane::{Ack, Claim, Message, Refused, Reject, ToEdge};
-use crate::limits::{Limits, OUTBOX_PAUSE_BYTES};
+use crate::limits::Limits;
 
 /// What the edge counts, and its sizes now.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -157,7 +157,7 @@ impl Edge {
         Edge {
             settings: Settings::new(config, exchange),
             now,
-            conns: Conns::default(),
+            conns: Conns::new(&config.limits.budgets),
             producers: Producers::new(&config.hash),
             publishing: Publishing::new(config),
             rooms: Rooms::new(&config.hash),
@@ -524,7 +524,7 @@ impl Edge {
 fn must_pause(conn: &Conn, limits: &Limits) -> bool {
     match &conn.session {
         Session::Open(open) => {
-            open.must_wait(limits) || conn.outbox.len() > OUTBOX_PAUSE_BYTES as usize
+            open.must_wait(limits) || conn.outbox.len() > limits.budgets.outbox_pause_bytes()
         }
         Session::AwaitHello { .. } => false,
         Session::Closing { .. } => true,

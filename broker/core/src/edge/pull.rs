@@ -18,7 +18,6 @@ use crate::core::ConnId;
 use crate::lane::{Gap, Message, Page, Refused, Reject, Slice, Tail, Ticket, ToHome};
 use crate::limits::{
     CHANNEL_RETRY_MS, PULLS_PER_CONNECTION_MAX, PULLS_PER_CORE_MAX, PULLS_SCARCE_MAX,
-    REFILL_BELOW_BYTES, SLICE_BYTES_MAX,
 };
 use crate::planted::{Bug, planted};
 use crate::read::{PageRoute, ReadAnswer, ReadFailure, ReadPurpose, ReadRecords, SliceRoute};
@@ -99,13 +98,14 @@ impl Edge {
         let expected_end = if self.conns.is_scarce() {
             1
         } else {
-            REFILL_BELOW_BYTES as usize
+            self.settings.limits.budgets.refill_below_bytes()
         };
+        let slice_bytes = self.settings.limits.budgets.slice_bytes();
         let connection = self.conns.get_mut(conn)?;
         let Session::Open(open) = &mut connection.session else {
             return None;
         };
-        let expected = connection.outbox.len() + open.pulls as usize * SLICE_BYTES_MAX as usize;
+        let expected = connection.outbox.len() + open.pulls as usize * slice_bytes as usize;
         if open.pulls >= PULLS_PER_CONNECTION_MAX || expected >= expected_end {
             return None;
         }
@@ -139,7 +139,7 @@ impl Edge {
             ticket,
             room: room.id?,
             from: next,
-            bytes_max: SLICE_BYTES_MAX,
+            bytes_max: self.settings.limits.budgets.slice_bytes(),
         };
         self.send(home, Message::ToHome(ToHome::Tail(tail)));
         Some(())

@@ -18,7 +18,7 @@ use super::handouts::Handouts;
 use super::rooms::SubState;
 use crate::core::ConnId;
 use crate::lane::{Message, SignalIn, SignalOut, Ticket, ToHome};
-use crate::limits::{SIGNAL_OUTBOX_BYTES_MAX, SIGNAL_RETRY_MS, SIGNALS_OWED_PER_TURN};
+use crate::limits::{SIGNAL_RETRY_MS, SIGNALS_OWED_PER_TURN};
 
 /// Parts of a millisecond that the pace counts in: a signal's share of a second is a whole number of them.
 const PARTS: u32 = 8;
@@ -190,9 +190,10 @@ impl Edge {
     }
 
     fn has_room_for_signal(&self, conn: ConnId, bytes: usize) -> bool {
-        self.conns.get(conn).is_some_and(|conn| {
-            conn.outbox.is_empty() || conn.outbox.len() + bytes <= SIGNAL_OUTBOX_BYTES_MAX
-        })
+        let bytes_max = self.settings.limits.budgets.outbox_scarce_bytes();
+        self.conns
+            .get(conn)
+            .is_some_and(|conn| conn.outbox.is_empty() || conn.outbox.len() + bytes <= bytes_max)
     }
 
     /// A subscription that wants signals lost so many.
