@@ -45,6 +45,7 @@ impl Stress {
 
     /// Makes its choices.
     pub(crate) fn on(self, mut choices: Choices) -> Choices {
+        choices.spared_mean = (0, 0);
         match self {
             Stress::Tails => {
                 choices.faults = vec![

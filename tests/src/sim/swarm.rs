@@ -69,6 +69,8 @@ pub(crate) struct Choices {
     pub(crate) faults: Vec<Fault>,
     /// Mean time between two faults.
     pub(crate) fault_every: Micros,
+    /// After a fault that costs a node its service, or a client, none does for this time in the mean: a world that is always down shows little.
+    pub(crate) spared_mean: (Micros, Micros),
     /// At most so many of them destroy something durable.
     pub(crate) destructions_max: u64,
     /// Every other one of those hits what the newest segment holds.
@@ -184,6 +186,7 @@ impl Choices {
             clients,
             faults: faults(plan, random),
             fault_every: SECOND / random.pick(&[1, 4, 7, 7, 7, 10]),
+            spared_mean: (4 * SECOND, SECOND),
             destructions_max: u64::MAX,
             aims_at_end: false,
             segment_bytes,

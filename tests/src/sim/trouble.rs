@@ -13,9 +13,6 @@ use super::random::Random;
 use super::swarm::Choices;
 use super::world::World;
 
-/// After a fault that costs a node its service, or a client, none does for this time in the mean: a world that is always down shows nothing.
-const SPARED_MEAN: (Micros, Micros) = (4 * SECOND, SECOND);
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Trouble {
@@ -29,6 +26,7 @@ pub(crate) struct Trouble {
     last: u64,
     /// No fault costs anybody service before: by what it costs, the node's, or a client's.
     spared_until: (Micros, Micros),
+    spared_mean: (Micros, Micros),
     /// Disks that are full until then, by fault number.
     full: Vec<(u64, usize)>,
 }
@@ -50,6 +48,7 @@ impl Trouble {
             destructions_max: choices.destructions_max,
             last: 0,
             spared_until: (0, 0),
+            spared_mean: choices.spared_mean,
             full: Vec::new(),
         }
     }
@@ -71,8 +70,8 @@ impl Trouble {
 
     fn spare_after(&mut self, fault: Fault, now: Micros) {
         match fault.cost() {
-            Cost::Node => self.spared_until.0 = now + self.random.waiting(SPARED_MEAN.0),
-            Cost::Client => self.spared_until.1 = now + self.random.waiting(SPARED_MEAN.1),
+            Cost::Node => self.spared_until.0 = now + self.random.waiting(self.spared_mean.0),
+            Cost::Client => self.spared_until.1 = now + self.random.waiting(self.spared_mean.1),
             Cost::Nobody => {}
         }
     }
