@@ -14,6 +14,7 @@ use antiphon_protocol::{
 };
 
 use crate::home::cursors::Cursor;
+use crate::home::limits::SEQ_END;
 use crate::home::state::{ProducerState, Room, State};
 use crate::lane::Head;
 use crate::planted::{Bug, planted};
@@ -204,7 +205,8 @@ impl State {
             let is_given = id.counter() != 0 && id.counter() <= self.counter(id.slot());
             let is_lawful =
                 is_given && id.slot() == Slot::of(namespace, &name) && previous < Some(id);
-            let is_head = head.count.0 <= head.seq.0 && head.time <= self.time;
+            let is_reached = head.seq.0 < SEQ_END;
+            let is_head = is_reached && head.count.0 <= head.seq.0 && head.time <= self.time;
             if !is_lawful || !is_head || self.names.insert((namespace, name.clone()), id).is_some()
             {
                 return Err(WRONG);

@@ -10,6 +10,7 @@ use antiphon_protocol::{
 };
 
 use super::{ApplyFault, Effects, ProducerState, State, head_at_start};
+use crate::home::limits::SEQ_END;
 use crate::home::state::checkpoint::CheckpointFault;
 
 fn tea() -> RoomId {
@@ -325,6 +326,19 @@ fn a_checkpoint_gives_the_state_back() {
         Some(CheckpointFault::Value("position"))
     );
     assert_ne!(head_at_start(tea()), state.room(tea()).expect("there").head);
+}
+
+#[test]
+fn a_head_that_no_room_ever_gets_to_is_refused() {
+    let tea = tea();
+    let mut state = created();
+    let mut verdict = |seq| {
+        let room = state.rooms.get_mut(&tea).unwrap();
+        room.head.seq = Seq(seq);
+        State::decode(&state.encode(), Index(1), Term(3), 0).err()
+    };
+    assert_eq!(verdict(SEQ_END - 1), None);
+    assert_eq!(verdict(SEQ_END), Some(CheckpointFault::Value("room")));
 }
 
 #[test]
