@@ -22,7 +22,8 @@ options: --nodes N     so many nodes, 1 to 7 (1)
          --seconds N   how long the safety phase takes, in virtual seconds (60)
          --clients N   at most so many clients
          --without A,B leave these faults out
-         --stress NAME worlds that stress one thing: tails, rot, lanes, behind, narrow
+         --stress NAME worlds that stress one thing: tails, rot, lanes, behind, narrow, churn,
+                       idle, swell
          --busy        five busy clients and many faults: how speed is measured
          --history F   write the history to a file (of the last world), for `check-history`
          --all-faults  a swarm that does not meet every fault fails

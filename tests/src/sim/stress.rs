@@ -19,16 +19,25 @@ pub enum Stress {
     Behind,
     /// Raft itself refuses proposals: little may be uncommitted, and the disk is slow.
     Narrow,
+    /// Connections that end while their publishes wait for a slow disk.
+    Churn,
+    /// Producers that are silent in most rooms, in front of a broker that nobody stops.
+    Idle,
+    /// Hot tails: much is on its way to a slow disk, and little may be kept in memory.
+    Swell,
 }
 
 impl Stress {
     /// All of them.
-    pub(crate) const ALL: [Stress; 5] = [
+    pub(crate) const ALL: [Stress; 8] = [
         Stress::Tails,
         Stress::Rot,
         Stress::Lanes,
         Stress::Behind,
         Stress::Narrow,
+        Stress::Churn,
+        Stress::Idle,
+        Stress::Swell,
     ];
 
     /// Its name on the command line.
@@ -40,6 +49,9 @@ impl Stress {
             Stress::Lanes => "lanes",
             Stress::Behind => "behind",
             Stress::Narrow => "narrow",
+            Stress::Churn => "churn",
+            Stress::Idle => "idle",
+            Stress::Swell => "swell",
         }
     }
 
@@ -61,7 +73,7 @@ impl Stress {
                 choices.faults = vec![Fault::Kill, Fault::PowerKept, Fault::Rot];
                 choices.fault_every = 3 * SECOND;
                 choices.destructions_max = 1;
-                choices.aims_at_end = true;
+                choices.aims_at_content = true;
                 choices.limits.budgets.checkpoint_bytes_min = 2_000;
                 for role in &mut choices.clients {
                     role.publish_every = 60 * MILLI;
@@ -86,11 +98,16 @@ impl Stress {
             }
             Stress::Behind => {
                 choices.pipe_bytes = 600;
-                for role in &mut choices.clients {
-                    role.publish_every = 60 * MILLI;
+                choices.rooms.truncate(1);
+                for (place, role) in choices.clients.iter_mut().enumerate() {
+                    // Whoever publishes reads nothing, so that its acks come at once.
+                    let is_reader = place > 0;
+                    role.publish_every = if is_reader { 0 } else { 20 * MILLI };
+                    role.burst = 8;
+                    role.window = 64;
                     role.takes = 1;
                     role.subscription_records = 4;
-                    role.follows = (0..choices.rooms.len()).collect();
+                    role.follows = if is_reader { vec![0] } else { Vec::new() };
                 }
             }
             Stress::Narrow => {
@@ -100,6 +117,36 @@ impl Stress {
                 for role in &mut choices.clients {
                     role.publish_every = 40 * MILLI;
                     // Whoever gives up while a proposal is dropped has no answer, and wants none.
+                    role.patience = 0;
+                    role.burst = 8;
+                    role.window = 64;
+                }
+            }
+            Stress::Churn => {
+                choices.cores = 1;
+                choices.faults = vec![Fault::Reset, Fault::SlowDisk, Fault::ClientKill];
+                choices.fault_every = SECOND / 5;
+                choices.flush_mean = 20 * MILLI;
+                for role in &mut choices.clients {
+                    role.publish_every = 100 * MILLI;
+                    role.window = 64;
+                }
+            }
+            Stress::Idle => {
+                choices.rooms = (0..8).map(|room| format!("room-{room}")).collect();
+                choices.faults = vec![Fault::Reset, Fault::Clog, Fault::WallForward];
+                for role in &mut choices.clients {
+                    role.publish_every = 400 * MILLI;
+                    role.burst = 1;
+                }
+            }
+            Stress::Swell => {
+                choices.partitions = 1;
+                choices.flush_mean = 20 * MILLI;
+                let budgets = &mut choices.limits.budgets;
+                budgets.hot_bytes = 4 * budgets.entry_bytes_max;
+                for role in &mut choices.clients {
+                    role.publish_every = 40 * MILLI;
                     role.patience = 0;
                     role.burst = 8;
                     role.window = 64;

@@ -73,8 +73,8 @@ pub(crate) struct Choices {
     pub(crate) spared_mean: (Micros, Micros),
     /// At most so many of them destroy something durable.
     pub(crate) destructions_max: u64,
-    /// Every other one of those hits what the newest segment holds.
-    pub(crate) aims_at_end: bool,
+    /// Those hit what a segment holds, every other one the newest.
+    pub(crate) aims_at_content: bool,
     /// Size of a segment.
     pub(crate) segment_bytes: u32,
     /// Repeat the synced end in the segment's first page.
@@ -188,7 +188,7 @@ impl Choices {
             fault_every: SECOND / random.pick(&[1, 4, 7, 7, 7, 10]),
             spared_mean: (4 * SECOND, SECOND),
             destructions_max: u64::MAX,
-            aims_at_end: false,
+            aims_at_content: false,
             segment_bytes,
             mark_slots: !random.one_in(4),
             limits,

@@ -400,6 +400,10 @@ impl World {
 
     fn tap_error(&mut self, client: usize, id: u64, error: &wire::ErrorFrame<'_>) {
         self.tally.error_code(error.code);
+        // No clock of a world comes near the seven days for which a producer is known.
+        if error.code == wire::Code::PRODUCER_EXPIRED && !self.trouble.has_destroyed() {
+            self.fail(format!("client {client}: its producer is forgotten"));
+        }
         let now = self.queue.now();
         let (code, hint) = (error.code, error.hint);
         self.trace.line(now, || {

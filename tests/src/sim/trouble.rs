@@ -323,14 +323,18 @@ impl World {
             return false;
         }
         let random = &mut self.trouble.random;
-        let mut name = &names[random.place(names.len())];
-        let mut bytes = disk.look(name, <[u8]>::len) as u64;
-        if self.choices.aims_at_end
-            && random.one_in(2)
-            && let Some((newest, end)) = newest_segment(disk, &names)
-        {
-            (name, bytes) = (newest, end);
+        let mut name = names[random.place(names.len())].clone();
+        let mut bytes = disk.look(&name, <[u8]>::len) as u64;
+        if self.choices.aims_at_content {
+            let mut segments = segments(disk, &names);
+            let is_any = random.one_in(2);
+            let place = is_any.then(|| random.place(segments.len().max(1)));
+            let place = place.unwrap_or(segments.len().saturating_sub(1));
+            if place < segments.len() {
+                (name, bytes) = segments.swap_remove(place);
+            }
         }
+        let name = &*name;
         if bytes == 0 {
             return false;
         }
@@ -418,19 +422,15 @@ impl World {
     }
 }
 
-/// The newest segment that holds something, and where that ends.
-fn newest_segment<'a>(disk: &FaultDisk, names: &'a [String]) -> Option<(&'a String, u64)> {
-    let segments = names
-        .iter()
-        .rev()
-        .filter(|name| name.starts_with(LOG_FOLDER));
+/// The segments that hold something, oldest first, and where that ends.
+fn segments(disk: &FaultDisk, names: &[String]) -> Vec<(String, u64)> {
     let end = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1)
+        let last = bytes.iter().rposition(|byte| *byte != 0);
+        last.map_or(0, |last| last as u64 + 1)
     };
+    let segments = names.iter().filter(|name| name.starts_with(LOG_FOLDER));
     segments
-        .map(|name| (name, disk.look(name, end) as u64))
-        .find(|(_, end)| *end > u64::from(SEGMENT_HEADER_BYTES))
+        .map(|name| (name.clone(), disk.look(name, end)))
+        .filter(|(_, end)| *end > u64::from(SEGMENT_HEADER_BYTES))
+        .collect()
 }
