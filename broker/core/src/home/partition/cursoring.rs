@@ -175,6 +175,12 @@ impl Partition {
         if !moves {
             return tell(turn, asker, ticket, stands, head);
         }
+        // Another scope may be asked for from a position that the cursor has passed: it never goes back.
+        let position = if position.seq > stands.seq {
+            position
+        } else {
+            stands
+        };
         if turn.exchange.is_storage_full() {
             return turn.desk.refuse(asker, of, Code::STORAGE_FULL, 0);
         }

@@ -164,6 +164,28 @@ fn a_cursor_never_goes_back_and_what_no_record_has_is_refused() {
 }
 
 #[test]
+fn another_scope_asked_for_from_a_passed_position_moves_nothing_back() {
+    let mut world = room_of(5);
+    ask(&mut world, cursor("read", at(4)));
+    world.settle();
+    let _ = (told(&mut world), moved(&mut world));
+    pass(&mut world, CURSOR_MS_MIN + 1);
+    world.settle();
+    let shown = CursorIn {
+        scope: CursorScope::MEMBERS,
+        ..cursor("read", at(2))
+    };
+    ask(&mut world, shown);
+    world.settle();
+    let now: Vec<_> = moved(&mut world)
+        .into_iter()
+        .map(|moved| (moved.position, moved.scope))
+        .collect();
+    assert_eq!(now, [(at(4), CursorScope::MEMBERS)]);
+    assert_eq!(committed(&mut world, "read"), 4);
+}
+
+#[test]
 fn while_the_disk_is_full_no_cursor_moves_and_each_tells_where_it_stands() {
     let mut world = room_of(5);
     ask(&mut world, cursor("read", at(2)));
