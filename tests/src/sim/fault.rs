@@ -183,6 +183,7 @@ impl Fault {
     pub(crate) fn cost(self) -> Cost {
         match self {
             Fault::Pause | Fault::Refuse => Cost::Node,
+            fault if fault.destroys() => Cost::Nobody,
             fault if fault.weight() <= 2 => Cost::Node,
             Fault::Reset
             | Fault::HalfOpen

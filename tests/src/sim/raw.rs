@@ -239,10 +239,12 @@ impl Raw {
         let Some(name) = self.asked.get(&id).cloned() else {
             return;
         };
+        // Whatever was asked before it for this room counts no more.
+        self.asked.retain(|asked, of| *of != name || *asked > id);
         if subscribed.room_id.0 == 0 {
+            self.asked.insert(id, name);
             return;
         }
-        self.asked.remove(&id);
         let room = self.rooms.entry(name).or_default();
         room.id = subscribed.room_id;
         room.at = Seq(subscribed.next_seq.0.saturating_sub(1));

@@ -135,7 +135,11 @@ fn live(world: &mut World, plan: &Plan) {
             world.fail(format!("not at the head after the last fault: {what}"));
         }
         let end = world.queue.now() + PROGRESS / 3;
-        let is_quiet = |world: &World| world.clients.iter().all(|client| client.tap.is_quiet());
+        // Who connected anew in the meantime comes to the head again.
+        let is_quiet = |world: &World| {
+            let mut clients = world.clients.iter();
+            clients.all(|client| client.tap.is_quiet()) && world.has_heard_all(&heads)
+        };
         if !settle(world, end, is_quiet) {
             let what: Vec<String> = world
                 .clients

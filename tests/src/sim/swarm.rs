@@ -251,6 +251,13 @@ impl Choices {
         self.fault_every = SECOND / 7;
         self.limits.in_flight_max = 256;
         self.limits.requests_max = 64;
+        let Budgets {
+            outbox_bytes,
+            outboxes_bytes,
+            ..
+        } = Budgets::default();
+        self.limits.budgets.outbox_bytes = outbox_bytes;
+        self.limits.budgets.outboxes_bytes = outboxes_bytes;
         self.pipe_bytes = 64 * 1024;
         self.wake_max = 200;
         self.flush_mean = MILLI;
@@ -264,7 +271,7 @@ fn faults(plan: &Plan, random: &mut Random) -> Vec<Fault> {
     let percent = random.pick(&[0, 25, 25, 50, 50, 50, 80, 80]);
     // Lost data makes the strongest checks impossible: in worlds of its own.
     let may_destroy = random.one_in(10);
-    let costs_nobody = |fault: &Fault| fault.cost() == Cost::Nobody;
+    let costs_nobody = |fault: &Fault| fault.cost() == Cost::Nobody && !fault.destroys();
     let light: Vec<Fault> = Fault::ALL.into_iter().filter(costs_nobody).collect();
     let (one, other) = (random.pick(&light), random.pick(&light));
     Fault::ALL

@@ -316,6 +316,10 @@ impl World {
     }
 
     fn hurt_disk(&mut self, node: usize, fault: Fault) -> bool {
+        if fault == Fault::Remove {
+            // A file is lost while nobody has it open.
+            self.end_life(node, Death::Killed);
+        }
         let disk = &self.nodes[node].disk;
         let names = disk.names();
         let may = self.trouble.destructions < self.trouble.destructions_max;
@@ -350,15 +354,13 @@ impl World {
                 }
             }),
             Fault::Shorten => disk.rot(name, |bytes| bytes.truncate(at as usize)),
-            // A file is lost while nobody has it open.
-            Fault::Remove if self.nodes[node].process.is_none() => {
+            Fault::Remove => {
                 let folder = name.split('/').next().unwrap_or_default();
                 let removed = disk.remove(name);
                 if removed.and_then(|()| disk.sync_directory(folder)).is_err() {
                     return false;
                 }
             }
-            Fault::Remove => return false,
             _ => disk.set_bad_page(name, at / 4_096),
         }
         self.trouble.destructions += 1;
