@@ -182,6 +182,8 @@ fn every_limit_has_the_value_of_the_document() {
             limits::ROOM_SIGNALS_WAITING_MAX,
             seconds(limits::SIGNAL_WAIT_MS_MAX)
         ),
+        // The broker's own bound; a client needs no constant for it.
+        "64 a room".to_owned(),
         // One at a time is no number that could drift.
         "1 a connection".to_owned(),
         seconds(limits::HANDSHAKE_MS_MAX),
