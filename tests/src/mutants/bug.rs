@@ -49,8 +49,7 @@ impl Bug {
             Bug::Core(CoreBug::DirtyLost) => Some(Stress::Lanes),
             Bug::Core(CoreBug::LiveTooEarly) => Some(Stress::Behind),
             Bug::Core(CoreBug::OverlayKept) => Some(Stress::Narrow),
-            Bug::Core(CoreBug::StaleConnection | CoreBug::ParkedForgotten)
-            | Bug::Sdk(SdkBug::DoubtForgotten) => Some(Stress::Churn),
+            Bug::Core(CoreBug::StaleConnection | CoreBug::ParkedForgotten) => Some(Stress::Churn),
             Bug::Core(CoreBug::ExpireEarly) => Some(Stress::Idle),
             Bug::Core(CoreBug::HotDropsEarly) => Some(Stress::Swell),
             _ => None,

@@ -211,9 +211,13 @@ impl Scope {
     /// What is wrong by this check. Where something was destroyed a resume may meet another history, but within a stream links go on.
     fn violations(self, check: &Check) -> Vec<&Violation> {
         let is_broken = |anomaly: &Anomaly| matches!(anomaly, Anomaly::BrokenLink { .. });
-        // Records that are lost at a room's beginning are missing from a page, and nothing names them.
+        // Records that are lost at a room's beginning are missing from a page, and nothing names them; which is the first of a time may be lost too.
         let may_be_lost = |anomaly: &Anomaly| {
-            self == Scope::Destroyed && matches!(anomaly, Anomaly::WrongCount { .. })
+            let is_lost = matches!(
+                anomaly,
+                Anomaly::WrongCount { .. } | Anomaly::WrongStart { .. }
+            );
+            self == Scope::Destroyed && is_lost
         };
         let counts = |violation: &&Violation| {
             self.holds(check.invariant) && !may_be_lost(&violation.anomaly)

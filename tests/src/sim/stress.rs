@@ -129,6 +129,8 @@ impl Stress {
                 choices.flush_mean = 20 * MILLI;
                 for role in &mut choices.clients {
                     role.publish_every = 100 * MILLI;
+                    // Whoever gives up while its connection is gone has no answer, and wants none.
+                    role.patience = 0;
                     role.window = 64;
                 }
             }

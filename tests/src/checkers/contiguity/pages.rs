@@ -115,8 +115,13 @@ fn bounds(
         Range::Around(position) => (around(position, limit).0, first),
         Range::Time(_) => return Ok(()),
     };
-    let is_last = !matches!(range, Range::After(_) | Range::Around(_));
-    if expected == got || is_open && is_last && expected < got {
+    let is_reached = match range {
+        Range::After(_) => false,
+        // Asked for what lies beyond the head: nothing but the open gap comes.
+        Range::Around(_) => head < first && first <= expected,
+        _ => expected < got,
+    };
+    if expected == got || is_open && is_reached {
         Ok(())
     } else {
         Err((expected, got))
