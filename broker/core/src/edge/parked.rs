@@ -1,7 +1,8 @@
 //! Batches that wait for a place in a full channel.
 //!
 //! One row per channel: a look at it tries the oldest batch only, and goes on while there are places. So a turn costs a step per channel that is full,
-//! however many batches wait for it.
+//! however many batches wait for it. Rows are looked at in the order in which their channels became full: the order of their addresses would be
+//! another one in each process, and no world could be run again.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -13,6 +14,8 @@ use crate::limits::{CHANNEL_RETRY_MS, CHANNEL_WAIT_MS};
 /// A channel that was full, and what waits for it.
 #[derive(Debug)]
 pub(super) struct Row {
+    /// Numbers rows as they come.
+    number: u64,
     pub(super) channel: Arc<RoomChannel>,
     /// Oldest first, each with the time at which it is refused. Never empty.
     batches: VecDeque<(PublishBatch, u64)>,
@@ -21,8 +24,12 @@ pub(super) struct Row {
 /// See the module. Bounded by the connections: one that has a batch here is not read.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    /// By the address of the channel, which is held.
-    rows: BTreeMap<usize, Row>,
+    /// By their numbers.
+    rows: BTreeMap<u64, Row>,
+    /// Numbers by the address of the channel, which is held: to find a row, never to go through them.
+    numbers: BTreeMap<usize, u64>,
+    /// Of the newest row.
+    last_number: u64,
     /// Of all batches, the earliest time at which one is refused; may be too early.
     first_deadline_ms: u64,
 }
@@ -34,7 +41,7 @@ impl Parked {
 
     /// Whether batches wait for this channel: then no other one may overtake them.
     pub(super) fn has(&self, channel: &Arc<RoomChannel>) -> bool {
-        !self.rows.is_empty() && self.rows.contains_key(&address_of(channel))
+        !self.rows.is_empty() && self.numbers.contains_key(&address_of(channel))
     }
 
     /// Keeps a batch behind those that wait for its channel.
@@ -43,7 +50,11 @@ impl Parked {
         if self.rows.is_empty() {
             self.first_deadline_ms = deadline_ms;
         }
-        let row = self.rows.entry(address_of(&channel)).or_insert(Row {
+        let next = self.last_number + 1;
+        let number = *self.numbers.entry(address_of(&channel)).or_insert(next);
+        self.last_number = self.last_number.max(number);
+        let row = self.rows.entry(number).or_insert(Row {
+            number,
             channel,
             batches: VecDeque::new(),
         });
@@ -53,6 +64,7 @@ impl Parked {
     /// Takes all rows out to be looked at; each goes back by [`keep`](Self::keep).
     pub(super) fn take(&mut self) -> Vec<Row> {
         self.first_deadline_ms = u64::MAX;
+        self.numbers.clear();
         core::mem::take(&mut self.rows).into_values().collect()
     }
 
@@ -60,11 +72,13 @@ impl Parked {
     pub(super) fn keep(&mut self, row: Row) {
         if let Some((_, deadline_ms)) = row.batches.front() {
             self.first_deadline_ms = self.first_deadline_ms.min(*deadline_ms);
-            let before = self.rows.insert(address_of(&row.channel), row);
+            let number = row.number;
+            let before = self.numbers.insert(address_of(&row.channel), number);
             assert!(
                 before.is_none(),
                 "INV-EDGE-19: a channel has one row of parked batches"
             );
+            self.rows.insert(number, row);
         }
     }
 
@@ -116,6 +130,23 @@ mod tests {
             device: Device(1),
             publishes: Vec::new(),
             payload: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn rows_are_looked_at_as_they_came_wherever_their_channels_lie() {
+        let mut channels: Vec<_> = (0..20).map(|_| channel("tea")).collect();
+        channels.sort_by_key(|channel| core::cmp::Reverse(address_of(channel)));
+        let mut parked = Parked::default();
+        for channel in &channels {
+            parked.add(Arc::clone(channel), batch(1), 10);
+        }
+        for _ in 0..2 {
+            let rows = parked.take();
+            let is_same = |(row, channel): (&Row, &_)| Arc::ptr_eq(&row.channel, channel);
+            assert_eq!(rows.len(), channels.len());
+            assert!(rows.iter().zip(&channels).all(is_same));
+            rows.into_iter().for_each(|row| parked.keep(row));
         }
     }
 
