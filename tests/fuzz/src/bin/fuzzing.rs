@@ -89,18 +89,15 @@ fn list() -> Result<()> {
 
 fn hunt(name: &str, seconds: u64) -> Result<()> {
     let work = prepared(name)?;
-    let found = area("found")?.join(name);
-    fs::create_dir_all(&found)?;
     let mut engine = engine(name)?;
     engine
         .arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-artifact_prefix={}/", found.display()))
         .args([&work, &corpus_folder(name)]);
     let status = engine.status()?;
     ensure!(
         status.success(),
         "a promise is broken: the input is in {}; see docs/fuzzing.md, \"When it finds something\"",
-        found.display()
+        found(name)?.display()
     );
     Ok(())
 }
@@ -154,11 +151,8 @@ fn keep(name: &str) -> Result<()> {
 }
 
 fn probe() -> Result<()> {
-    let found = area("found")?.join("probe");
-    fs::create_dir_all(&found)?;
     let output = engine("probe")?
         .arg(format!("-runs={PROBE_INPUTS}"))
-        .arg(format!("-artifact_prefix={}/", found.display()))
         .output()?;
     let told = String::from_utf8_lossy(&output.stderr);
     ensure!(
@@ -182,6 +176,13 @@ fn prepared(name: &str) -> Result<PathBuf> {
         fs::write(work.join(format!("seed-{label}")), bytes)?;
     }
     Ok(work)
+}
+
+/// The folder of the inputs that broke a promise of a target.
+fn found(name: &str) -> Result<PathBuf> {
+    let folder = area("found")?.join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// A folder of the build directory.
@@ -224,6 +225,8 @@ fn engine(name: &str) -> Result<Command> {
     let mut command = Command::new(build.join(host).join("fuzz/engine"));
     command
         .env("ANTIPHON_FUZZ_TARGET", name)
+        // Whatever it is asked to do: left alone, it writes what it finds into the folder that it is called in.
+        .arg(format!("-artifact_prefix={}/", found(name)?.display()))
         .arg(format!("-max_len={bytes_max}"))
         .arg(format!("-timeout={SLOW_SECONDS}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
