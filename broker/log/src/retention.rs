@@ -22,7 +22,8 @@ use crate::segment::segment_name;
 /// How much of the log is kept. Whole segments only, so it is a little more.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Retention {
-    /// The oldest segments go while all together have more bytes than this; 0: no bound.
+    /// The oldest segments go while all together have more bytes than this; 0: no bound. Two stay in any case: what goes is said by beginning another
+    /// one, so a lower bound would never be met, and be a reason to begin one after the other.
     pub bytes: u64,
     /// A segment goes once it was ended so long ago, in ms; 0: no bound.
     pub age_ms: u64,
@@ -74,6 +75,7 @@ impl Retained {
     fn expired(&self, retention: Retention, active_bytes: u32) -> usize {
         let all: u64 = self.sealed.iter().map(|one| u64::from(one.bytes)).sum();
         let mut bytes = all + u64::from(active_bytes);
+        let bytes_max = retention.bytes.max(2 * u64::from(active_bytes));
         let is_expired = |at: usize, one: &Sealed, bytes: u64| {
             // What is not known of this one is bounded by what is known of those behind it.
             let ended_ms = self
@@ -87,7 +89,7 @@ impl Retained {
                 one.segment >= self.first_kept,
                 "INV-LOG-22: what is gone is gone"
             );
-            retention.bytes > 0 && bytes > retention.bytes || retention.age_ms > 0 && is_old
+            retention.bytes > 0 && bytes > bytes_max || retention.age_ms > 0 && is_old
         };
         let mut count = 0;
         for (at, one) in self.sealed.iter().enumerate() {

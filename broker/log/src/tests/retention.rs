@@ -306,3 +306,25 @@ fn a_lost_segment_is_not_taken_for_a_removed_one() {
             .contains(&Finding::Missing { segment: lost })
     );
 }
+
+#[test]
+fn a_bound_below_two_segments_does_not_begin_one_segment_after_the_other() {
+    let (mut log, ..) = open(&FaultDisk::new(), kept(1));
+    run(&mut log, 1..=30);
+    let before = log.active_segment();
+    // A partition in which nobody speaks makes an empty entry and a checkpoint of it whenever retention waits for it.
+    for index in 31..=60 {
+        for group in GROUPS {
+            log.submit(append(group, index, index - 1, vec![entry(index, 1, b"")]));
+        }
+        log.flush().expect("the disk works");
+        for group in GROUPS {
+            log.write_checkpoint(GroupId(group), Index(index), Term(1), b"state")
+                .expect("the disk works");
+        }
+        log.flush().expect("the disk works");
+        log.retain().expect("the disk works");
+    }
+    assert!(log.active_segment().0 <= before.0 + 2, "two were filled");
+    assert_eq!(log.first_kept().next(), log.active_segment());
+}

@@ -75,8 +75,8 @@ pub struct Data {
     pub reserve_bytes: Size<0, { 1 << 40 }>,
     /// Once refused, publishes are taken again when one segment and this is left; at least `reserve_bytes`, 0..=1 TiB. Default 128 MiB.
     pub resume_bytes: Size<0, { 1 << 40 }>,
-    /// The oldest segments are let go while all together have more bytes than this; 0 (they are kept)..=1 PiB. Default 0. At least what the partitions
-    /// need to start again is kept.
+    /// The oldest segments are let go while all together have more bytes than this; 0 (they are kept)..=1 PiB. Default 0. At least two, and what
+    /// the partitions need to start again, are kept.
     pub retention_bytes: Size<0, { 1 << 50 }>,
     /// A segment is let go when the one behind it was begun so long ago; 0 (it is kept)..=100 years. Default 0. As for bytes.
     pub retention_age: Millis<0, 3_155_760_000_000>,
