@@ -77,6 +77,7 @@ impl Session {
                 let want = readers.remove(ticket);
                 self.asks.remove(ticket);
                 self.want(want);
+                self.forget_check(ticket);
             }
             Command::ProducerSeq { ticket, room } => {
                 let number = outbox.last_number(&room);
@@ -142,6 +143,14 @@ impl Session {
             _ => Err(ClientError::Disconnected),
         };
         self.tell(Event::Done(ticket, result));
+    }
+
+    /// A check is asked again for as long as another one is under way, so what nobody waits for must go.
+    fn forget_check(&mut self, ticket: Ticket) {
+        if let Some(line) = self.state.line() {
+            line.questions
+                .retain(|_, question| *question != Question::Check(ticket));
+        }
     }
 
     fn check(&mut self, ticket: Ticket) {

@@ -348,6 +348,27 @@ fn a_digest_that_differs_ends_the_connection_and_reading_goes_on() {
 }
 
 #[test]
+fn a_check_that_nobody_waits_for_any_more_is_not_asked_again() {
+    let mut desk = counting();
+    check(&mut desk, 8);
+    check(&mut desk, 9);
+    assert_eq!(desk.sent(), ["4 PING", "6 PING"]);
+    let ticket = Ticket(9);
+    desk.input(Input::Command(Command::Cancel { ticket }));
+    for nonce in [6, 4] {
+        let digest = None;
+        desk.receive(|out| Pong { nonce, digest }.encode(RequestId(nonce), out));
+    }
+    assert_eq!(desk.sent(), ["8 PING"], "for the one that waits");
+    pong(&mut desk, 8, &[], 0);
+    let events = desk.events();
+    assert!(
+        matches!(&events[..], [Event::Checked(Ticket(8), Ok(check))] if check.is_complete()),
+        "{events:?}"
+    );
+}
+
+#[test]
 fn a_check_behind_another_one_asks_again_and_an_old_broker_says_so() {
     let mut desk = counting();
     check(&mut desk, 9);
