@@ -146,17 +146,18 @@ impl Target {
 
 /// What a refused request means.
 fn rejected(rejection: &Rejection) -> Failure {
-    if rejection.code == Code::NOT_FOUND {
-        return Failure::new(Exit::Refused, "the broker knows no such room")
-            .next("a room comes into being with its first message: antiphon pub ROOM TEXT");
-    }
-    let (exit, next) = if rejection.code == Code::DAMAGED {
-        (Exit::Damage, DAMAGED_NEXT)
-    } else {
-        (Exit::Refused, REFUSED_NEXT)
-    };
     let told = told(rejection.code, &rejection.text);
-    Failure::new(exit, format_args!("the broker refused: {told}")).next(next)
+    let refused = |exit| Failure::new(exit, format_args!("the broker refused: {told}"));
+    match rejection.code {
+        Code::NOT_FOUND => Failure::new(Exit::Refused, "the broker knows no such room")
+            .next("a room comes into being with its first message: antiphon pub ROOM TEXT"),
+        Code::DAMAGED => refused(Exit::Damage).next(DAMAGED_NEXT),
+        Code::LIMIT => refused(Exit::Refused).next(format_args!(
+            "the broker takes at most {}: make do with what is there, or ask for less",
+            rejection.hint
+        )),
+        _ => refused(Exit::Refused).next(REFUSED_NEXT),
+    }
 }
 
 /// Whether the kind says what happened; the one for all the rest is called "uncategorized error", which helps nobody.

@@ -1,9 +1,14 @@
 //! Cursors and typing, each command its own process.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use antiphon_protocol::limits::ROOM_CURSORS_MAX;
 use antiphon_tests::world::World;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn world() -> World {
@@ -63,6 +68,42 @@ fn a_cursor_is_told_moved_up_and_never_back() {
     );
     let nowhere = run(&["cursor", "nowhere", "--user", "ann"]);
     assert_eq!(nowhere.code, Some(4), "{nowhere:?}");
+}
+
+#[test]
+fn a_cursor_beyond_the_limit_ends_its_reader_and_no_conversation() {
+    let world = world();
+    say(&world, 1);
+    for name in 0..ROOM_CURSORS_MAX {
+        let name = name.to_string();
+        world.ok(&[
+            "cursor", "lobby", "--user", "ann", "--name", &name, "--set", "1",
+        ]);
+    }
+    let words = ["sub", "lobby", "--cursor", "one-more", "--as", "ann"];
+    let mut sub = world.antiphon.spawn(words).unwrap();
+    let pid = Pid::from_raw(sub.id().try_into().unwrap()).unwrap();
+    let mut told = sub.stderr.take().unwrap();
+    let (tell, ended) = mpsc::channel();
+    thread::spawn(move || tell.send(sub.wait()));
+    let Ok(ended) = ended.recv_timeout(Duration::from_secs(20)) else {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("it asks again and again");
+    };
+    let mut said = String::new();
+    told.read_to_string(&mut said).unwrap();
+    assert_eq!(ended.unwrap().code(), Some(4), "{said}");
+    assert!(
+        said.contains("LIMIT") && said.contains("at most 8"),
+        "{said}"
+    );
+
+    let chat = world
+        .antiphon
+        .run_with(["chat", "lobby", "--as", "ann"], &b"hello\n"[..]);
+    let chat = chat.unwrap();
+    assert_eq!(chat.code, Some(0), "{chat:?}");
+    assert!(chat.stdout.contains("ann: hello"), "{chat:?}");
 }
 
 #[test]

@@ -118,13 +118,13 @@ impl<'a> Following<'a> {
     }
 
     /// Tells the broker, if there is anything to tell; what was printed must be flushed by now. A broker that is away is told
-    /// later: reading goes on over its absence, too.
+    /// later: reading goes on over its absence, too. One that refuses is asked no more until there is something new to tell.
     pub(crate) fn tell(&mut self, client: &Client) -> Result<(), ClientError> {
         let Some(to) = self.read.filter(|_| !self.is_told) else {
             return Ok(());
         };
         match client.set_cursor(self.room, self.name, to) {
-            Err(error) if error.is_retryable() => Ok(()),
+            Err(ClientError::Timeout | ClientError::Disconnected) => Ok(()),
             told => {
                 self.is_told = true;
                 told.map(drop)
