@@ -13,6 +13,7 @@ use antiphon_protocol::{
 use serde_json::Value;
 
 use crate::error::{StartError, Unsupported, WireError};
+use crate::port::Ports;
 use crate::server::{Place, Process, Server};
 use crate::target::{Ack, Durability, Event, Room, Since, Target, Wire};
 
@@ -86,6 +87,7 @@ impl Target for Antiphon {
             return Ok(Server {
                 addresses: vec![address],
                 processes: Vec::new(),
+                ports: Ports::default(),
                 directory,
             });
         }
@@ -110,6 +112,7 @@ impl Target for Antiphon {
         Ok(Server {
             addresses: vec![address],
             processes: vec![process],
+            ports: Ports::default(),
             directory,
         })
     }

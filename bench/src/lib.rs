@@ -19,6 +19,7 @@ pub mod machine;
 pub mod message;
 pub mod meter;
 pub mod pace;
+pub mod port;
 pub mod progress;
 pub mod report;
 pub mod result;

@@ -42,3 +42,12 @@ pub const FEED_MAX: usize = 4_096;
 /// Messages under way in an open loop. What is due beyond it is sent later, with its intended time: the system is overloaded, and
 /// the generator's memory stays bounded.
 pub const BACKLOG_MAX: u64 = 100_000;
+
+/// The first port that a program gets which must be told one. Those from 32,768 on are given to outgoing connections by Linux, those
+/// from 20,000 to 29,999 to brokers of tests.
+pub const PORT_FIRST: u16 = 30_000;
+
+/// How many such ports there are. A run needs at most six.
+pub const PORTS: u16 = 2_700;
+
+const _: () = assert!(PORT_FIRST + PORTS <= 32_768);

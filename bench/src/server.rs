@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::affinity::{self, Cpu};
 use crate::error::StartError;
 use crate::limits::READY_WITHIN;
+use crate::port::Ports;
 
 /// Where a system runs: which CPU, which folder.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Server {
     pub addresses: Vec<SocketAddr>,
     /// Dropped, and so killed, before the directory.
     pub processes: Vec<Process>,
+    /// Of its addresses; nobody else gets them before it is gone.
+    pub ports: Ports,
     /// What it keeps; removed at the end.
     pub directory: TempDir,
 }
@@ -228,12 +231,4 @@ pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
-}
-
-/// A loopback address whose port the kernel has just given and nobody holds: for programs that must be told a number.
-///
-/// # Errors
-/// No port is left.
-pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

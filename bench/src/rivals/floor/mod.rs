@@ -12,6 +12,7 @@ use std::process::Command;
 use self::frame::{Frame, Kind, append};
 pub use self::serve::serve;
 use crate::error::{StartError, Unsupported, WireError};
+use crate::port::Ports;
 use crate::server::{Place, Process, Server};
 use crate::target::{Ack, Durability, Event, Room, Since, Target, Wire};
 
@@ -68,6 +69,7 @@ impl Target for Floor {
         Ok(Server {
             addresses: vec![address],
             processes: vec![process],
+            ports: Ports::default(),
             directory,
         })
     }

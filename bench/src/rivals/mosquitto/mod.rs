@@ -9,7 +9,8 @@ use std::process::Command;
 use self::packet::Packet;
 use super::install::Program;
 use crate::error::{StartError, Unsupported, WireError};
-use crate::server::{Place, Process, Server, free_address};
+use crate::port::Ports;
+use crate::server::{Place, Process, Server};
 use crate::target::{Ack, Durability, Event, Room, Since, Target, Wire};
 
 /// Silence that a client may keep, in seconds; the generator speaks every 20.
@@ -63,7 +64,8 @@ impl Target for Mosquitto {
         let directory = tempfile::Builder::new()
             .prefix("mosquitto-bench-")
             .tempdir_in(&place.parent)?;
-        let address = free_address()?;
+        let mut ports = Ports::default();
+        let address = ports.take()?;
         let mut text = format!("listener {} 127.0.0.1\n", address.port());
         // As root it would change to a user who cannot read the private directory.
         text.push_str("user root\n");
@@ -86,6 +88,7 @@ impl Target for Mosquitto {
         Ok(Server {
             addresses: vec![address],
             processes: vec![process],
+            ports,
             directory,
         })
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use super::node::Node;
 use super::text::{self, Operation};
 use crate::error::{StartError, Unsupported, WireError};
+use crate::port::Ports;
 use crate::server::{Place, Server};
 use crate::target::{Ack, Durability, Event, Room, Since, Target, Wire};
 
@@ -33,7 +34,9 @@ impl Target for Core {
     }
 
     fn start(&self, place: &Place) -> Result<Server, StartError> {
-        super::node::start(&[Node::alone()?], place)
+        let mut ports = Ports::default();
+        let node = Node::alone(&mut ports)?;
+        super::node::start(&[node], ports, place)
     }
 
     fn wire(&self, _number: u32) -> CoreWire {

@@ -8,6 +8,7 @@ use super::jetstream_wire::JetStreamWire;
 use super::node::Node;
 use crate::error::StartError;
 use crate::limits::READY_WITHIN;
+use crate::port::Ports;
 use crate::server::{Place, Server};
 use crate::target::{Durability, Event, Room, Target};
 
@@ -87,17 +88,17 @@ impl Target for JetStream {
     }
 
     fn start(&self, place: &Place) -> Result<Server, StartError> {
-        let mut nodes = Vec::new();
+        let (mut nodes, mut ports) = (Vec::new(), Ports::default());
         for _ in 0..self.replicas {
-            let node = Node::alone()?.with_jetstream(self.own());
+            let node = Node::alone(&mut ports)?.with_jetstream(self.own());
             let is_one_of_many = self.replicas > 1;
             nodes.push(if is_one_of_many {
-                node.in_a_cluster()?
+                node.in_a_cluster(&mut ports)?
             } else {
                 node
             });
         }
-        super::node::start(&nodes, place)
+        super::node::start(&nodes, ports, place)
     }
 
     /// Creates the stream. To ask for one that is there already, with the same settings, changes nothing.

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use super::super::install::Program;
 use crate::error::StartError;
-use crate::server::{Place, Process, Server, free_address};
+use crate::port::Ports;
+use crate::server::{Place, Process, Server};
 
 /// Settings that all of our uses share; see <https://docs.nats.io/running-a-nats-service/configuration>.
 const SETTINGS: [(&str, &str); 3] = [
@@ -31,9 +32,9 @@ pub(super) struct Node {
 
 impl Node {
     /// Without JetStream or others.
-    pub(super) fn alone() -> Result<Self, StartError> {
+    pub(super) fn alone(ports: &mut Ports) -> Result<Self, StartError> {
         Ok(Self {
-            clients: free_address()?,
+            clients: ports.take()?,
             cluster: None,
             jetstream: None,
         })
@@ -44,8 +45,8 @@ impl Node {
         self
     }
 
-    pub(super) fn in_a_cluster(mut self) -> Result<Self, StartError> {
-        self.cluster = Some(free_address()?);
+    pub(super) fn in_a_cluster(mut self, ports: &mut Ports) -> Result<Self, StartError> {
+        self.cluster = Some(ports.take()?);
         Ok(self)
     }
 
@@ -86,8 +87,8 @@ pub(super) fn in_words(own: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-/// Starts them all in one private directory.
-pub(super) fn start(nodes: &[Node], place: &Place) -> Result<Server, StartError> {
+/// Starts them all in one private directory, on their `ports`.
+pub(super) fn start(nodes: &[Node], ports: Ports, place: &Place) -> Result<Server, StartError> {
     let directory = tempfile::Builder::new()
         .prefix("nats-bench-")
         .tempdir_in(&place.parent)?;
@@ -112,6 +113,7 @@ pub(super) fn start(nodes: &[Node], place: &Place) -> Result<Server, StartError>
     Ok(Server {
         addresses: nodes.iter().map(|node| node.clients).collect(),
         processes,
+        ports,
         directory,
     })
 }

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use super::super::install::Program;
 use crate::error::StartError;
-use crate::server::{Place, Process, Server, find, free_address};
+use crate::port::Ports;
+use crate::server::{Place, Process, Server, find};
 
 /// As in rabbitmq.conf, see <https://www.rabbitmq.com/docs/configure>.
 const SETTINGS: [(&str, &str); 6] = [
@@ -32,7 +33,8 @@ pub(super) fn start(place: &Place) -> Result<Server, StartError> {
         .prefix("rabbitmq-bench-")
         .tempdir_in(&place.parent)?;
     let home = directory.path();
-    let (clients, distribution, names) = (free_address()?, free_address()?, free_address()?);
+    let mut ports = Ports::default();
+    let (clients, distribution, names) = (ports.take()?, ports.take()?, ports.take()?);
     let program = Program::RabbitMq.path();
     if find(&program).is_none() {
         return Err(StartError::Missing {
@@ -54,6 +56,8 @@ pub(super) fn start(place: &Place) -> Result<Server, StartError> {
     let mut command = Command::new(program);
     command
         .env("HOME", home)
+        // Otherwise where we are.
+        .env("ERL_CRASH_DUMP", home.join("erl_crash.dump"))
         .env("ERL_EPMD_PORT", names.port().to_string())
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
         .env(
@@ -87,6 +91,7 @@ pub(super) fn start(place: &Place) -> Result<Server, StartError> {
     Ok(Server {
         addresses: vec![clients],
         processes: vec![node, epmd],
+        ports,
         directory,
     })
 }

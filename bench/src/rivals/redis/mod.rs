@@ -4,14 +4,14 @@ mod pubsub;
 mod resp;
 mod streams;
 
-use std::net::SocketAddr;
 use std::process::Command;
 
 pub use self::pubsub::{PubSub, PubSubWire};
 pub use self::streams::{AppendFsync, Streams, StreamsWire};
 use super::install::Program;
 use crate::error::StartError;
-use crate::server::{Place, Process, Server, free_address};
+use crate::port::Ports;
+use crate::server::{Place, Process, Server};
 
 /// Settings that all of our uses share, as they stand in redis.conf 7.0
 /// (<https://raw.githubusercontent.com/redis/redis/7.0/redis.conf>).
@@ -44,7 +44,8 @@ fn start(own: &[(&str, &str)], place: &Place) -> Result<Server, StartError> {
     let directory = tempfile::Builder::new()
         .prefix("redis-bench-")
         .tempdir_in(&place.parent)?;
-    let address: SocketAddr = free_address()?;
+    let mut ports = Ports::default();
+    let address = ports.take()?;
     let mut command = Command::new(Program::Redis.path());
     command
         .arg("--port")
@@ -69,6 +70,7 @@ fn start(own: &[(&str, &str)], place: &Place) -> Result<Server, StartError> {
     Ok(Server {
         addresses: vec![address],
         processes: vec![process],
+        ports,
         directory,
     })
 }
