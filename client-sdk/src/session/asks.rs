@@ -1,18 +1,14 @@
-//! Small requests that may be asked again without harm, so they are asked until answered: cursors, metadata.
+//! Small requests with one answer each: cursors, metadata.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use antiphon_protocol::{
-    Code, Cursor, CursorAnswer, Metadata, MetadataRequest, RequestId, RoomName,
-};
+use antiphon_protocol::{Cursor, CursorAnswer, Metadata, MetadataRequest, RequestId, RoomName};
 
 use crate::cluster::Cluster;
 use crate::cursor::{CursorMove, CursorName};
 use crate::error::{ClientError, Rejection};
 use crate::session::context::Context;
-use crate::session::input::{Mono, Ticket};
-use crate::session::jitter::millis;
+use crate::session::input::Ticket;
 use crate::session::output::Event;
+use crate::session::unanswered::Unanswered;
 
 /// What is asked.
 #[derive(Debug)]
@@ -28,44 +24,17 @@ pub(crate) enum Ask {
 }
 
 /// Every such request that has no answer yet.
-#[derive(Debug, Default)]
-pub(crate) struct Asks {
-    by_ticket: BTreeMap<Ticket, Asked>,
-    held: BTreeSet<(Mono, Ticket)>,
-}
+pub(crate) type Asks = Unanswered<Ask>;
 
-#[derive(Debug)]
-struct Asked {
-    ask: Ask,
-    /// In a row.
-    refusals: u32,
-}
-
-impl Asks {
-    pub(crate) fn add(&mut self, ticket: Ticket, ask: Ask) {
-        self.by_ticket.insert(ticket, Asked { ask, refusals: 0 });
-    }
-
-    /// The asker waits no longer.
-    pub(crate) fn remove(&mut self, ticket: Ticket) {
-        self.by_ticket.remove(&ticket);
-        self.held.retain(|(_, held)| *held != ticket);
-    }
-
-    /// All that must be asked on a new connection.
-    pub(crate) fn on_open(&mut self) -> Vec<Ticket> {
-        self.held.clear();
-        self.by_ticket.keys().copied().collect()
-    }
-
+impl Unanswered<Ask> {
     /// Appends a request that is still wanted; true: it did.
-    pub(crate) fn encode(&self, ticket: Ticket, id: RequestId, out: &mut Vec<u8>) -> bool {
-        let Some(asked) = self.by_ticket.get(&ticket) else {
+    pub(crate) fn encode(&mut self, ticket: Ticket, id: RequestId, out: &mut Vec<u8>) -> bool {
+        let Some(ask) = self.of(ticket) else {
             return false;
         };
-        match &asked.ask {
+        match ask {
             Ask::Cursor { room, name, to } => Cursor {
-                room: room.into(),
+                room: (&*room).into(),
                 name: name.as_str(),
                 position: to.position,
                 scope: to.scope,
@@ -84,7 +53,7 @@ impl Asks {
         answer: CursorAnswer,
         context: &mut Context<'_>,
     ) {
-        if self.by_ticket.remove(&ticket).is_some() {
+        if self.answered(ticket).is_some() {
             context.tell(Event::CursorAnswered(ticket, Ok(answer)));
         }
     }
@@ -96,7 +65,7 @@ impl Asks {
         metadata: &Metadata<'_>,
         context: &mut Context<'_>,
     ) {
-        if self.by_ticket.remove(&ticket).is_some() {
+        if self.answered(ticket).is_some() {
             context.tell(Event::ClusterTold(ticket, Ok(Cluster::new(metadata))));
         }
     }
@@ -108,49 +77,24 @@ impl Asks {
         rejection: Rejection,
         context: &mut Context<'_>,
     ) {
-        let Some(asked) = self.by_ticket.get_mut(&ticket) else {
-            return;
-        };
-        // A broker that keeps no more cursors will hardly do so soon.
-        if !rejection.is_retryable() || rejection.code == Code::LIMIT {
-            self.fail(ticket, ClientError::Rejected(rejection), context);
-            return;
+        if let Some(ask) = self.refused(ticket, &rejection, context) {
+            context.tell(ask.failed(ticket, ClientError::Rejected(rejection)));
         }
-        let at = context.retry_at(asked.refusals, millis(rejection.retry_after));
-        asked.refusals += 1;
-        self.held.insert((at, ticket));
-    }
-
-    /// Requests whose hold is over.
-    pub(crate) fn tick(&mut self, now: Mono) -> Vec<Ticket> {
-        let mut wanted = Vec::new();
-        while let Some(&(at, ticket)) = self.held.first().filter(|(at, _)| *at <= now) {
-            self.held.remove(&(at, ticket));
-            wanted.push(ticket);
-        }
-        wanted
-    }
-
-    /// When the next hold is over.
-    pub(crate) fn next_deadline(&self) -> Option<Mono> {
-        self.held.first().map(|(at, _)| *at)
     }
 
     /// The session is over.
     pub(crate) fn end(&mut self, error: &ClientError, context: &mut Context<'_>) {
-        self.held.clear();
-        while let Some((&ticket, _)) = self.by_ticket.first_key_value() {
-            self.fail(ticket, error.clone(), context);
+        for (ticket, ask) in self.drain() {
+            context.tell(ask.failed(ticket, error.clone()));
         }
     }
+}
 
-    fn fail(&mut self, ticket: Ticket, error: ClientError, context: &mut Context<'_>) {
-        let Some(asked) = self.by_ticket.remove(&ticket) else {
-            return;
-        };
-        context.tell(match asked.ask {
+impl Ask {
+    fn failed(&self, ticket: Ticket, error: ClientError) -> Event {
+        match self {
             Ask::Cursor { .. } => Event::CursorAnswered(ticket, Err(error)),
             Ask::Metadata => Event::ClusterTold(ticket, Err(error)),
-        });
+        }
     }
 }

@@ -5,6 +5,7 @@ use antiphon_protocol::{self as protocol, Ping, RequestId, RoomName, RoomRef, Un
 use crate::error::ClientError;
 use crate::limits::UNSENT_BYTES;
 use crate::session::Session;
+use crate::session::fetches::HistoryAsk;
 use crate::session::input::{Command, Mono, Ticket};
 use crate::session::output::Event;
 use crate::session::readers::Want;
@@ -55,7 +56,7 @@ impl Session {
                 range,
                 limit,
             } => {
-                fetches.add(ticket, room, range, limit);
+                fetches.add(ticket, HistoryAsk::new(room, range, limit));
                 self.request(Request::Fetch(ticket));
             }
             Command::Ping { ticket } => match self.state {

@@ -1,10 +1,6 @@
-//! History requests: asked until answered, checked page by page.
+//! History requests, checked page by page.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use antiphon_protocol::{
-    Code, Fetch, FetchRange, Page, PageItem, ReadLevel, RequestId, RoomName, Seq,
-};
+use antiphon_protocol::{Fetch, FetchRange, Page, PageItem, ReadLevel, RequestId, RoomName, Seq};
 
 use crate::error::{ClientError, Rejection, Violation};
 use crate::history::{History, HistoryRange};
@@ -12,27 +8,23 @@ use crate::limits::HISTORY_BYTES;
 use crate::record::{Delivery, Position};
 use crate::session::chain::Chain;
 use crate::session::context::Context;
-use crate::session::input::{Mono, Ticket};
-use crate::session::jitter::millis;
+use crate::session::input::Ticket;
 use crate::session::output::Event;
+use crate::session::unanswered::Unanswered;
 
 /// Every history request that has no answer yet.
-#[derive(Debug, Default)]
-pub(crate) struct Fetches {
-    by_ticket: BTreeMap<Ticket, Asked>,
-    held: BTreeSet<(Mono, Ticket)>,
-}
+pub(crate) type Fetches = Unanswered<HistoryAsk>;
 
+/// A stretch of a room's history that is asked for.
 #[derive(Debug)]
-struct Asked {
+pub(crate) struct HistoryAsk {
     room: RoomName,
     range: HistoryRange,
     limit: u32,
-    refusals: u32,
     answer: Option<Answer>,
 }
 
-/// The pages so far; an answer begins anew on another connection.
+/// The pages so far; an answer begins anew with each FETCH.
 #[derive(Debug)]
 struct Answer {
     chain: Chain,
@@ -40,35 +32,7 @@ struct Answer {
     bytes: u64,
 }
 
-impl Fetches {
-    pub(crate) fn add(&mut self, ticket: Ticket, room: RoomName, range: HistoryRange, limit: u32) {
-        self.by_ticket.insert(
-            ticket,
-            Asked {
-                room,
-                range,
-                limit,
-                refusals: 0,
-                answer: None,
-            },
-        );
-    }
-
-    /// The asker waits no longer.
-    pub(crate) fn remove(&mut self, ticket: Ticket) {
-        self.by_ticket.remove(&ticket);
-        self.held.retain(|(_, held)| *held != ticket);
-    }
-
-    /// All that must be asked on a new connection.
-    pub(crate) fn on_open(&mut self) -> Vec<Ticket> {
-        self.held.clear();
-        for asked in self.by_ticket.values_mut() {
-            asked.answer = None;
-        }
-        self.by_ticket.keys().copied().collect()
-    }
-
+impl Unanswered<HistoryAsk> {
     /// Appends the FETCH of a request that still wants one; true: it did.
     pub(crate) fn encode(
         &mut self,
@@ -77,26 +41,26 @@ impl Fetches {
         records_max: u32,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(asked) = self.by_ticket.get_mut(&ticket) else {
+        let Some(ask) = self.of(ticket) else {
             return false;
         };
-        let range = match asked.range {
+        let range = match ask.range {
             HistoryRange::Latest => FetchRange::Latest,
             HistoryRange::Before(seq) => FetchRange::Before(seq),
             HistoryRange::After(seq) => FetchRange::After(seq),
             HistoryRange::Around(seq) => FetchRange::Around(seq),
             HistoryRange::Time(time) => FetchRange::Time(time),
         };
-        let limit = asked.limit.min(records_max).max(1);
+        let limit = ask.limit.min(records_max).max(1);
         let fetch = Fetch {
-            room: (&asked.room).into(),
+            room: (&ask.room).into(),
             range,
             limit,
             read: ReadLevel::Any,
             token: 0,
         };
         fetch.encode(id, out);
-        asked.answer = None;
+        ask.answer = None;
         true
     }
 
@@ -107,15 +71,15 @@ impl Fetches {
         page: &Page<'_>,
         context: &mut Context<'_>,
     ) -> bool {
-        let Some(asked) = self.by_ticket.get_mut(&ticket) else {
+        let Some(ask) = self.of(ticket) else {
             return page.last;
         };
-        if let Err(error) = asked.take(page) {
+        if let Err(error) = ask.take(page) {
             self.finish(ticket, Err(error), context);
             return page.last;
         }
         if page.last {
-            let history = asked
+            let history = ask
                 .answer
                 .take()
                 .map_or_else(|| empty(page), |answer| answer.history);
@@ -131,37 +95,15 @@ impl Fetches {
         rejection: Rejection,
         context: &mut Context<'_>,
     ) {
-        let Some(asked) = self.by_ticket.get_mut(&ticket) else {
-            return;
-        };
-        if !rejection.is_retryable() || rejection.code == Code::LIMIT {
-            self.finish(ticket, Err(ClientError::Rejected(rejection)), context);
-            return;
+        if self.refused(ticket, &rejection, context).is_some() {
+            let rejected = Err(ClientError::Rejected(rejection));
+            context.tell(Event::Fetched(ticket, rejected));
         }
-        let at = context.retry_at(asked.refusals, millis(rejection.retry_after));
-        asked.refusals += 1;
-        self.held.insert((at, ticket));
-    }
-
-    /// Requests whose hold is over.
-    pub(crate) fn tick(&mut self, now: Mono) -> Vec<Ticket> {
-        let mut wanted = Vec::new();
-        while let Some(&(at, ticket)) = self.held.first().filter(|(at, _)| *at <= now) {
-            self.held.remove(&(at, ticket));
-            wanted.push(ticket);
-        }
-        wanted
-    }
-
-    /// When the next hold is over.
-    pub(crate) fn next_deadline(&self) -> Option<Mono> {
-        self.held.first().map(|(at, _)| *at)
     }
 
     /// The session is over.
     pub(crate) fn end(&mut self, error: &ClientError, context: &mut Context<'_>) {
-        self.held.clear();
-        for ticket in std::mem::take(&mut self.by_ticket).into_keys() {
+        for (ticket, _) in self.drain() {
             context.tell(Event::Fetched(ticket, Err(error.clone())));
         }
     }
@@ -172,12 +114,21 @@ impl Fetches {
         result: Result<History, ClientError>,
         context: &mut Context<'_>,
     ) {
-        self.by_ticket.remove(&ticket);
+        self.answered(ticket);
         context.tell(Event::Fetched(ticket, result));
     }
 }
 
-impl Asked {
+impl HistoryAsk {
+    pub(crate) fn new(room: RoomName, range: HistoryRange, limit: u32) -> HistoryAsk {
+        HistoryAsk {
+            room,
+            range,
+            limit,
+            answer: None,
+        }
+    }
+
     /// Checks one page and keeps what is in it.
     fn take(&mut self, page: &Page<'_>) -> Result<(), ClientError> {
         let range = self.range;

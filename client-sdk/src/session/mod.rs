@@ -3,7 +3,7 @@
 //! A driver calls [`handle`](Session::handle) with one input and the time, then [`poll`](Session::poll) until `None`, and
 //! sends what [`unsent`](Session::unsent) holds. `state` says how the session stands with its broker, `connection` moves it
 //! from one state to the next, `frames` takes what the broker says, `commands` what the application wants; `outbox`,
-//! `readers` and `fetches` keep what outlives a connection.
+//! `readers`, `fetches` and `asks` keep what outlives a connection.
 
 mod asks;
 mod chain;
@@ -22,6 +22,7 @@ mod state;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 
 use std::collections::VecDeque;
 
