@@ -1,4 +1,4 @@
-//! The rows of the plan, run: in turn (ours, theirs, theirs, ours, ...), so that what troubles the machine troubles all alike.
+//! The rows of the plan, run in rounds: in each ours and then each of theirs, so that what troubles the machine troubles all alike.
 
 use std::collections::HashSet;
 
@@ -48,6 +48,8 @@ pub struct Tournament<'r, E> {
     maxima: Vec<(System, &'static str, f64)>,
     /// All that was measured.
     pub found: Found,
+    /// Runs of programs of ours that did not come about, in words: no figures is what a broken system must not get away with.
+    pub broken: Vec<String>,
 }
 
 /// Configuration key of a run that belongs to a row.
@@ -64,6 +66,7 @@ impl<'r, E> Tournament<'r, E> {
             missing: HashSet::new(),
             maxima: Vec::new(),
             found: Found::default(),
+            broken: Vec::new(),
         }
     }
 
@@ -182,7 +185,11 @@ impl<'r, E> Tournament<'r, E> {
                 Ok(None)
             }
             Err(error) => {
-                notes.push(format!("{} failed: {error}", system.name()));
+                let told = format!("{} failed: {error}", system.name());
+                if program.is_none() {
+                    self.broken.push(format!("{row}: {told}"));
+                }
+                notes.push(told);
                 Ok(None)
             }
         }
@@ -407,6 +414,22 @@ mod tests {
             (redis, 2),
         ];
         assert_eq!(*ran.borrow(), expected);
+    }
+
+    #[test]
+    fn a_failure_of_ours_is_kept_apart_and_one_of_theirs_is_a_note() {
+        let mut runner = |step: &Step<'_>| -> Result<Result<Run, BenchError>, Infallible> {
+            Ok(match step.system {
+                System::Signals | System::NatsCore => Err(BenchError::Usage("no".to_owned())),
+                _ => Ok(run(step.system, "deliveries_per_cpu_s", 1.0, step.pair)),
+            })
+        };
+        let mut tournament = Tournament::new(ROUNDS, &mut runner);
+        let Ok(found) = tournament.row(&row(Load::Fixed(fanout(Pace::InFlight(1)))));
+        let notes = ["antiphon, signals failed: no", "nats core failed: no"];
+        assert_eq!(found[0].notes[..2], notes);
+        assert!(found[0].ours.is_none() && found[0].ratios.is_empty());
+        assert_eq!(tournament.broken, ["x: antiphon, signals failed: no"]);
     }
 
     #[test]

@@ -141,6 +141,17 @@ fn a_row_of_rivals_is_measured_written_and_shown() {
 }
 
 #[test]
+fn a_broker_that_does_not_start_makes_the_tournament_fail() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let words = "rivals --quick --rounds 1 --seconds 0.1 --only pingpong --program true";
+    let words: Vec<_> = words.split(' ').collect();
+    let (code, _, why) = bench(folder.path(), &words);
+    assert_eq!(code, Some(1), "{why}");
+    assert!(why.contains("pingpong: antiphon, signals failed"), "{why}");
+    assert!(folder.path().join("rivals.json").exists());
+}
+
+#[test]
 fn signals_are_measured_from_the_command_line_and_refused_where_they_make_no_sense() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let words = "fanout --signals --subscribers 3 --publishers 4 --rate 100 --burst 5 --seconds 0.2 \

@@ -87,22 +87,23 @@ impl Rivals {
                 .into(),
             notes: Vec::new(),
         };
-        self.measure(&rows, &options, &mut file, output)?;
+        let broken = self.measure(&rows, &options, &mut file, output)?;
         if output.is_json() {
             output.object(&file)?;
         } else {
             rivals_table::not_yet(&file.not_yet, output)?;
         }
-        judge(&file.result.runs)
+        judge(&file.result.runs, &broken)
     }
 
+    /// Measures all of it; runs of ours that did not come about, in words.
     fn measure(
         &self,
         rows: &[Row],
         options: &Options,
         file: &mut TournamentFile,
         output: &mut Output,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let program = match &self.program {
             Some(program) => program.clone(),
             None => env::current_exe().map_err(Failure::failed)?,
@@ -145,7 +146,7 @@ impl Rivals {
         }
         let (out, report) = (self.out.display(), self.report.display());
         note(format_args!("result in {out}, plots in {report}"));
-        Ok(())
+        Ok(tournament.broken)
     }
 
     fn rounds(&self) -> Rounds {
@@ -230,8 +231,12 @@ fn taken<E>(tournament: &mut Tournament<'_, E>) -> impl Iterator<Item = Run> {
     runs.into_iter().map(|(_, run)| run)
 }
 
-/// What a rival gets wrong stands in the notes of its row; what we get wrong makes the command fail.
-fn judge(runs: &[Run]) -> Result<(), Failure> {
+/// What a rival gets wrong stands in the notes of its row; what we get wrong, or do not get done, makes the command fail.
+fn judge(runs: &[Run], broken: &[String]) -> Result<(), Failure> {
+    if !broken.is_empty() {
+        let next = "what the program said last stands above; the result has what was measured";
+        return Err(Failure::failed(broken.join("; ")).next(next));
+    }
     let wrong = runs
         .iter()
         .find(|run| run.target.starts_with("antiphon") && !run.verdict.is_clean());
