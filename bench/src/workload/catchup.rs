@@ -99,14 +99,28 @@ impl Ears for Reader {
     fn hear(&mut self, connection: u32, event: Event<'_>, now: Nanos) {
         match event {
             Event::Delivered { body } => {
-                self.newest = now;
-                if self.verifier.deliver(connection, body).is_some() {
-                    self.come += 1;
-                    self.meter.arrive(self.start, now);
+                if self.verifier.deliver(connection, body).is_none() {
+                    return;
                 }
+                self.newest = now;
+                self.come += 1;
+                self.meter.arrive(self.start, now);
             }
             Event::Refused => self.verifier.refuse(),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_of_the_room_does_not_keep_a_reader_waiting() {
+        let mut reader = Reader::new(Nanos(1));
+        reader.hear(READER, Event::Delivered { body: b"noise" }, Nanos(9));
+        assert_eq!((reader.come, reader.newest), (0, Nanos(1)));
+        assert_eq!(reader.verifier.finish(&[0]).corrupted, 1);
     }
 }

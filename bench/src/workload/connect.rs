@@ -97,7 +97,7 @@ impl Connect {
         let at_once = u32::try_from(CONNECTS_AT_ONCE).unwrap_or(u32::MAX);
         let more = at_once.saturating_sub(under_way);
         for _ in 0..more.min(self.connections - begun) {
-            storm.begun.push(generator.clock().now());
+            storm.begun.push(Some(generator.clock().now()));
             generator.begin_connect()?;
         }
         for connection in storm.ready.drain(..) {
@@ -122,8 +122,8 @@ impl Connect {
 struct Storm {
     /// The number of its first one.
     first: u32,
-    /// When each was begun.
-    begun: Vec<Nanos>,
+    /// When each was begun; `None`: it has subscribed.
+    begun: Vec<Option<Nanos>>,
     /// Those that have said hello and not yet subscribed.
     ready: Vec<u32>,
     subscribed: u32,
@@ -154,15 +154,37 @@ impl Ears for Storm {
         match event {
             Event::Ready => self.ready.push(connection),
             Event::Subscribed => {
-                self.subscribed += 1;
                 let at = connection.checked_sub(self.first);
-                if let Some(begun) = at.and_then(|at| self.begun.get(at as usize)) {
-                    self.meter.arrive(*begun, now);
+                let begun = at.and_then(|at| self.begun.get_mut(at as usize)?.take());
+                match begun {
+                    Some(begun) => {
+                        self.subscribed += 1;
+                        self.meter.arrive(begun, now);
+                    }
+                    // An answer to nothing.
+                    None => self.verifier.count_acks(1, 0),
                 }
             }
             Event::Refused => self.verifier.refuse(),
             _ => return,
         }
         self.newest = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_counts_once_however_often_it_is_told_that_it_has_subscribed() {
+        let mut storm = Storm::new(Nanos(0), 5);
+        storm.begun = vec![Some(Nanos(1)), Some(Nanos(2))];
+        // The first one twice, one from before the storm, one from nowhere.
+        for connection in [5, 5, 4, 7] {
+            storm.hear(connection, Event::Subscribed, Nanos(9));
+        }
+        assert_eq!((storm.subscribed, storm.meter.counted()), (1, 1));
+        assert_eq!(storm.verifier.finish(&[]).acked_again, 3);
     }
 }

@@ -69,13 +69,12 @@ struct Reading {
 }
 
 /// What one reader has of its answer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Reader {
     asked: Nanos,
     is_waiting: bool,
-    items: u64,
-    /// Of their numbers: with their count and their bounds it tells a missing or doubled one.
-    sum: u64,
+    /// Lawful numbers in the order in which they came, at most as many as are due.
+    numbers: Vec<u64>,
 }
 
 impl Reading {
@@ -97,9 +96,12 @@ impl Reading {
         self.verdict.delivered += 1;
         match Stamp::read(body) {
             Some(stamp) if (self.first..=self.last).contains(&stamp.number) => {
-                let reader = &mut self.readers[connection as usize];
-                reader.items += 1;
-                reader.sum += stamp.number;
+                let numbers = &mut self.readers[connection as usize].numbers;
+                if numbers.len() < self.limit as usize {
+                    numbers.push(stamp.number);
+                } else {
+                    self.verdict.duplicated += 1;
+                }
             }
             Some(_) => self.verdict.stray += 1,
             None => self.verdict.corrupted += 1,
@@ -107,22 +109,32 @@ impl Reading {
     }
 
     fn on_end(&mut self, connection: u32, now: Nanos) {
-        let due = u64::from(self.limit);
         let reader = &mut self.readers[connection as usize];
         if !reader.is_waiting {
             self.verdict.acked_again += 1;
             return;
         }
-        let sum = (self.first + self.last) * due / 2;
-        self.verdict.lost += due.saturating_sub(reader.items);
-        self.verdict.duplicated += reader.items.saturating_sub(due);
-        if reader.items == due && reader.sum != sum {
-            self.verdict.duplicated += 1;
-        }
         self.meter.arrive(reader.asked, now);
-        *reader = Reader::default();
+        compare(&mut reader.numbers, self.limit, &mut self.verdict);
+        reader.numbers.clear();
+        reader.is_waiting = false;
         self.free.push(connection);
     }
+}
+
+/// Looks whether `numbers`, all lawful, are `due` different ones, oldest or newest first.
+fn compare(numbers: &mut Vec<u64>, due: u32, verdict: &mut Verdict) {
+    if numbers.first() > numbers.last() {
+        numbers.reverse();
+    }
+    let count = |is_so: fn(&[u64]) -> bool, numbers: &[u64]| {
+        numbers.windows(2).filter(|pair| is_so(pair)).count() as u64
+    };
+    verdict.reordered += count(|pair| pair[1] < pair[0], numbers);
+    numbers.sort_unstable();
+    verdict.duplicated += count(|pair| pair[1] == pair[0], numbers);
+    numbers.dedup();
+    verdict.lost += u64::from(due) - numbers.len() as u64;
 }
 
 impl Ears for Reading {
@@ -150,11 +162,9 @@ impl<T: Target> Load<T> for Reading {
         if !self.is_stopped {
             for connection in self.free.drain(..) {
                 generator.history(connection, &self.room, self.limit)?;
-                self.readers[connection as usize] = Reader {
-                    asked: now,
-                    is_waiting: true,
-                    ..Reader::default()
-                };
+                let reader = &mut self.readers[connection as usize];
+                reader.asked = now;
+                reader.is_waiting = true;
             }
         }
         Ok(None)
@@ -181,9 +191,13 @@ mod tests {
 
     /// The verdict on one answer with these numbers, to a request for the last 3 of 10.
     fn answered(numbers: &[u64]) -> Verdict {
+        answered_of(3, numbers)
+    }
+
+    fn answered_of(limit: u32, numbers: &[u64]) -> Verdict {
         let history = History {
             records: 10,
-            limit: 3,
+            limit,
             readers: 1,
         };
         let room = Room {
@@ -215,5 +229,14 @@ mod tests {
         assert_eq!(answered(&[8, 9, 10, 10]).duplicated, 1);
         let old = answered(&[7, 9, 10]);
         assert_eq!((old.stray, old.lost), (1, 1));
+    }
+
+    #[test]
+    fn an_answer_whose_faults_make_up_for_each_other_is_found() {
+        // As many as are due, with the sum that is due.
+        let doubled = answered_of(4, &[7, 7, 10, 10]);
+        assert_eq!((doubled.duplicated, doubled.lost), (2, 2));
+        assert_eq!(answered(&[8, 10, 9]).reordered, 1);
+        assert_eq!(answered(&[10, 8, 9]).reordered, 1);
     }
 }

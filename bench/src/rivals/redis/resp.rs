@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
             },
             b'*' | b'~' | b'%' | b'>' => {
                 let pairs = if kind == b'%' { 2 } else { 1 };
-                let Some(items) = self.items(length()? * pairs, depth)? else {
+                let Some(items) = self.items(length()?.saturating_mul(pairs), depth)? else {
                     return Ok(None);
                 };
                 if kind == b'>' {
@@ -191,6 +191,8 @@ mod tests {
         assert_eq!(next(&input[whole..])?, Some((Reply::Number(7), 4)));
         assert_eq!(next(b"$-1\r\n")?, Some((Reply::Null, 5)));
         assert!(next(b"?\r\n").is_err());
+        // As many pairs as there are numbers: never whole.
+        assert_eq!(next(b"%9223372036854775807\r\n")?, None);
         Ok(())
     }
 
