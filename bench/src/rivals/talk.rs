@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::StartError;
 use crate::limits::{READ_BYTES, READY_WITHIN};
@@ -14,6 +14,8 @@ pub(super) struct Talk<W> {
     program: &'static str,
     socket: TcpStream,
     wire: W,
+    /// Longest time that one [`Talk::hear`] may take, whatever comes meanwhile.
+    wait: Duration,
     input: Vec<u8>,
     out: Vec<u8>,
 }
@@ -27,13 +29,14 @@ impl<W: Wire> Talk<W> {
     ) -> Result<Self, StartError> {
         let socket = TcpStream::connect_timeout(&address, READY_WITHIN)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(READY_WITHIN))?;
+        socket.set_write_timeout(Some(READY_WITHIN))?;
         let mut out = Vec::new();
         wire.open(&mut out);
         let mut talk = Self {
             program,
             socket,
             wire,
+            wait: READY_WITHIN,
             input: Vec::new(),
             out,
         };
@@ -41,9 +44,9 @@ impl<W: Wire> Talk<W> {
         Ok(talk)
     }
 
-    /// From now on an answer must come within this.
-    pub(super) fn give_up_after(&self, wait: Duration) -> Result<(), StartError> {
-        Ok(self.socket.set_read_timeout(Some(wait))?)
+    /// From now on answers must come within this.
+    pub(super) fn give_up_after(&mut self, wait: Duration) {
+        self.wait = wait;
     }
 
     /// Has the wire say something; it goes out with the next [`Talk::hear`].
@@ -57,11 +60,17 @@ impl<W: Wire> Talk<W> {
         count: usize,
         is_due: impl Fn(&Event<'_>) -> bool,
     ) -> Result<(), StartError> {
+        let until = Instant::now() + self.wait;
         let mut come = 0;
         let mut buffer = vec![0; READ_BYTES];
         while come < count {
             self.socket.write_all(&self.out)?;
             self.out.clear();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(self.refused(format!("{come} of {count} answers came in time")));
+            }
+            self.socket.set_read_timeout(Some(left))?;
             let read = self.socket.read(&mut buffer)?;
             if read == 0 {
                 return Err(self.refused("it closed the connection".to_owned()));
@@ -88,5 +97,38 @@ impl<W: Wire> Talk<W> {
             program: self.program.to_owned(),
             reason,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::thread;
+
+    use super::super::redis::PubSubWire;
+    use super::*;
+
+    /// Says hello, and then what nobody waits for until the other end has gone.
+    fn chatter(listener: &TcpListener) -> std::io::Result<()> {
+        let (mut socket, _) = listener.accept()?;
+        socket.write_all(b"%1\r\n+a\r\n+b\r\n")?;
+        loop {
+            socket.write_all(b"+noise\r\n")?;
+        }
+    }
+
+    #[test]
+    fn a_server_that_talks_of_something_else_is_given_up() -> Result<(), StartError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let server = thread::spawn(move || chatter(&listener));
+        let mut talk = Talk::open("chatter", address, PubSubWire::default())?;
+        talk.give_up_after(Duration::from_millis(50));
+        let heard = talk.hear(1, |event| *event == Event::Subscribed);
+        let refused = matches!(&heard, Err(StartError::Refused { reason, .. }) if reason.starts_with("0 of 1"));
+        assert!(refused, "{heard:?}");
+        drop(talk);
+        assert!(server.join().is_ok_and(|ended| ended.is_err()));
+        Ok(())
     }
 }

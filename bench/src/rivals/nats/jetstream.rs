@@ -126,7 +126,7 @@ impl JetStream {
         let wire = JetStreamWire::new(u32::MAX);
         let mut talk = Talk::open("nats-server", server.addresses[0], wire)?;
         if self.replicas > 1 {
-            talk.give_up_after(Duration::from_secs(3))?;
+            talk.give_up_after(Duration::from_secs(3));
         }
         let request = format!(
             "{{\"name\":\"{STREAM}\",\"subjects\":[\"room.*\"],\"retention\":\"limits\",\
