@@ -1,9 +1,10 @@
-//! Processes of a system under test: started pinned, in a session of their own, and gone when dropped.
+//! Processes of a system under test: started pinned, in a session of their own, and gone when dropped, or when we are gone.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -51,6 +52,8 @@ impl Server {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    /// `None` only while the process is being started.
+    guard: Option<Guard>,
     program: String,
     log: PathBuf,
 }
@@ -130,11 +133,13 @@ impl Process {
             Err(error) => return Err(error.into()),
         };
         let stdout = child.stdout.take();
-        let process = Process {
+        let mut process = Process {
             child,
+            guard: None,
             program,
             log,
         };
+        process.guard = Some(Guard::over(process.pid())?);
         affinity::raise_autogroup(process.pid());
         Ok((process, stdout))
     }
@@ -188,6 +193,40 @@ impl Drop for Process {
     }
 }
 
+/// Kills a process if we end without having done so: by a second Ctrl-C, a SIGKILL, an abort. In its session of its own nothing else
+/// would reach it.
+///
+/// A shell that waits for a line from us: if its input ends without one, nobody is left who could kill.
+#[derive(Debug)]
+struct Guard {
+    shell: Child,
+}
+
+impl Guard {
+    fn over(pid: u32) -> io::Result<Self> {
+        let shell = Command::new("sh")
+            .args(["-c", "read -r line || kill -9 \"$0\""])
+            .arg(pid.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // The Ctrl-C of a terminal is for us alone.
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { shell })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The process is gone, and its number may soon be another's.
+        if let Some(mut input) = self.shell.stdin.take() {
+            drop(input.write_all(b"\n"));
+        }
+        drop(self.shell.wait());
+    }
+}
+
 /// The program as the caller named it: `setsid` is ours.
 fn program_of(command: &Command) -> String {
     let named = if command.get_program() == "setsid" {
@@ -231,4 +270,41 @@ pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn sleeper(directory: &Path) -> Result<Process, StartError> {
+        let mut sleep = Command::new("sleep");
+        sleep.arg("60");
+        let place = Place {
+            cpu: None,
+            parent: directory.to_owned(),
+        };
+        Process::spawn(&sleep, "sleep", "it is in coreutils", directory, &place)
+    }
+
+    #[test]
+    fn a_process_is_killed_once_nobody_is_left_who_would_end_it() -> Result<(), StartError> {
+        let directory = tempfile::tempdir()?;
+        let mut process = sleeper(directory.path())?;
+        let mut guard = process.guard.take().expect("it has been started");
+        // What the kernel does with our end of the pipe when we are gone.
+        drop(guard.shell.stdin.take());
+        assert_eq!(process.child.wait()?.signal(), Some(9));
+        Ok(())
+    }
+
+    #[test]
+    fn a_guard_that_is_told_that_all_is_well_kills_nobody() -> Result<(), StartError> {
+        let directory = tempfile::tempdir()?;
+        let mut process = sleeper(directory.path())?;
+        drop(process.guard.take());
+        assert_eq!(process.child.try_wait()?, None);
+        Ok(())
+    }
 }
