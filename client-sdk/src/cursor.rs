@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use antiphon_protocol::{Count, CursorPosition, CursorScope, Seq, limits::CURSOR_NAME_BYTES_MAX};
+use antiphon_protocol::{
+    Count, CursorPosition, CursorScope, Seq, check_name, limits::CURSOR_NAME_BYTES_MAX,
+};
 
 use crate::error::Misuse;
 use crate::record::Record;
@@ -29,11 +31,8 @@ impl CursorName {
     /// # Errors
     /// [`Misuse::CursorName`].
     pub fn new(name: &str) -> Result<CursorName, Misuse> {
-        let is_lawful = (1..=CURSOR_NAME_BYTES_MAX).contains(&name.len())
-            && !name.chars().any(char::is_control);
-        if !is_lawful {
-            return Err(Misuse::CursorName(name.to_owned()));
-        }
+        check_name(name.as_bytes(), CURSOR_NAME_BYTES_MAX)
+            .map_err(|_| Misuse::CursorName(name.to_owned()))?;
         let mut bytes = [0; CURSOR_NAME_BYTES_MAX];
         bytes[..name.len()].copy_from_slice(name.as_bytes());
         Ok(CursorName {

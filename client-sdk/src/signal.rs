@@ -1,7 +1,7 @@
 //! Something for those who are in a room now.
 
 use antiphon_protocol::{
-    Device,
+    Device, check_name,
     limits::{KEY_BYTES_MAX, SIGNAL_NAME_BYTES_MAX, SIGNAL_VALUE_BYTES_MAX},
 };
 use bytes::Bytes;
@@ -53,9 +53,7 @@ impl Signal {
 
     /// Whether the broker would take it.
     pub(crate) fn check(&self) -> Result<(), Misuse> {
-        let is_named = (1..=SIGNAL_NAME_BYTES_MAX).contains(&self.name.len())
-            && !self.name.chars().any(char::is_control);
-        let is_lawful = is_named
+        let is_lawful = check_name(self.name.as_bytes(), SIGNAL_NAME_BYTES_MAX).is_ok()
             && self.key.len() <= KEY_BYTES_MAX
             && self.value.len() <= SIGNAL_VALUE_BYTES_MAX;
         is_lawful.then_some(()).ok_or(Misuse::Signal)

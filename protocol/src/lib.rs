@@ -76,7 +76,7 @@ pub use crate::ids::{
     Count, Device, Link, Namespace, NodeId, Producer, ProducerSeq, RequestId, RoomId, Seq, Slot,
     Timestamp,
 };
-pub use crate::names::{NameError, RoomName, RoomRef, UserName};
+pub use crate::names::{NameError, RoomName, RoomRef, UserName, check_name};
 pub use crate::record::{RECORD_HEADER_BYTES, Record, Records, record_bytes, records};
 pub use crate::record_write::{RecordFields, append_erased, append_record};
 pub use crate::server::ServerFrame;

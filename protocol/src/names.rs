@@ -31,8 +31,11 @@ pub enum NameError {
     Control,
 }
 
-/// Checks a name and gives it back as text.
-pub(crate) fn check_name(bytes: &[u8], limit: usize) -> Result<&str, NameError> {
+/// Checks a name of at most `limit` bytes, as of a user, a cursor or a signal, and gives it back as text.
+///
+/// # Errors
+/// It is empty or too long, is not UTF-8, or has control characters.
+pub fn check_name(bytes: &[u8], limit: usize) -> Result<&str, NameError> {
     if bytes.is_empty() {
         return Err(NameError::Empty);
     }
