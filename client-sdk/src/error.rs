@@ -49,7 +49,9 @@ pub enum Misuse {
     )]
     CursorName(String),
     /// Signals have a name of 1 to 32 bytes without control characters, a key of at most 64 and a value of at most 1,024.
-    #[error("the signal's name, key or value is too long, or the name is none")]
+    #[error(
+        "not a signal: it takes a name of 1 to 32 bytes of UTF-8 without control characters, a key of at most 64 bytes and a value of at most 1,024"
+    )]
     Signal,
     /// A header of the message has a length that does not exist on the wire.
     #[error("a header of the message is too long or empty")]
@@ -120,10 +122,10 @@ pub enum ClientError {
     #[error("the broker broke the protocol: {0}")]
     Protocol(Violation),
     /// The broker is older than what was asked of it.
-    #[error("this broker does not serve that")]
+    #[error("the broker is too old to serve that; it needs a newer version of Antiphon")]
     NotServed,
     /// The connection takes no more at the moment; nothing was sent.
-    #[error("the connection takes no more at the moment")]
+    #[error("the connection takes no more at the moment; nothing was sent, try again later")]
     Backpressure,
     /// The answer would not fit into memory; ask for fewer records.
     #[error("the history asked for has more than {bytes_max} bytes; ask for fewer records")]

@@ -31,13 +31,13 @@
 //!   more the answer is [`PublishError::Unknown`], never a guess.
 //! - A [`Subscription`] yields every record of its room once, in order, or an explicit [`Gap`]; a history that does not fit
 //!   what was read before ends it with an error.
-//! - Every wait has a deadline ([`ClientOptions`]), every buffer a bound that pushes back.
+//! - Every wait has a deadline ([`ClientOptions`]), every buffer a bound that pushes back; signals are dropped at it, and counted.
 //!
 //! # Beside records
 //! A subscription brings signals (typing, presence) and cursors (how far somebody has read) if it [`Follow`]s them;
 //! [`Client::signal`] and [`Client::set_cursor`] send them, [`Client::cursor`] tells how much is unread, and [`Client::check`]
-//! proves that nothing is missing. Edits, redactions, reactions and pins are messages that refer to another:
-//! [`Message::reaction`] and its siblings.
+//! proves that nothing is missing. Reactions and pins are messages that refer to another: [`Message::reaction`] and
+//! [`Message::pin`]; edits and redactions are, too, but today's broker refuses them.
 //!
 //! # Threads or tasks
 //! [`Client`] blocks and owns one thread. With the feature `tokio`, `AsyncClient` offers the same calls to tasks, and lives as

@@ -41,6 +41,8 @@ impl Message {
 
     /// A new body for a record that this user has sent: a message, or one of an application's own kinds. It is whole, with its
     /// own headers and codec; the newest edit counts. `target` is the original, also for a second edit.
+    ///
+    /// Today's broker takes no edits: it refuses them with [`Code::NOT_SUPPORTED`](crate::Code::NOT_SUPPORTED).
     pub fn edit(target: Seq, body: impl AsRef<[u8]>) -> Message {
         Message::new(body).kind(RecordKind::EDIT).refer_to(target)
     }
@@ -49,6 +51,8 @@ impl Message {
     ///
     /// `reason` may be empty. A reaction, a pin or an edit is taken back by redacting *it*; to take back a message that was
     /// edited, redact its edits, too.
+    ///
+    /// Today's broker takes no redactions: it refuses them with [`Code::NOT_SUPPORTED`](crate::Code::NOT_SUPPORTED).
     pub fn redact(target: Seq, reason: impl AsRef<[u8]>) -> Message {
         Message::new(reason)
             .kind(RecordKind::REDACT)
