@@ -78,6 +78,9 @@ pub(crate) fn read_chain<D: Disk, R: Recover>(
     let last_number = numbers.last().copied();
     let first_kept = first_kept(disk, settings, &numbers, &mut chain.bytes_read)?;
     chain.retained.first_kept = first_kept;
+    if first_kept > SegmentId(0) {
+        scan.begin_trimmed();
+    }
     for segment in numbers {
         if segment < first_kept {
             // Its removal was cut short: it does not exist.

@@ -33,6 +33,8 @@ pub(crate) struct GroupScan {
     /// Highest commit told by any block, beyond the last entry too.
     commit_told: Index,
     suspicion: Suspicion,
+    /// The accepted checkpoint of a group of which nothing was read yet, while the STATE that the log begins with is lost: it tells what was before.
+    pub(crate) begins_behind: Option<Index>,
     seen_again: Option<Index>,
     /// Where `hole`, `hard_state_lost` or the suspicion come from.
     range: Range,
@@ -124,6 +126,13 @@ impl GroupScan {
         if self.state.hole.is_some() {
             return;
         }
+        if let Some(checkpoint) = self.begins_behind.take() {
+            // Whatever stood before this entry is behind the checkpoint, or a hole is left: nothing else can be told of it.
+            // Where the log's own commit stood is told by the entries that follow.
+            self.state.last = checkpoint.min(index.before());
+            self.state.first = self.state.last.next();
+            self.suspicion.entries = false;
+        }
         let next = self.state.last.next();
         // The same leader went on: what it had written before has not been overridden in between.
         let is_same_leader = next == Index(1) || self.state.runs.last_term() == Some(term);
@@ -182,6 +191,13 @@ impl GroupScan {
 
     /// Compares with a later STATE.
     pub(crate) fn compare(&mut self, told: &GroupState, at: Range) -> Result<(), Contradiction> {
+        if let Some(checkpoint) = self.begins_behind.take()
+            && self.state.hole.is_none()
+        {
+            self.suspicion = Suspicion::default();
+            self.begin(told, checkpoint, at);
+            return Ok(());
+        }
         self.compare_entries(told, at);
         let ours = self.state.hard_state;
         self.state.checkpoint = told.checkpoint.or(self.state.checkpoint);

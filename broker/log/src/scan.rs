@@ -26,6 +26,10 @@ pub(crate) struct Scan<'r, R: Recover> {
     suspected: Option<Range>,
     /// Something was read already: a STATE is to be compared, not believed.
     is_begun: bool,
+    /// Segments before the first one that is there were removed.
+    is_trimmed: bool,
+    /// The STATE that says what was before the first segment is lost, and none has followed it yet.
+    lacks_beginning: bool,
     unsettled_bytes: u64,
     unsettled_bytes_max: u64,
     /// Groups 1 up to this one may be in the log.
@@ -47,10 +51,17 @@ impl<'r, R: Recover> Scan<'r, R> {
             findings,
             suspected: None,
             is_begun: false,
+            is_trimmed: false,
+            lacks_beginning: false,
             unsettled_bytes: 0,
             unsettled_bytes_max: settings.unsettled_bytes_max,
             partitions: settings.partitions,
         }
+    }
+
+    /// The log began before the first segment that is there.
+    pub(crate) fn begin_trimmed(&mut self) {
+        self.is_trimmed = true;
     }
 
     /// Takes a valid block.
@@ -96,7 +107,10 @@ impl<'r, R: Recover> Scan<'r, R> {
             // What they say is said elsewhere too, unless nothing was before.
             Some((BlockKind::Mark | BlockKind::End | BlockKind::Checkpoint, _)) => {}
             Some((BlockKind::State, _)) if is_begun => {}
-            Some((BlockKind::State, _)) | None => self.suspect_all(range),
+            Some((BlockKind::State, _)) | None => {
+                self.lacks_beginning |= self.is_trimmed && !is_begun;
+                self.suspect_all(range);
+            }
         }
     }
 
@@ -134,6 +148,7 @@ impl<'r, R: Recover> Scan<'r, R> {
             }
         }
         self.suspected = None;
+        self.lacks_beginning = false;
         Ok(())
     }
 
@@ -147,8 +162,13 @@ impl<'r, R: Recover> Scan<'r, R> {
 
     fn group(&mut self, group: GroupId) -> &mut GroupScan {
         let suspected = self.suspected;
+        let accepted = &self.accepted;
+        let lacks_beginning = self.lacks_beginning;
         self.groups.entry(group).or_insert_with(|| {
             let mut scan = GroupScan::default();
+            if lacks_beginning {
+                scan.begins_behind = accepted.get(&group).map(|accepted| accepted.0);
+            }
             if let Some(range) = suspected {
                 scan.suspect(range);
             }

@@ -33,10 +33,10 @@ fn body(group: u32, index: u64) -> Vec<u8> {
 /// Entries and checkpoints of two groups, from `from` on; returns the last index that was released to both before anything failed.
 fn run(log: &mut Log<FaultDisk>, indexes: core::ops::RangeInclusive<u64>) -> u64 {
     let mut released = indexes.start() - 1;
-    for (ready, index) in (1..).zip(indexes) {
+    for index in indexes {
         for group in GROUPS {
             let entry = entry(index, 1, &body(group, index));
-            log.submit(append(group, ready, index - 1, vec![entry]));
+            log.submit(append(group, index, index - 1, vec![entry]));
         }
         if log.flush().is_err() {
             return released;
@@ -253,7 +253,7 @@ fn segments_go_when_they_ended_long_enough_ago_by_the_clock_of_their_successors(
     assert!(log.first_kept() >= last);
 }
 
-/// As [`run`], with readies that follow those of thirty indexes.
+/// As [`run`], without checkpoints.
 fn run_on(log: &mut Log<FaultDisk>, indexes: core::ops::RangeInclusive<u64>) {
     for index in indexes {
         for group in GROUPS {
@@ -327,4 +327,83 @@ fn a_bound_below_two_segments_does_not_begin_one_segment_after_the_other() {
     }
     assert!(log.active_segment().0 <= before.0 + 2, "two were filled");
     assert_eq!(log.first_kept().next(), log.active_segment());
+}
+
+/// What the disk may do to a STATE.
+const ROTS: [fn(&mut [u8]); 3] = [
+    |state| state[60] ^= 1,
+    |state| state[2] ^= 1,
+    |state| state.fill(0),
+];
+
+#[test]
+fn without_the_first_state_checkpoints_and_entries_still_have_everything() {
+    let settings = kept(3 * u64::from(SEGMENT));
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings);
+    // A third group that speaks seldom: of what it said first only STATE tells.
+    let speak = |log: &mut Log<FaultDisk>, index: u64| {
+        log.submit(append(3, index, index - 1, vec![entry(index, 1, b"")]));
+        log.flush().expect("the disk works");
+        log.write_checkpoint(GroupId(3), Index(index), Term(1), b"quiet")
+            .expect("the disk works");
+    };
+    speak(&mut log, 1);
+    speak(&mut log, 2);
+    run(&mut log, 1..=30);
+    speak(&mut log, 3);
+    run(&mut log, 31..=60);
+    let first = log.first_kept();
+    assert!(first > SegmentId(0));
+    drop(log);
+    for (rot, number) in ROTS.iter().zip(0..) {
+        let rotten = disk.kill();
+        rotten.rot(&segment_name(first), |bytes| {
+            rot(&mut bytes[4096..4096 + 352])
+        });
+        let (mut log, recovery, found) = open(&rotten, settings);
+        assert_eq!(recovery.outcome, Outcome::Damaged, "it is told");
+        check(&found, 60, &format!("rot {number}"));
+        let quiet = &found.groups[&GroupId(3)];
+        assert_eq!(
+            quiet.checkpoint,
+            Some((Index(3), Term(1), b"quiet".to_vec()))
+        );
+        let end = quiet.end.as_ref().expect("told");
+        assert_eq!((end.last, end.damage), (Index(3), None), "rot {number}");
+        run(&mut log, 61..=70);
+        drop(log);
+        let (_, _, found) = open(&rotten.lose_power(Survival::Lost), settings);
+        check(&found, 70, &format!("rot {number}, later"));
+    }
+}
+
+#[test]
+fn without_the_first_state_what_no_checkpoint_reaches_is_a_hole_behind_it() {
+    let settings = kept(3 * u64::from(SEGMENT));
+    let disk = FaultDisk::new();
+    let (mut log, ..) = open(&disk, settings);
+    run(&mut log, 1..=59);
+    let (first, active) = (log.first_kept(), log.active_segment());
+    drop(log);
+    let rotten = disk.kill();
+    // STATE, and what follows it, up to entries that the checkpoint does not reach.
+    let mut holes = 0;
+    for segment in first.0..active.0 {
+        rotten.rot(&segment_name(SegmentId(segment)), |bytes| {
+            bytes[4096..].fill(0)
+        });
+        let (_, recovery, found) = open(&rotten, settings);
+        assert_eq!(recovery.outcome, Outcome::Damaged);
+        for group in GROUPS {
+            let found = &found.groups[&GroupId(group)];
+            let checkpoint = found.checkpoint.as_ref().map_or(0, |(index, ..)| index.0);
+            let damage = found.end.as_ref().expect("told").damage;
+            if let Some(hole) = damage.and_then(|damage| damage.hole) {
+                holes += 1;
+                assert_eq!(hole, Index(checkpoint + 1), "group {group}");
+            }
+        }
+    }
+    assert!(holes > 0, "something was out of reach");
 }
