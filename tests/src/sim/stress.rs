@@ -59,102 +59,118 @@ impl Stress {
     pub(crate) fn on(self, mut choices: Choices) -> Choices {
         choices.spared_mean = (0, 0);
         match self {
-            Stress::Tails => {
-                choices.faults = vec![
-                    Fault::PowerLost,
-                    Fault::PowerMixed,
-                    Fault::CrashInFlush,
-                    Fault::CrashInOpen,
-                ];
-                choices.fault_every = SECOND / 4;
-                choices.partitions = 4;
-            }
-            Stress::Rot => {
-                choices.faults = vec![Fault::Kill, Fault::PowerKept, Fault::Rot];
-                choices.fault_every = 3 * SECOND;
-                choices.destructions_max = 1;
-                choices.aims_at_content = true;
-                choices.limits.budgets.checkpoint_bytes_min = 2_000;
-                for role in &mut choices.clients {
-                    role.publish_every = 60 * MILLI;
-                    role.fetch_every = 2 * SECOND;
-                    role.roam_every = SECOND;
-                    role.takes = 0;
-                    role.follows = (0..choices.rooms.len()).collect();
-                }
-            }
-            Stress::Lanes => {
-                choices.cores = choices.cores.max(3);
-                choices.partitions = 8;
-                choices.lane_places = 1;
-                choices.lane_turn = 1;
-                choices.wake_max = 2_000;
-                for role in &mut choices.clients {
-                    role.publish_every = 400 * MILLI;
-                    role.burst = 8;
-                    role.window = 64;
-                    role.follows = (0..choices.rooms.len()).collect();
-                }
-            }
-            Stress::Behind => {
-                choices.pipe_bytes = 600;
-                choices.rooms.truncate(1);
-                for (place, role) in choices.clients.iter_mut().enumerate() {
-                    // Whoever publishes reads nothing, so that its acks come at once.
-                    let is_reader = place > 0;
-                    role.publish_every = if is_reader { 0 } else { 20 * MILLI };
-                    role.burst = 8;
-                    role.window = 64;
-                    role.takes = 1;
-                    role.subscription_records = 4;
-                    role.follows = if is_reader { vec![0] } else { Vec::new() };
-                }
-            }
-            Stress::Narrow => {
-                choices.flush_mean = 20 * MILLI;
-                let budgets = &mut choices.limits.budgets;
-                budgets.uncommitted_bytes_max = budgets.entry_bytes_max as u64;
-                for role in &mut choices.clients {
-                    role.publish_every = 40 * MILLI;
-                    // Whoever gives up while a proposal is dropped has no answer, and wants none.
-                    role.patience = 0;
-                    role.burst = 8;
-                    role.window = 64;
-                }
-            }
-            Stress::Churn => {
-                choices.cores = 1;
-                choices.faults = vec![Fault::Reset, Fault::SlowDisk, Fault::ClientKill];
-                choices.fault_every = SECOND / 5;
-                choices.flush_mean = 20 * MILLI;
-                for role in &mut choices.clients {
-                    role.publish_every = 100 * MILLI;
-                    // Whoever gives up while its connection is gone has no answer, and wants none.
-                    role.patience = 0;
-                    role.window = 64;
-                }
-            }
-            Stress::Idle => {
-                choices.rooms = (0..8).map(|room| format!("room-{room}")).collect();
-                choices.faults = vec![Fault::Reset, Fault::Clog, Fault::WallForward];
-                for role in &mut choices.clients {
-                    role.publish_every = 400 * MILLI;
-                    role.burst = 1;
-                }
-            }
-            Stress::Swell => {
-                choices.partitions = 1;
-                choices.flush_mean = 20 * MILLI;
-                let budgets = &mut choices.limits.budgets;
-                budgets.hot_bytes = 4 * budgets.entry_bytes_max;
-                for role in &mut choices.clients {
-                    role.publish_every = 40 * MILLI;
-                    role.patience = 0;
-                    role.burst = 8;
-                    role.window = 64;
-                }
-            }
+            Stress::Tails => tails(&mut choices),
+            Stress::Rot => rot(&mut choices),
+            Stress::Lanes => lanes(&mut choices),
+            Stress::Behind => behind(&mut choices),
+            Stress::Narrow => narrow(&mut choices),
+            Stress::Churn => churn(&mut choices),
+            Stress::Idle => idle(&mut choices),
+            Stress::Swell => swell(&mut choices),
         }
         choices
+    }
+}
+
+fn tails(choices: &mut Choices) {
+    choices.faults = vec![
+        Fault::PowerLost,
+        Fault::PowerMixed,
+        Fault::CrashInFlush,
+        Fault::CrashInOpen,
+    ];
+    choices.fault_every = SECOND / 4;
+    choices.partitions = 4;
+}
+
+fn rot(choices: &mut Choices) {
+    choices.faults = vec![Fault::Kill, Fault::PowerKept, Fault::Rot];
+    choices.fault_every = 3 * SECOND;
+    choices.destructions_max = 1;
+    choices.aims_at_content = true;
+    choices.limits.budgets.checkpoint_bytes_min = 2_000;
+    for role in &mut choices.clients {
+        role.publish_every = 60 * MILLI;
+        role.fetch_every = 2 * SECOND;
+        role.roam_every = SECOND;
+        role.takes = 0;
+        role.follows = (0..choices.rooms.len()).collect();
+    }
+}
+
+fn lanes(choices: &mut Choices) {
+    choices.cores = choices.cores.max(3);
+    choices.partitions = 8;
+    choices.lane_places = 1;
+    choices.lane_turn = 1;
+    choices.wake_max = 2_000;
+    for role in &mut choices.clients {
+        role.publish_every = 400 * MILLI;
+        role.burst = 8;
+        role.window = 64;
+        role.follows = (0..choices.rooms.len()).collect();
+    }
+}
+
+fn behind(choices: &mut Choices) {
+    choices.pipe_bytes = 600;
+    choices.rooms.truncate(1);
+    for (place, role) in choices.clients.iter_mut().enumerate() {
+        // Whoever publishes reads nothing, so that its acks come at once.
+        let is_reader = place > 0;
+        role.publish_every = if is_reader { 0 } else { 20 * MILLI };
+        role.burst = 8;
+        role.window = 64;
+        role.takes = 1;
+        role.subscription_records = 4;
+        role.follows = if is_reader { vec![0] } else { Vec::new() };
+    }
+}
+
+fn narrow(choices: &mut Choices) {
+    choices.flush_mean = 20 * MILLI;
+    let budgets = &mut choices.limits.budgets;
+    budgets.uncommitted_bytes_max = budgets.entry_bytes_max as u64;
+    for role in &mut choices.clients {
+        role.publish_every = 40 * MILLI;
+        // Whoever gives up while a proposal is dropped has no answer, and wants none.
+        role.patience = 0;
+        role.burst = 8;
+        role.window = 64;
+    }
+}
+
+fn churn(choices: &mut Choices) {
+    choices.cores = 1;
+    choices.faults = vec![Fault::Reset, Fault::SlowDisk, Fault::ClientKill];
+    choices.fault_every = SECOND / 5;
+    choices.flush_mean = 20 * MILLI;
+    for role in &mut choices.clients {
+        role.publish_every = 100 * MILLI;
+        // Whoever gives up while its connection is gone has no answer, and wants none.
+        role.patience = 0;
+        role.window = 64;
+    }
+}
+
+fn idle(choices: &mut Choices) {
+    choices.rooms = (0..8).map(|room| format!("room-{room}")).collect();
+    choices.faults = vec![Fault::Reset, Fault::Clog, Fault::WallForward];
+    for role in &mut choices.clients {
+        role.publish_every = 400 * MILLI;
+        role.burst = 1;
+    }
+}
+
+fn swell(choices: &mut Choices) {
+    choices.partitions = 1;
+    choices.flush_mean = 20 * MILLI;
+    let budgets = &mut choices.limits.budgets;
+    budgets.hot_bytes = 4 * budgets.entry_bytes_max;
+    for role in &mut choices.clients {
+        role.publish_every = 40 * MILLI;
+        role.patience = 0;
+        role.burst = 8;
+        role.window = 64;
     }
 }
