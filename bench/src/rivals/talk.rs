@@ -1,6 +1,6 @@
 //! A wire over a blocking socket: for what must be there before a run, such as rooms, streams and queues.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,11 @@ impl<W: Wire> Talk<W> {
                 return Err(self.refused(format!("{come} of {count} answers came in time")));
             }
             self.socket.set_read_timeout(Some(left))?;
-            let read = self.socket.read(&mut buffer)?;
+            let read = match self.socket.read(&mut buffer) {
+                // How long there is left is looked at in one place only.
+                Err(error) if is_passing(error.kind()) => continue,
+                read => read?,
+            };
             if read == 0 {
                 return Err(self.refused("it closed the connection".to_owned()));
             }
@@ -100,6 +104,14 @@ impl<W: Wire> Talk<W> {
     }
 }
 
+/// Says whether a read that failed so may be tried again.
+const fn is_passing(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
@@ -115,6 +127,25 @@ mod tests {
         loop {
             socket.write_all(b"+noise\r\n")?;
         }
+    }
+
+    #[test]
+    fn a_server_that_falls_silent_is_given_up() -> Result<(), StartError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let server = thread::spawn(move || -> std::io::Result<u64> {
+            let (mut socket, _) = listener.accept()?;
+            socket.write_all(b"%1\r\n+a\r\n+b\r\n")?;
+            std::io::copy(&mut socket, &mut std::io::sink())
+        });
+        let mut talk = Talk::open("silent", address, PubSubWire::default())?;
+        talk.give_up_after(Duration::from_millis(50));
+        let heard = talk.hear(1, |event| *event == Event::Subscribed);
+        let refused = matches!(&heard, Err(StartError::Refused { reason, .. }) if reason.starts_with("0 of 1"));
+        assert!(refused, "{heard:?}");
+        drop(talk);
+        assert!(server.join().is_ok());
+        Ok(())
     }
 
     #[test]
