@@ -170,8 +170,11 @@ impl Partition {
         let stands = committed.map_or(CursorPosition::default(), |cursor| cursor.position());
         let committed_scope = committed.map(|cursor| cursor.scope);
         let key = (room, user, name);
-        let moves = position.seq > stands.seq
-            || position.seq > Seq(0) && committed_scope.is_some_and(|known| known != scope);
+        let wanted_scope = self.cursors.wanted.get(&key).map(|wanted| wanted.scope);
+        // The last request counts: also against one that is accepted and not written yet.
+        let mut scopes = [committed_scope, wanted_scope].into_iter().flatten();
+        let is_rescoped = scopes.any(|known| known != scope);
+        let moves = position.seq > stands.seq || position.seq > Seq(0) && is_rescoped;
         if !moves {
             return tell(turn, asker, ticket, stands, head);
         }
@@ -184,7 +187,7 @@ impl Partition {
         if turn.exchange.is_storage_full() {
             return turn.desk.refuse(asker, of, Code::STORAGE_FULL, 0);
         }
-        let is_new = committed_scope.is_none() && !self.cursors.wanted.contains_key(&key);
+        let is_new = committed_scope.is_none() && wanted_scope.is_none();
         if is_new && let Some(limit) = self.cursors_full(turn, &key) {
             return turn.desk.refuse(asker, of, Code::LIMIT, u64::from(limit));
         }

@@ -186,6 +186,24 @@ fn another_scope_asked_for_from_a_passed_position_moves_nothing_back() {
 }
 
 #[test]
+fn the_scope_of_the_last_request_counts_also_if_it_is_the_one_that_is_written() {
+    let mut world = room_of(5);
+    let scoped = |scope| CursorIn {
+        scope,
+        ..cursor("read", at(4))
+    };
+    ask(&mut world, scoped(CursorScope::PRIVATE));
+    world.settle();
+    let _ = moved(&mut world);
+    ask(&mut world, scoped(CursorScope::MEMBERS));
+    ask(&mut world, scoped(CursorScope::PRIVATE));
+    pass(&mut world, CURSOR_MS_MIN + 1);
+    world.settle();
+    let shown: Vec<_> = moved(&mut world).iter().map(|moved| moved.scope).collect();
+    assert_eq!(shown, [CursorScope::PRIVATE], "nobody else is shown it");
+}
+
+#[test]
 fn while_the_disk_is_full_no_cursor_moves_and_each_tells_where_it_stands() {
     let mut world = room_of(5);
     ask(&mut world, cursor("read", at(2)));
