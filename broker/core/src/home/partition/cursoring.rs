@@ -3,7 +3,7 @@
 //! A position is accepted on committed state and answered; it becomes an entry within a while: each cursor at most once in CURSOR_MS_MIN, all of a
 //! partition in one item per CURSORS_EVERY_MS, one entry under way at a time. Whoever asked for *sync* is answered when it is committed, and does not
 //! wait for the two seconds. What is not written yet is lost with the leadership: the reader sees messages as unread again, never the other way. A node
-//! that stops writes all of it first.
+//! that stops writes all of it first, and answers as if everybody asked for *sync*.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -196,7 +196,8 @@ impl Partition {
             self.cursors.new += 1;
         }
         let reached = self.want_cursor(turn.now.mono_ms, key, position, scope, is_new);
-        if is_sync {
+        // While the node stops, it may end before what is accepted now is written.
+        if is_sync || self.cursors.is_flushing {
             self.sync_cursor(asker, ticket, reached);
         } else {
             tell(turn, asker, ticket, reached.1, head);

@@ -392,6 +392,20 @@ fn a_node_that_stops_writes_the_cursors_that_it_has_accepted() {
 }
 
 #[test]
+fn while_a_node_stops_a_cursor_is_accepted_when_it_is_written() {
+    let mut world = room_of(5);
+    let now = world.now;
+    world.home.drain(now);
+    for seq in [2, 5] {
+        ask(&mut world, cursor("read", at(seq)));
+        world.run();
+        assert_eq!(told(&mut world), [], "the node may end before it is");
+    }
+    world.settle();
+    assert_eq!(told(&mut world), [Ok((2, 5)), Ok((5, 5))]);
+}
+
+#[test]
 fn a_subscription_starts_behind_a_cursor_and_is_told_of_all_its_own() {
     let mut world = room_of(5);
     ask(&mut world, cursor("read", at(2)));
