@@ -14,8 +14,6 @@ use crate::limits::{CHANNEL_RETRY_MS, CHANNEL_WAIT_MS};
 /// A channel that was full, and what waits for it.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// Numbers rows as they come.
-    number: u64,
     pub(super) channel: Arc<RoomChannel>,
     /// Oldest first, each with the time at which it is refused. Never empty.
     batches: VecDeque<(PublishBatch, u64)>,
@@ -24,12 +22,10 @@ pub(super) struct Row {
 /// See the module. Bounded by the connections: one that has a batch here is not read.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    /// By their numbers.
-    rows: BTreeMap<u64, Row>,
-    /// Numbers by the address of the channel, which is held: to find a row, never to go through them.
-    numbers: BTreeMap<usize, u64>,
-    /// Of the newest row.
-    last_number: u64,
+    /// As they came.
+    rows: Vec<Row>,
+    /// Where each row stands, by the address of its channel, which is held: to find a row, never to go through them.
+    places: BTreeMap<usize, usize>,
     /// Of all batches, the earliest time at which one is refused; may be too early.
     first_deadline_ms: u64,
 }
@@ -41,7 +37,7 @@ impl Parked {
 
     /// Whether batches wait for this channel: then no other one may overtake them.
     pub(super) fn has(&self, channel: &Arc<RoomChannel>) -> bool {
-        !self.rows.is_empty() && self.numbers.contains_key(&address_of(channel))
+        !self.rows.is_empty() && self.places.contains_key(&address_of(channel))
     }
 
     /// Keeps a batch behind those that wait for its channel.
@@ -50,35 +46,35 @@ impl Parked {
         if self.rows.is_empty() {
             self.first_deadline_ms = deadline_ms;
         }
-        let next = self.last_number + 1;
-        let number = *self.numbers.entry(address_of(&channel)).or_insert(next);
-        self.last_number = self.last_number.max(number);
-        let row = self.rows.entry(number).or_insert(Row {
-            number,
-            channel,
-            batches: VecDeque::new(),
-        });
-        row.batches.push_back((batch, deadline_ms));
+        let next = self.rows.len();
+        let place = *self.places.entry(address_of(&channel)).or_insert(next);
+        if place == next {
+            self.rows.push(Row {
+                channel,
+                batches: VecDeque::new(),
+            });
+        }
+        self.rows[place].batches.push_back((batch, deadline_ms));
     }
 
     /// Takes all rows out to be looked at; each goes back by [`keep`](Self::keep).
     pub(super) fn take(&mut self) -> Vec<Row> {
         self.first_deadline_ms = u64::MAX;
-        self.numbers.clear();
-        core::mem::take(&mut self.rows).into_values().collect()
+        self.places.clear();
+        core::mem::take(&mut self.rows)
     }
 
     /// Puts a row back, unless nothing waits in it any more.
     pub(super) fn keep(&mut self, row: Row) {
         if let Some((_, deadline_ms)) = row.batches.front() {
             self.first_deadline_ms = self.first_deadline_ms.min(*deadline_ms);
-            let number = row.number;
-            let before = self.numbers.insert(address_of(&row.channel), number);
+            let place = self.rows.len();
+            let before = self.places.insert(address_of(&row.channel), place);
             assert!(
                 before.is_none(),
                 "INV-EDGE-19: a channel has one row of parked batches"
             );
-            self.rows.insert(number, row);
+            self.rows.push(row);
         }
     }
 
