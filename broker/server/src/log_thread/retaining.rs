@@ -38,8 +38,11 @@ impl Retaining {
 impl<D: Disk> LogThread<D> {
     /// Once in a while: lets go of what may go. A roll does so by itself; this is for a log that is too quiet to roll.
     pub(super) fn retain(&mut self) -> Result<(), LogError> {
+        if !self.retaining.is_on {
+            return Ok(());
+        }
         let now = Instant::now();
-        if !self.retaining.is_on || self.retaining.next_look.is_some_and(|at| now < at) {
+        if self.retaining.next_look.is_some_and(|at| now < at) {
             return Ok(());
         }
         self.retaining.next_look = Some(now + Duration::from_millis(RETENTION_LOOK_MS));

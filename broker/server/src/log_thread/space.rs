@@ -37,11 +37,15 @@ impl<D: Disk> LogThread<D> {
             is_full,
         } = self.space.seen;
         self.cells.left(left_bytes, is_full);
+        if is_full == before.is_full {
+            return;
+        }
+        // Only then: the cores look at it with each publish, and what is written anew, though the same, is fetched anew by all of them.
         self.exchange.set_storage_full(is_full);
-        match (before.is_full, is_full) {
-            (false, true) => tracing::error!(left_bytes, "storage_full"),
-            (true, false) => tracing::info!(left_bytes, "storage_has_space"),
-            _ => {}
+        if is_full {
+            tracing::error!(left_bytes, "storage_full");
+        } else {
+            tracing::info!(left_bytes, "storage_has_space");
         }
     }
 }
