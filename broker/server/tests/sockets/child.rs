@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use antiphon_server::run_with;
 use rustix::process::{Pid, Signal, kill_process};
@@ -80,8 +81,15 @@ impl BrokerProcess {
         resident * 4_096
     }
 
+    /// CPU time used over one second, in percent of a CPU. The second is an interval to measure over, not to wait for something.
+    pub(crate) fn percent_used(&self) -> u64 {
+        let before = self.cpu_ticks();
+        std::thread::sleep(Duration::from_secs(1));
+        self.cpu_ticks() - before
+    }
+
     /// CPU time used, in clock ticks of 10 ms.
-    pub(crate) fn cpu_ticks(&self) -> u64 {
+    fn cpu_ticks(&self) -> u64 {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it lives");
         // The name in parentheses may hold spaces.

@@ -1,18 +1,9 @@
 //! A broker with nothing to do does nothing, whoever is connected.
 
-use std::time::Duration;
-
 use antiphon_protocol::Start;
 
 use crate::child::BrokerProcess;
 use crate::support::Client;
-
-/// CPU time of the broker over one second, in percent of a CPU. The second is an interval to measure over.
-fn percent_used(broker: &BrokerProcess) -> u64 {
-    let before = broker.cpu_ticks();
-    std::thread::sleep(Duration::from_secs(1));
-    broker.cpu_ticks() - before
-}
 
 #[test]
 fn idle_connections_and_a_reader_that_never_reads_cost_no_cpu() {
@@ -31,7 +22,7 @@ fn idle_connections_and_a_reader_that_never_reads_cost_no_cpu() {
     for number in 1..=60 {
         writer.publish_acked("lobby", number, &[1; 200 * 1024]);
     }
-    let used = percent_used(&broker);
+    let used = broker.percent_used();
     assert!(used <= 5, "{used} % of a CPU for nothing");
     writer.round_trip();
 }
