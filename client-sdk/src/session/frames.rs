@@ -199,13 +199,18 @@ impl Session {
     }
 
     fn on_subscribed(&mut self, id: RequestId, subscribed: &Subscribed<'_>, now: Mono) {
-        if subscribed.room_id != RoomId(0) {
+        let asker = match self.answered(id) {
+            Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) => Some(ticket),
+            _ => None,
+        };
+        // What nobody has asked for counts nothing: the count must not grow by what a broker makes up.
+        if subscribed.room_id != RoomId(0) && (asker.is_some() || self.is_leaving(id)) {
             self.count(|tally| {
                 tally.on_subscribed(id, subscribed.room_id, subscribed.next_seq);
             });
         }
         // Whoever asked may have left meanwhile: then nobody misses the answer, nor the second one.
-        let Some(Question::Subscribe(ticket) | Question::NoRoom(ticket)) = self.answered(id) else {
+        let Some(ticket) = asker else {
             return;
         };
         let (_, readers, _, mut context) = self.split(now);
@@ -216,6 +221,13 @@ impl Session {
             line.questions.insert(id, Question::NoRoom(ticket));
         }
         self.want(want);
+    }
+
+    /// Whether the room that was asked for with this SUBSCRIBE is being left before the broker has told its number.
+    fn is_leaving(&mut self, subscribe: RequestId) -> bool {
+        let leave = Question::Unsubscribe(Leave::Asked(subscribe));
+        let questions = self.state.line().map(|line| &line.questions);
+        questions.is_some_and(|questions| questions.values().any(|question| *question == leave))
     }
 
     fn on_page(&mut self, id: RequestId, page: &Page<'_>, now: Mono) {

@@ -326,6 +326,42 @@ fn a_room_that_was_left_before_its_answer_counts_from_the_answer_to_the_ok() {
 }
 
 #[test]
+fn a_room_that_is_born_while_it_is_left_counts_to_the_ok() {
+    let mut desk = counting();
+    desk.subscribe(1, Start::Live);
+    desk.receive(|out| Subscribed::NO_ROOM.encode(RequestId(4), out));
+    let ticket = Ticket(1);
+    desk.input(Input::Command(Command::Unsubscribe { ticket }));
+    desk.subscribed(4, 1, 1);
+    desk.events();
+    check(&mut desk, 9);
+    pong(&mut desk, 8, &[(ROOM.0, 0)], 0);
+    assert_eq!(desk.events(), [checked(1, 0)]);
+    desk.receive(|out| Ok_::DONE.encode(RequestId(6), out));
+    check(&mut desk, 9);
+    pong(&mut desk, 10, &[], 0);
+    assert_eq!(desk.events(), [checked(0, 0)]);
+}
+
+#[test]
+fn an_answer_to_no_subscribe_counts_nothing() {
+    let mut desk = counting();
+    desk.subscribe(1, Start::Live);
+    desk.subscribed(4, 2, 3);
+    desk.events();
+    for id in 100..200 {
+        let subscribed = Subscribed {
+            room_id: RoomId(id),
+            ..Subscribed::NO_ROOM
+        };
+        desk.receive(|out| subscribed.encode(RequestId(id), out));
+    }
+    check(&mut desk, 9);
+    pong(&mut desk, 6, &[(ROOM.0, 2)], 0);
+    assert_eq!(desk.events(), [checked(1, 0)]);
+}
+
+#[test]
 fn a_digest_that_differs_ends_the_connection_and_reading_goes_on() {
     let mut desk = counting();
     desk.subscribe(1, Start::Beginning);
