@@ -337,7 +337,7 @@ const ROTS: [fn(&mut [u8]); 3] = [
 ];
 
 #[test]
-fn without_the_first_state_checkpoints_and_entries_still_have_everything() {
+fn without_one_state_checkpoints_and_entries_still_have_everything() {
     let settings = kept(3 * u64::from(SEGMENT));
     let disk = FaultDisk::new();
     let (mut log, ..) = open(&disk, settings);
@@ -353,28 +353,41 @@ fn without_the_first_state_checkpoints_and_entries_still_have_everything() {
     run(&mut log, 1..=30);
     speak(&mut log, 3);
     run(&mut log, 31..=60);
-    let first = log.first_kept();
+    let (first, active) = (log.first_kept(), log.active_segment());
     assert!(first > SegmentId(0));
     drop(log);
-    for (rot, number) in ROTS.iter().zip(0..) {
+    let rots = ROTS.iter().zip(0..);
+    let places = (first.0..active.0).flat_map(|segment| {
+        rots.clone()
+            .map(move |(rot, number)| (segment, rot, number))
+    });
+    for (segment, rot, number) in places {
         let rotten = disk.kill();
-        rotten.rot(&segment_name(first), |bytes| {
+        rotten.rot(&segment_name(SegmentId(segment)), |bytes| {
             rot(&mut bytes[4096..4096 + 352])
         });
         let (mut log, recovery, found) = open(&rotten, settings);
         assert_eq!(recovery.outcome, Outcome::Damaged, "it is told");
-        check(&found, 60, &format!("rot {number}"));
+        check(&found, 60, &format!("segment {segment}, rot {number}"));
         let quiet = &found.groups[&GroupId(3)];
         assert_eq!(
             quiet.checkpoint,
             Some((Index(3), Term(1), b"quiet".to_vec()))
         );
         let end = quiet.end.as_ref().expect("told");
-        assert_eq!((end.last, end.damage), (Index(3), None), "rot {number}");
+        assert_eq!(
+            (end.last, end.damage),
+            (Index(3), None),
+            "segment {segment}, rot {number}"
+        );
         run(&mut log, 61..=70);
         drop(log);
         let (_, _, found) = open(&rotten.lose_power(Survival::Lost), settings);
-        check(&found, 70, &format!("rot {number}, later"));
+        check(
+            &found,
+            70,
+            &format!("segment {segment}, rot {number}, later"),
+        );
     }
 }
 
