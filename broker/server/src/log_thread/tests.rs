@@ -18,6 +18,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::guard;
 
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A disk whose syncs fail while the flag is up, and that never has space for a checkpoint, which it says when the gate opens.
 #[derive(Clone, Debug)]
 struct MoodyDisk {
@@ -247,6 +250,15 @@ fn append(group: u32, ready: u64) -> Append {
     }
 }
 
+/// Waits for another thread.
+fn wait_until(is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "it is never so");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn each_core_hears_of_its_own_groups_in_order_and_closing_writes_the_end_mark() {
     let world = World::start();
@@ -327,9 +339,7 @@ fn no_append_waits_for_a_checkpoint_that_is_being_written() {
     world.append(1, 1);
     assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
     world.checkpoint(1, 1);
-    while world.refused.load(Ordering::SeqCst) == 0 {
-        std::thread::yield_now();
-    }
+    wait_until(|| world.refused.load(Ordering::SeqCst) > 0);
     // The gate is closed: the file is not written before all of these are durable.
     for ready in 2..=READIES {
         world.append(1, ready);
@@ -348,9 +358,7 @@ fn a_checkpoint_without_space_is_told_and_dropped_and_the_next_one_is_tried() {
     assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
     for ready in 2..=3 {
         world.checkpoint(1, 1);
-        while world.refused.load(Ordering::SeqCst) < ready as usize - 1 {
-            std::thread::yield_now();
-        }
+        wait_until(|| world.refused.load(Ordering::SeqCst) >= ready as usize - 1);
         world.append(1, ready);
         assert_eq!(
             world.heard[0].recv().expect("the log lives").persisted[0].ready,
@@ -365,16 +373,17 @@ fn a_checkpoint_without_space_is_told_and_dropped_and_the_next_one_is_tried() {
 #[test]
 fn a_full_disk_is_told_while_appends_go_on_and_an_idle_thread_sees_that_there_is_space_again() {
     let world = World::start();
-    let wait_for = |is_full| {
-        while world.cells.is_full.load(Ordering::SeqCst) != is_full {
-            std::thread::yield_now();
-        }
-    };
+    let is_full = || world.cells.is_full.load(Ordering::SeqCst);
     world.append(1, 1);
     assert_eq!(world.heard[0].recv().expect("synced").persisted[0].ready, 1);
     world.left.store(0, Ordering::SeqCst);
+    let until = Instant::now() + PATIENCE;
     let mut ready = 1;
-    while !world.cells.is_full.load(Ordering::SeqCst) {
+    while !is_full() {
+        assert!(
+            Instant::now() < until,
+            "the disk is full, and it is not seen"
+        );
         ready += 1;
         world.append(1, ready);
         let report = world.heard[0].recv().expect("what was admitted is written");
@@ -382,7 +391,7 @@ fn a_full_disk_is_told_while_appends_go_on_and_an_idle_thread_sees_that_there_is
     }
     // Nothing is sent to the thread from here on.
     world.left.store(u64::MAX - 1, Ordering::SeqCst);
-    wait_for(false);
+    wait_until(|| !is_full());
     assert_eq!(
         world.cells.left_bytes.load(Ordering::SeqCst),
         u64::MAX,

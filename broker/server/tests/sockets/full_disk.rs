@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use antiphon_protocol::{Code, FetchRange, Seq, ServerFrame};
 use tempfile::TempDir;
 
-use crate::support::{BEGINNING, Broker, Client};
+use crate::support::{BEGINNING, Broker, Client, PATIENCE};
 
 /// A file system of 48 MiB that is mounted as long as the value lives.
 struct SmallDisk(TempDir);
@@ -109,11 +110,13 @@ fn publishes_are_refused_before_the_disk_is_full_and_taken_again_when_there_is_s
     // A retry of what is stored is acked all the same.
     assert_eq!(publish(&mut writer, stored, &body), Ok(stored));
     fs::remove_file(disk.ballast()).expect("it is there");
+    let until = Instant::now() + PATIENCE;
     let seq = loop {
         match publish(&mut writer, stored + 1, &body) {
             Ok(seq) => break seq,
             Err((code, _)) => assert_eq!(code, Code::STORAGE_FULL),
         }
+        assert!(Instant::now() < until, "there is space, and it is not seen");
     };
     assert_eq!(seq, stored + 1, "the same life of the broker goes on");
     assert_eq!(reader.records(1, None)[0].0, seq);

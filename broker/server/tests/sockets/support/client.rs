@@ -11,7 +11,7 @@ use antiphon_protocol::{
 };
 
 /// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One whole frame.
 #[derive(Clone, Debug)]

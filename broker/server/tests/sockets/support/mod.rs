@@ -8,7 +8,7 @@ use std::path::Path;
 use antiphon_server::{Config, Node};
 use tempfile::TempDir;
 
-pub(crate) use client::{BEGINNING, Client, Frame};
+pub(crate) use client::{BEGINNING, Client, Frame, PATIENCE};
 
 /// A node on a free port with a data directory of its own.
 pub(crate) struct Broker {
