@@ -1,25 +1,25 @@
 //! Numbers with a meaning. Two bare `u64` in one signature are a bug waiting.
 
-use core::fmt;
-
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::limits::{PRODUCER_AGE_MS_MAX, ROOM_NAME_BYTES_MAX};
 use crate::names::RoomName;
 
+/// A number that is its own type, and is shown as a number.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub struct $name(pub $inner);
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(&self.0, f)
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(&self.0, f)
             }
         }
     };
 }
+pub(crate) use id;
 
 id!(
     /// Position of a record in its room, dense from 1: a reader can prove that nothing is missing.

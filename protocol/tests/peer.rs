@@ -1,5 +1,7 @@
 //! Frames between nodes: committed vectors, properties of any bytes, and the document.
 
+#[path = "document/mod.rs"]
+mod document;
 #[path = "golden/mod.rs"]
 mod golden;
 
@@ -193,25 +195,8 @@ proptest! {
     }
 }
 
-/// Cells of the table rows behind `heading` of the document.
 fn table(heading: &str) -> Vec<Vec<String>> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/peer-protocol.md");
-    let document = std::fs::read_to_string(path).unwrap();
-    let start = document
-        .find(heading)
-        .unwrap_or_else(|| panic!("no {heading}"));
-    let rows = document[start..]
-        .lines()
-        .skip_while(|line| !line.starts_with('|'));
-    rows.take_while(|line| line.starts_with('|'))
-        .skip(2)
-        .map(|row| {
-            row.trim_matches('|')
-                .split('|')
-                .map(|cell| cell.trim().to_owned())
-                .collect()
-        })
-        .collect()
+    document::table(&document::text("peer-protocol.md"), heading)
 }
 
 #[test]

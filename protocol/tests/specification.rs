@@ -1,32 +1,16 @@
 //! docs/protocol.md against the crate: the document is what others implement from, so it must not drift.
 
+#[path = "document/mod.rs"]
+mod document;
 #[path = "golden/mod.rs"]
 mod golden;
 
 use antiphon_protocol::{Class, Code, GapReason, HeaderTag, Kind, RecordKind, limits};
 
-fn document() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
-    std::fs::read_to_string(path).unwrap()
-}
+use document::table;
 
-/// Cells of the table rows that stand behind `heading`.
-fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
-    let start = document
-        .find(heading)
-        .unwrap_or_else(|| panic!("no {heading}"));
-    let rows = document[start..]
-        .lines()
-        .skip_while(|line| !line.starts_with('|'));
-    rows.take_while(|line| line.starts_with('|'))
-        .skip(2)
-        .map(|line| {
-            line.trim_matches('|')
-                .split('|')
-                .map(|cell| cell.trim().to_owned())
-                .collect()
-        })
-        .collect()
+fn document() -> String {
+    document::text("protocol.md")
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Back from what was decoded to bytes.
+//! Back from what was decoded to bytes; the fuzz target of frames uses it too.
 
 use antiphon_protocol::{ClientFrame, PubackBuilder, RawFrame, Record, RecordFields, ServerFrame};
 

@@ -7,11 +7,14 @@
 
 use antiphon_protocol::{
     Assembler, BrokenStream, ClientFrame, Code, DecodeError, FRAME_HEADER_BYTES, Headers, Kind,
-    Link, PageItem, PubackBuilder, RawFrame, Record, RecordFields, ServerFrame, Slot,
-    append_erased, append_record, next_frame,
+    Link, PageItem, RawFrame, Record, ServerFrame, Slot, append_erased, append_record, next_frame,
 };
 
 use crate::script::{Script, pieces};
+
+// The way back is that of the protocol's own tests.
+#[path = "../../../../protocol/tests/reencode/mod.rs"]
+mod reencode;
 
 /// Limits of the length of a frame, as an input chooses them.
 const LIMITS: [u32; 4] = [8_192, 64, 1024 * 1024, u32::MAX];
@@ -133,14 +136,18 @@ fn from_client(raw: RawFrame<'_>) {
             if let ClientFrame::Publish(publish) = &frame {
                 headers(publish.headers);
             }
-            let again = client_again(&frame, raw);
+            let again = reencode::client(&frame, raw);
             let raw_again = one_frame(&again);
             assert_eq!(
                 ClientFrame::decode(raw_again),
                 Ok(frame),
                 "said again, it means the same"
             );
-            assert_eq!(client_again(&frame, raw_again), again, "saying is stable");
+            assert_eq!(
+                reencode::client(&frame, raw_again),
+                again,
+                "saying is stable"
+            );
         }
     }
 }
@@ -164,10 +171,14 @@ fn from_server(raw: RawFrame<'_>) {
                 }
             }
             listed(&frame);
-            let again = server_again(&frame, raw);
+            let again = reencode::server(&frame, raw);
             let raw_again = one_frame(&again);
             let decoded = ServerFrame::decode(raw_again).expect("what we say can be read");
-            assert_eq!(server_again(&decoded, raw_again), again, "saying is stable");
+            assert_eq!(
+                reencode::server(&decoded, raw_again),
+                again,
+                "saying is stable"
+            );
         }
     }
 }
@@ -178,12 +189,12 @@ fn rebuilt(record: &Record<'_>) {
         let _ = header.property();
     }
     let mut again = Vec::new();
-    let link = append_record(&mut again, &fields(record), Link(0));
+    let link = append_record(&mut again, &reencode::record_fields(record), Link(0));
     assert_eq!(again.len(), record.whole().len());
     let parsed = Record::parse(&again).expect("what we build can be read");
     assert_eq!(
-        fields(&parsed),
-        fields(record),
+        reencode::record_fields(&parsed),
+        reencode::record_fields(record),
         "built again, it says the same"
     );
     assert!(parsed.verify_link(Link(0)) && parsed.link() == link);
@@ -257,71 +268,4 @@ fn one_frame(bytes: &[u8]) -> RawFrame<'_> {
         .expect("we say whole frames");
     assert_eq!(frame.whole.len(), bytes.len(), "and one of them");
     frame
-}
-
-fn client_again(frame: &ClientFrame<'_>, raw: RawFrame<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    let id = raw.header.id;
-    match frame {
-        ClientFrame::Hello(frame) => frame.encode(id, &mut out),
-        ClientFrame::Ping(frame) => frame.encode(id, &mut out),
-        ClientFrame::Pong(frame) => frame.encode(id, &mut out),
-        ClientFrame::Publish(frame) => frame.encode(id, &mut out),
-        ClientFrame::Subscribe(frame) => frame.encode(id, &mut out),
-        ClientFrame::Unsubscribe(frame) => frame.encode(id, &mut out),
-        ClientFrame::Fetch(frame) => frame.encode(id, &mut out),
-        ClientFrame::Cursor(frame) => frame.encode(id, &mut out),
-        ClientFrame::Signal(frame) => frame.encode(id, &mut out),
-        ClientFrame::Metadata(frame) => frame.encode(id, &mut out),
-        _ => panic!("a kind that this target does not know"),
-    }
-    out
-}
-
-fn server_again(frame: &ServerFrame<'_>, raw: RawFrame<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    let id = raw.header.id;
-    match frame {
-        ServerFrame::Welcome(frame) => frame.encode(id, &mut out),
-        ServerFrame::Ping(frame) => frame.encode(id, &mut out),
-        ServerFrame::Pong(frame) => frame.encode(id, &mut out),
-        ServerFrame::Goaway(frame) => frame.encode(id, &mut out),
-        ServerFrame::Ok(frame) => frame.encode(id, &mut out),
-        ServerFrame::Error(frame) => frame.encode(id, &mut out),
-        ServerFrame::Subscribed(frame) => frame.encode(id, &mut out),
-        ServerFrame::Unsubscribe(frame) => frame.encode(id, &mut out),
-        ServerFrame::Gap(frame) => frame.encode(id, &mut out),
-        ServerFrame::Page(frame) => frame.encode(id, &mut out),
-        ServerFrame::Cursor(frame) => frame.encode(&mut out),
-        ServerFrame::Signal(frame) => frame.encode(&mut out),
-        ServerFrame::Metadata(frame) => frame.encode_again(id, &mut out),
-        ServerFrame::Puback(frame) => {
-            let mut builder = PubackBuilder::default();
-            frame
-                .entries()
-                .for_each(|entry| builder.push(&entry, &mut out));
-            builder.finish(&mut out);
-        }
-        _ => panic!("a kind that this target does not know"),
-    }
-    out
-}
-
-fn fields<'a>(record: &Record<'a>) -> RecordFields<'a> {
-    RecordFields {
-        room_id: record.room_id(),
-        seq: record.seq(),
-        count: record.count(),
-        time: record.time(),
-        producer: record.producer(),
-        producer_seq: record.producer_seq(),
-        back: record.back(),
-        device: record.device(),
-        kind: record.kind(),
-        codec: record.codec(),
-        record_flags: record.record_flags(),
-        sender: record.sender().as_bytes(),
-        headers: record.headers(),
-        body: record.body(),
-    }
 }
