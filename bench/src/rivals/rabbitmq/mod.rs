@@ -46,10 +46,11 @@ impl Target for RabbitMq {
     fn durability(&self) -> Durability {
         let (acked, is_synced) = match self.used {
             Use::Exchange => ("never; kept in memory", false),
-            Use::Classic => (
-                "after a write to the queue's index; it syncs when it is idle, at most every 200 ms",
-                false,
+            Use::Classic if node::classic_syncs() => (
+                "after fsync of the queue's index, at the latest every 200 ms",
+                true,
             ),
+            Use::Classic => ("after a write to the queue's files, not synced", false),
             Use::Quorum => (
                 "after fdatasync of the write-ahead log that its queues share",
                 true,

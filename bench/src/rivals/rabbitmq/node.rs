@@ -27,6 +27,23 @@ pub(super) fn in_words() -> Vec<String> {
         .collect()
 }
 
+/// Whether classic queues of the installed server sync before they confirm. Their version 1, which is the default before 3.12, does
+/// (seen in system calls); version 2 writes only.
+pub(super) fn classic_syncs() -> bool {
+    let version = Program::RabbitMq.version();
+    version.is_some_and(|version| is_before_3_12(&version))
+}
+
+fn is_before_3_12(version: &str) -> bool {
+    let mut numbers = version
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => (major, minor) < (3, 12),
+        _ => false,
+    }
+}
+
 /// Starts one node on loopback, with everything that it writes in a private directory.
 pub(super) fn start(place: &Place) -> Result<Server, StartError> {
     let directory = tempfile::Builder::new()
@@ -94,4 +111,16 @@ pub(super) fn start(place: &Place) -> Result<Server, StartError> {
         ports,
         directory,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_numbers() {
+        let told = ["3.10.8", "3.9.27", "3.12.0", "4.0.5", "of unknown version"];
+        let before = told.map(is_before_3_12);
+        assert_eq!(before, [true, true, false, false, false]);
+    }
 }

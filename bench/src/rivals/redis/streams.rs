@@ -12,7 +12,7 @@ use crate::target::{Ack, Durability, Event, Room, Since, Target, Wire};
 pub enum AppendFsync {
     /// Before the replies of a turn go out: group commit.
     Always,
-    /// Once a second, in the background.
+    /// Once a second, in the background. While that runs, writes wait for it for up to 2 s, and replies do not.
     EverySecond,
 }
 
@@ -54,7 +54,7 @@ impl Target for Streams {
         let acked = if is_synced {
             "after fdatasync of the append-only file"
         } else {
-            "after a write to the append-only file, which is synced once a second"
+            "after a write to the append-only file, or up to 2 s before it while a sync runs; synced once a second"
         };
         Durability {
             acked: acked.to_owned(),
