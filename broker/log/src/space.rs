@@ -38,14 +38,25 @@ impl SpaceGate {
 }
 
 impl<D: Disk> Log<D> {
-    /// Asks the disk how much is free, and says what is left. While a segment is being made elsewhere the disk is not asked: it may have given the
-    /// space already, so the answer from before, which has it still, is the right one.
+    /// Asks the disk how much is free, and says what is left. While a segment is being made elsewhere the disk may have given the space already, or
+    /// not: then it counts, but not for more than there was before.
     pub fn look_at_space(&mut self) -> Space {
-        if !matches!(self.ahead, Ahead::Making) {
-            // A disk that cannot be asked now says what it has by itself, when a write fails.
-            self.space.free = self.disk.free_bytes().unwrap_or_default();
-        }
+        // A disk that cannot be asked now says what it has by itself, when a write fails.
+        let free = self.disk.free_bytes().unwrap_or_default();
+        self.space.free = match self.ahead {
+            Ahead::Making => free.map(|free| {
+                let free = free.saturating_add(self.settings.segment_bytes.into());
+                self.space.free.map_or(free, |before| before.min(free))
+            }),
+            Ahead::None | Ahead::Ready(_) => free,
+        };
         self.weigh_space()
+    }
+
+    /// Whether the next segment is made. If not, what others take of the disk counts at once: without a segment the log cannot go on behind this one.
+    #[must_use]
+    pub const fn is_segment_ahead(&self) -> bool {
+        matches!(self.ahead, Ahead::Ready(_))
     }
 
     /// What is left, as far as it is known without asking the disk: exact but for what others do. Cheap enough for every flush.

@@ -22,10 +22,12 @@ impl SpaceWatch {
 }
 
 impl<D: Disk> LogThread<D> {
-    /// Weighs what the log itself takes in every turn; asks the disk what others take only now and then, for that is a system call.
+    /// Weighs what the log itself takes in every turn; asks the disk what others take only now and then, for that is a system call, but in every turn
+    /// while there is no segment ahead: a fast writer fills the rest of one long before the next look.
     pub(super) fn look_at_space(&mut self) {
         let now = Instant::now();
-        let seen = if self.space.next_look.is_none_or(|at| at <= now) {
+        let is_due = self.space.next_look.is_none_or(|at| at <= now);
+        let seen = if is_due || !self.log.is_segment_ahead() {
             self.space.next_look = Some(now + Duration::from_millis(SPACE_LOOK_MS));
             self.log.look_at_space()
         } else {
