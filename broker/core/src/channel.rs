@@ -15,11 +15,11 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use antiphon_log::SegmentId;
+use antiphon_log::{GroupId, SegmentId};
 use antiphon_protocol::{
-    Device, Namespace, Producer, ProducerSeq, RequestId, RoomName, Seq, UserName,
+    Device, Namespace, Producer, ProducerSeq, RequestId, RoomName, Seq, Slot, UserName,
 };
 use bytes::Bytes;
 use crossbeam_queue::SegQueue;
@@ -170,6 +170,9 @@ pub enum Offered {
     Quiet,
 }
 
+/// Every partition has a bit; there are no more of them than slots.
+const WANTED_WORDS: usize = Slot::COUNT as usize / u64::BITS as usize;
+
 /// What all cores of a node share: for each of them the queue of its channels that are ready, and who was drawn and claimed.
 #[derive(Debug)]
 pub struct Exchange {
@@ -183,8 +186,8 @@ pub struct Exchange {
     storage_full: AtomicBool,
     /// Segments below do not exist any more.
     kept_from: AtomicU32,
-    /// Segments below would not exist any more, if all checkpoints reached up to there.
-    wanted_from: AtomicU32,
+    /// Partitions of which a checkpoint is wanted, one bit each.
+    wanted: [AtomicU64; WANTED_WORDS],
 }
 
 impl Exchange {
@@ -196,7 +199,7 @@ impl Exchange {
             leading: Leading::default(),
             storage_full: AtomicBool::new(false),
             kept_from: AtomicU32::new(0),
-            wanted_from: AtomicU32::new(0),
+            wanted: core::array::from_fn(|_| AtomicU64::new(0)),
         })
     }
 
@@ -239,15 +242,20 @@ impl Exchange {
         SegmentId(self.kept_from.load(Ordering::Relaxed))
     }
 
-    /// The log thread says which segment retention would begin with, if every partition had two checkpoints that cover what is below: those that have
-    /// not make them. Wake all cores behind it.
-    pub fn set_wanted_from(&self, segment: SegmentId) {
-        self.wanted_from.store(segment.0, Ordering::SeqCst);
+    /// The log thread says that retention waits for a group: its partition makes one more checkpoint. What became of it, the log knows, and asks again
+    /// if it must. Wake all cores behind it.
+    pub fn want_checkpoint(&self, group: GroupId) {
+        let number = group.0.wrapping_sub(1);
+        if let Some(word) = self.wanted.get((number / u64::BITS) as usize) {
+            word.fetch_or(1 << (number % u64::BITS), Ordering::SeqCst);
+        }
     }
 
-    /// Partitions that need something below to start again make checkpoints.
-    pub(crate) fn wanted_from(&self) -> SegmentId {
-        SegmentId(self.wanted_from.load(Ordering::Relaxed))
+    /// Whether a checkpoint of a partition was wanted since it was asked last.
+    pub(crate) fn take_wanted(&self, partition: u16) -> bool {
+        let word = &self.wanted[usize::from(partition) / u64::BITS as usize];
+        let bit = 1 << (u32::from(partition) % u64::BITS);
+        word.load(Ordering::Relaxed) & bit != 0 && word.fetch_and(!bit, Ordering::SeqCst) & bit != 0
     }
 
     /// Puts a batch into its room's channel.

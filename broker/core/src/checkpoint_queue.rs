@@ -40,6 +40,12 @@ impl CheckpointQueue {
         Some(job)
     }
 
+    /// Whether none waits and none is being written.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && !self.is_writing
+    }
+
     /// The one given out is written, or could not be.
     ///
     /// # Panics

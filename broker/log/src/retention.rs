@@ -8,13 +8,12 @@
 //! between leaves files below the first one kept: they do not exist, and the next open removes them.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::checkpoint_files::CheckpointFiles;
 use crate::disk_trait::Disk;
 use crate::error::LogError;
-use crate::group::GroupState;
 use crate::ids::{GroupId, Index, SegmentId};
 use crate::log::Log;
 use crate::segment::segment_name;
@@ -103,31 +102,28 @@ impl Retained {
     }
 
     /// How many of the oldest `count` segments nobody needs to start again.
-    fn removable(
-        &self,
-        count: usize,
-        groups: &BTreeMap<GroupId, GroupState>,
-        checkpoints: &CheckpointFiles,
-    ) -> usize {
-        if groups.values().any(|group| group.hole.is_some()) {
-            return 0;
-        }
-        let is_covered = |(group, last): &(GroupId, Index)| {
-            *last == Index(0)
-                || checkpoints
-                    .older(*group)
-                    .is_some_and(|older| *last <= older)
-        };
+    fn removable(&self, count: usize, checkpoints: &CheckpointFiles) -> usize {
         let is_removable = |one: &&Sealed| {
-            one.lasts
-                .as_ref()
-                .is_some_and(|lasts| lasts.iter().all(is_covered))
+            let lasts = one.lasts.as_ref();
+            lasts.is_some_and(|lasts| lasts.iter().all(|last| is_covered(checkpoints, last)))
         };
         self.sealed
             .iter()
             .take(count)
             .take_while(is_removable)
             .count()
+    }
+
+    /// Groups whose checkpoints keep some of the oldest `count` segments, ascending.
+    fn holding(&self, count: usize, checkpoints: &CheckpointFiles) -> Vec<GroupId> {
+        let expired = self.sealed.iter().take(count);
+        let newest = expired.rev().find_map(|one| one.lasts.as_deref());
+        newest
+            .unwrap_or_default()
+            .iter()
+            .filter(|last| !is_covered(checkpoints, last))
+            .map(|(group, _)| *group)
+            .collect()
     }
 
     /// The first segment kept if the oldest `count` sealed ones go.
@@ -149,6 +145,12 @@ impl Retained {
     }
 }
 
+/// Whether a group starts again without anything up to `last`, even if one checkpoint cannot be read.
+fn is_covered(checkpoints: &CheckpointFiles, (group, last): &(GroupId, Index)) -> bool {
+    let older = || checkpoints.older(*group);
+    *last == Index(0) || older().is_some_and(|older| *last <= older)
+}
+
 impl<D: Disk> Log<D> {
     /// Tells the wall clock, in ms since the epoch: how old segments are is counted by it.
     pub fn tell_time(&mut self, wall_ms: u64) {
@@ -161,12 +163,19 @@ impl<D: Disk> Log<D> {
         self.retained.first_kept
     }
 
-    /// The segment that would be the first one kept by the settings alone. If it is above [`Log::first_kept`] for longer than a moment, some group's
-    /// older checkpoint does not reach up to there.
+    /// The groups that keep segments which the settings alone would let go, ascending: the older checkpoint of each does not reach far enough. None if
+    /// damage keeps them.
     #[must_use]
-    pub fn first_wanted(&self) -> SegmentId {
-        let count = self.expired();
-        self.retained.first_behind(count, self.active.segment())
+    pub fn holding(&self) -> Vec<GroupId> {
+        if self.has_holes() {
+            return Vec::new();
+        }
+        self.retained.holding(self.expired(), &self.checkpoints)
+    }
+
+    /// Whether a group is damaged: then everything stays.
+    fn has_holes(&self) -> bool {
+        self.groups.values().any(|group| group.hole.is_some())
     }
 
     /// Begins the next segment if the oldest ones may go: only a segment's first block can say so. Tells whether they did; their files go with the
@@ -191,10 +200,10 @@ impl<D: Disk> Log<D> {
     }
 
     fn first_removable(&self) -> SegmentId {
-        let expired = self.expired();
-        let count = self
-            .retained
-            .removable(expired, &self.groups, &self.checkpoints);
+        let count = match self.has_holes() {
+            true => 0,
+            false => self.retained.removable(self.expired(), &self.checkpoints),
+        };
         self.retained.first_behind(count, self.active.segment())
     }
 

@@ -95,6 +95,10 @@ pub(crate) const SEGMENT_RETRY_MS: u64 = 1_000;
 /// The log thread looks for segments that are to be let go once in so many milliseconds.
 pub(crate) const RETENTION_LOOK_MS: u64 = 1_000;
 
+/// While the disk is full, partitions that keep segments from being let go are asked for a checkpoint once in so many milliseconds.
+pub(crate) const RETENTION_ASK_FULL_MS: u64 = 60_000;
+const _: () = assert!(RETENTION_LOOK_MS < RETENTION_ASK_FULL_MS);
+
 /// The log thread asks how much of the disk is free once in so many milliseconds while it works, and while the disk is full. What others write in
 /// between is not known; the reserve (`data.reserve_bytes`) is for that, too.
 pub(crate) const SPACE_LOOK_MS: u64 = 100;

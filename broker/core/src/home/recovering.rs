@@ -85,7 +85,6 @@ fn empty(partition: u16, seed: u64) -> PartitionSeed {
         is_member: false,
         log_bytes: 0,
         uncovered_from: None,
-        first_at: None,
         read_end: LogPosition::ZERO,
         checkpoint_bytes: 0,
         condition: Condition::Whole,
@@ -156,7 +155,6 @@ impl PartitionSeed {
         if self.condition != Condition::Whole {
             return;
         }
-        self.first_at = self.first_at.or(Some(at));
         self.read_end = self.read_end.max(end_of(payload, at));
         if index > self.state.applied().next() {
             self.condition = Condition::Hole {

@@ -35,8 +35,6 @@ pub struct PartitionSeed {
     pub(crate) log_bytes: u64,
     /// Where the oldest entry behind the last checkpoint stands.
     pub(crate) uncovered_from: Option<LogPosition>,
-    /// Where the oldest entry found stands.
-    pub(crate) first_at: Option<LogPosition>,
     /// Behind the newest block found: everything below is on disk.
     pub(crate) read_end: LogPosition,
     /// Size of the last checkpoint, in bytes.

@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use antiphon_log::{Disk, LogError, SegmentId};
 
-use crate::limits::RETENTION_LOOK_MS;
+use crate::limits::{RETENTION_ASK_FULL_MS, RETENTION_LOOK_MS};
 use crate::log_thread::LogThread;
 
 /// What the thread remembers of it.
 pub(crate) struct Retaining {
     is_on: bool,
     next_look: Option<Instant>,
+    next_ask: Option<Instant>,
     kept_from: SegmentId,
-    wanted_from: SegmentId,
     /// Lets go of the maps of segments below.
     forget_maps: Box<dyn Fn(SegmentId) + Send>,
 }
@@ -23,8 +23,8 @@ impl Retaining {
         Self {
             is_on,
             next_look: None,
+            next_ask: None,
             kept_from: SegmentId(0),
-            wanted_from: SegmentId(0),
             forget_maps,
         }
     }
@@ -50,13 +50,29 @@ impl<D: Disk> LogThread<D> {
         if self.log.retain()? {
             self.tell_kept();
         }
-        let wanted_from = self.log.first_wanted();
-        if wanted_from > self.retaining.wanted_from {
-            self.retaining.wanted_from = wanted_from;
-            self.exchange.set_wanted_from(wanted_from);
-            self.wake_all();
-        }
+        self.ask_for_checkpoints(now);
         Ok(())
+    }
+
+    /// Asks for checkpoints that are missing: not while some are under way, and rarely while the disk is full, for then they may fail, and each time that
+    /// a quiet partition is asked it writes an entry.
+    fn ask_for_checkpoints(&mut self, now: Instant) {
+        if !self.checkpoints.is_idle() || self.retaining.next_ask.is_some_and(|at| now < at) {
+            return;
+        }
+        let holding = self.log.holding();
+        if holding.is_empty() {
+            return;
+        }
+        let pause_ms = match self.space.is_full() {
+            true => RETENTION_ASK_FULL_MS,
+            false => RETENTION_LOOK_MS,
+        };
+        self.retaining.next_ask = Some(now + Duration::from_millis(pause_ms));
+        for group in holding {
+            self.exchange.want_checkpoint(group);
+        }
+        self.wake_all();
     }
 
     /// Tells the cores and the readers what is not kept any more, before it is removed.

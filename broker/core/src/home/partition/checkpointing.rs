@@ -23,31 +23,24 @@ pub(super) struct Uncovered {
     pub(super) from: Option<LogPosition>,
     /// Its size.
     pub(super) checkpoint_bytes: u64,
-    /// Where the oldest entry stands that the checkpoint before the last one does not cover, as far as is known.
-    pub(super) older_from: Option<LogPosition>,
-    /// An entry is under way that is to be covered by a checkpoint: there was none.
-    pub(super) is_nudged: bool,
+    /// Retention waits for a checkpoint of what there is, or of an entry that is under way.
+    pub(super) is_wanted: bool,
 }
 
 impl Partition {
-    /// Whether retention waits for this partition's checkpoints.
-    fn is_wanted(&self, turn: &Turn<'_>) -> bool {
-        let wanted = turn.exchange.wanted_from();
-        // Without a checkpoint before the last one, what the last one does not cover is not covered by either.
-        let older = self.uncovered.older_from.or(self.uncovered.from);
-        older.is_some_and(|oldest| oldest.segment() < wanted)
+    /// Retention may wait for this partition. A checkpoint is that of an entry, and two are of two: a partition in which nobody speaks makes an empty
+    /// one. If that cannot be now, the log asks again.
+    pub(super) fn note_if_wanted(&mut self, turn: &Turn<'_>) {
+        if turn.exchange.take_wanted(self.number) {
+            self.uncovered.is_wanted = self.uncovered.from.is_some() || self.nudge();
+        }
     }
 
-    /// A checkpoint is that of an entry, and two are of two: a partition in which nobody speaks makes an empty one, so that retention need not wait
-    /// for it for ever.
-    pub(super) fn nudge_if_wanted(&mut self, turn: &Turn<'_>) {
-        if self.uncovered.from.is_some() || self.uncovered.is_nudged || !self.is_wanted(turn) {
-            return;
-        }
-        if let Role::Running(replica) = &mut self.role
-            && replica.is_serving()
-        {
-            self.uncovered.is_nudged = replica.propose(Vec::new()).is_ok();
+    /// Proposes an empty entry.
+    fn nudge(&mut self) -> bool {
+        match &mut self.role {
+            Role::Running(replica) => replica.is_serving() && replica.propose(Vec::new()).is_ok(),
+            Role::Impaired(_) => false,
         }
     }
 
@@ -57,7 +50,7 @@ impl Partition {
             log_bytes,
             from: Some(oldest),
             checkpoint_bytes,
-            ..
+            is_wanted,
         } = self.uncovered
         else {
             return;
@@ -68,7 +61,7 @@ impl Partition {
             .max(CHECKPOINT_FACTOR * checkpoint_bytes);
         let newest = turn.desk.sync_end.segment().0;
         let segments = newest.saturating_sub(oldest.segment().0);
-        let is_due = log_bytes >= due || segments >= CHECKPOINT_SEGMENTS || self.is_wanted(turn);
+        let is_due = log_bytes >= due || segments >= CHECKPOINT_SEGMENTS || is_wanted;
         if !is_due || self.impairment().is_some() {
             return;
         }
@@ -77,8 +70,7 @@ impl Partition {
             log_bytes: 0,
             from: None,
             checkpoint_bytes: bytes.len() as u64,
-            older_from: Some(oldest),
-            is_nudged: false,
+            is_wanted: false,
         };
         turn.desk.stats.checkpoints += 1;
         let (index, term) = (self.state.applied(), self.state.term());

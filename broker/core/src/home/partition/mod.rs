@@ -105,7 +105,6 @@ impl Partition {
             recent,
             log_bytes,
             uncovered_from,
-            first_at,
             checkpoint_bytes,
             condition,
             ..
@@ -154,8 +153,7 @@ impl Partition {
                 log_bytes,
                 from: uncovered_from,
                 checkpoint_bytes,
-                older_from: first_at,
-                is_nudged: false,
+                is_wanted: false,
             },
             is_trimmed: false,
         }
@@ -289,7 +287,7 @@ impl Partition {
         self.answer_waiting(turn);
         self.look_up_more(turn);
         self.tell_lost_signals(turn);
-        self.nudge_if_wanted(turn);
+        self.note_if_wanted(turn);
         self.admit(turn);
         self.ask_for_waiting();
         self.pump(turn);

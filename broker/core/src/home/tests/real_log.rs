@@ -44,12 +44,12 @@ impl RealLog {
         self.settings.retention = Retention { bytes, age_ms: 0 };
     }
 
-    /// As the log thread does once in a while: what is kept, and what would be.
-    pub(super) fn retain(&mut self) -> (SegmentId, SegmentId) {
+    /// As the log thread does once in a while: what is kept, and whose checkpoints it waits for.
+    pub(super) fn retain(&mut self) -> (SegmentId, Vec<GroupId>) {
         let log = self.log.as_mut().expect("the log is open");
         log.retain().expect("the disk works");
         log.prepare_segment().expect("the disk works");
-        (log.first_kept(), log.first_wanted())
+        (log.first_kept(), log.holding())
     }
 
     /// The power goes some calls from now.

@@ -15,9 +15,11 @@ type Retaining = World<RealLog>;
 
 /// As the log thread: lets go, tells, and lets the partitions do what is wanted of them.
 fn retain(world: &mut Retaining) -> SegmentId {
-    let (kept, wanted) = world.log.retain();
+    let (kept, holding) = world.log.retain();
     world.exchange.set_kept_from(kept);
-    world.exchange.set_wanted_from(wanted);
+    for group in holding {
+        world.exchange.want_checkpoint(group);
+    }
     world.settle();
     kept
 }
