@@ -100,11 +100,15 @@ pub const FANOUT_BACKLOG_MAX: usize = 64;
 /// A signal is queued only if the outbox holds less than this with it, in bytes: a slow reader loses signals long before its records wait.
 pub const SIGNAL_OUTBOX_BYTES_MAX: usize = OUTBOX_SCARCE_BYTES as usize;
 
-/// Subscriptions that signals are offered to in one turn. Less than deliveries get: signals are what a busy edge drops first.
+/// Signals offered to subscriptions in one turn, each to each. Less than deliveries get: signals are what a busy edge drops first.
 pub const SIGNALS_PER_TURN: usize = FANOUT_PER_TURN / 2;
 
-/// Signals of one room that wait behind one that is being handed out. More: the newest are dropped, and counted as lost by everybody.
-pub const SIGNAL_BACKLOG_MAX: usize = 64;
+/// A room with no more listeners than this gets each signal at once; with more, all that came in a turn together at its end.
+pub const SIGNAL_LISTENERS_AT_ONCE_MAX: usize = 64;
+
+/// Signals of one room that wait for their turn: a quarter of what a room takes in a second, which may come all at once. More: the newest are dropped,
+/// and counted as lost by everybody.
+pub const SIGNAL_BACKLOG_MAX: usize = 256;
 
 /// How often subscriptions that lost signals, or wait for keyed ones, are looked at, in ms.
 pub const SIGNAL_RETRY_MS: u64 = 250;

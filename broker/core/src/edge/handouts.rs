@@ -1,8 +1,9 @@
 //! Signals to many: handed out in slices, so that a big room's signals hold up nobody else's turn.
 //!
-//! A signal goes to those who were subscribed when its turn came. One that finds the budget large enough is handed out at once. Else the room's signals
-//! queue up, in order: the first one is offered slice by slice, the others have not begun, so the list of receivers is kept once per room. A queue that is
-//! full drops the newest and counts it as lost by everybody; a newer value of a key that waits in it takes the older one's place.
+//! A signal goes to those who were subscribed when its turn came. A small room's is handed out at once. Else the room's signals queue up, in order, and
+//! what has come by the end of a turn is a *batch*: its receivers are listed once, and each of them is offered all of it, slice by slice, so that a burst
+//! costs a receiver one send. What comes meanwhile waits for the next batch. A queue that is full drops the newest and counts it as lost by everybody; a
+//! newer value of a key that waits in it takes the older one's place.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -10,7 +11,7 @@ use alloc::vec::Vec;
 use super::Edge;
 use super::signals::identity_of;
 use crate::lane::{SignalOut, Ticket};
-use crate::limits::{SIGNAL_BACKLOG_MAX, SIGNALS_PER_TURN};
+use crate::limits::{SIGNAL_BACKLOG_MAX, SIGNAL_LISTENERS_AT_ONCE_MAX, SIGNALS_PER_TURN};
 
 /// A signal, and what makes it one of several values; `None`: it has no key.
 #[derive(Debug)]
@@ -20,11 +21,13 @@ struct Queued {
 }
 
 /// What one room's subscriptions are still to be offered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Handout {
-    /// The first one is under way. queue.len() <= SIGNAL_BACKLOG_MAX + 1
+    /// In the order in which they came: the batch under way, and at most SIGNAL_BACKLOG_MAX that wait for the next one.
     queue: VecDeque<Queued>,
-    /// Who is still to be offered the first one.
+    /// How many are under way.
+    batch: usize,
+    /// Who is still to be offered the batch.
     left: Vec<(u32, Ticket)>,
 }
 
@@ -34,7 +37,7 @@ pub(super) struct Handouts {
     by_room: BTreeMap<u32, Handout>,
     /// Rooms in the order of their turns, each once.
     turns: VecDeque<u32>,
-    /// Subscriptions that may still be offered something in this turn.
+    /// Offers that may still be made in this turn.
     budget: usize,
 }
 
@@ -65,7 +68,7 @@ impl Handout {
     /// Takes one more signal, behind the others; one for which there is no place is counted.
     fn push(&mut self, queued: Queued) {
         // What is under way was offered to some: it stays.
-        let waiting = self.queue.iter_mut().skip(1);
+        let waiting = self.queue.iter_mut().skip(self.batch);
         let mut same = waiting.filter(|known| known.identity == queued.identity);
         if queued.identity.is_some()
             && let Some(older) = same.next()
@@ -73,7 +76,7 @@ impl Handout {
             let lost = older.signal.lost.saturating_add(queued.signal.lost);
             *older = queued;
             older.signal.lost = lost;
-        } else if self.queue.len() <= SIGNAL_BACKLOG_MAX {
+        } else if self.queue.len() - self.batch < SIGNAL_BACKLOG_MAX {
             self.queue.push_back(queued);
         } else if let Some(newest) = self.queue.back_mut() {
             let itself = u32::from(!queued.signal.frame.is_empty());
@@ -84,31 +87,38 @@ impl Handout {
 }
 
 impl Edge {
-    /// Hands a signal out to all who want it, at once if the budget allows, else in turns to come.
+    /// Hands a signal out to all who want it: at once if they are few, else with what else comes in this turn.
     pub(super) fn hand_out(&mut self, room: u32, signal: &SignalOut) {
         let queued = Queued {
             identity: signal.is_keyed.then(|| identity_of(&signal.frame)),
             signal: signal.clone(),
         };
-        if let Some(handout) = self.signals.handouts.by_room.get_mut(&room) {
+        let listeners = self.rooms.room(room).listeners as usize;
+        let handouts = &mut self.signals.handouts;
+        if let Some(handout) = handouts.by_room.get_mut(&room) {
             return handout.push(queued);
         }
-        let left = self.begin_handout(room, &queued);
-        let handouts = &mut self.signals.handouts;
-        if left.len() <= handouts.budget {
-            handouts.budget -= left.len();
-            return self.offer_to(room, &queued.signal, queued.identity.as_deref(), &left);
+        if listeners <= SIGNAL_LISTENERS_AT_ONCE_MAX.min(handouts.budget) {
+            handouts.budget -= listeners;
+            self.void_older(room, &queued);
+            let subs = self.listeners(room);
+            return self.offer_to(room, &queued.signal, queued.identity.as_deref(), &subs);
         }
-        let queue = VecDeque::from([queued]);
-        handouts.by_room.insert(room, Handout { queue, left });
+        let mut handout = Handout::default();
+        handout.push(queued);
+        handouts.by_room.insert(room, handout);
         handouts.turns.push_back(room);
     }
 
-    /// Who is to be offered a signal whose turn has come; a newer value of its key makes the older one void.
-    fn begin_handout(&mut self, room: u32, queued: &Queued) -> Vec<(u32, Ticket)> {
+    /// A newer value of its key makes the older one void.
+    fn void_older(&mut self, room: u32, queued: &Queued) {
         if let Some(identity) = &queued.identity {
             self.forget_value(room, identity);
         }
+    }
+
+    /// Who is to be offered what is handed out now.
+    fn listeners(&self, room: u32) -> Vec<(u32, Ticket)> {
         let live = self.rooms.room(room).live.iter().map(|entry| entry.sub);
         let behind = self.rooms.behind(room).iter().copied();
         let subs = live.chain(behind).map(|sub| (sub, self.rooms.sub(sub)));
@@ -131,25 +141,32 @@ impl Edge {
 
     /// One slice of a room's signals. `true`: more is left.
     fn hand_out_slice(&mut self, room: u32) -> bool {
-        let handouts = &mut self.signals.handouts;
-        let Some(mut handout) = handouts.by_room.remove(&room) else {
+        let Some(mut handout) = self.signals.handouts.by_room.remove(&room) else {
             return false;
         };
-        let count = handout.left.len().min(handouts.budget);
+        if handout.batch == 0 {
+            handout.batch = handout.queue.len();
+            let batch = handout.queue.iter();
+            batch.for_each(|queued| self.void_older(room, queued));
+            handout.left = self.listeners(room);
+        }
+        let budget = self.signals.handouts.budget;
+        let count = handout.left.len().min((budget / handout.batch).max(1));
         // An empty list costs something, too: nothing may loop for free.
-        handouts.budget -= count.max(1);
+        let cost = (count * handout.batch).max(1);
+        self.signals.handouts.budget = budget.saturating_sub(cost);
         let slice = handout.left.split_off(handout.left.len() - count);
-        if let Some(queued) = handout.queue.front() {
+        for queued in handout.queue.iter().take(handout.batch) {
             self.offer_to(room, &queued.signal, queued.identity.as_deref(), &slice);
         }
         if handout.left.is_empty() {
-            handout.queue.pop_front();
-            let Some(next) = handout.queue.front() else {
-                return false;
-            };
-            handout.left = self.begin_handout(room, next);
+            handout.queue.drain(..handout.batch);
+            handout.batch = 0;
         }
-        self.signals.handouts.by_room.insert(room, handout);
-        true
+        let is_more = !handout.queue.is_empty();
+        if is_more {
+            self.signals.handouts.by_room.insert(room, handout);
+        }
+        is_more
     }
 }

@@ -294,11 +294,32 @@ fn a_backlog_of_signals_has_a_bound_keeps_newest_values_and_counts_what_it_drops
         .iter()
         .filter_map(|(value, _)| value.clone())
         .collect();
-    assert_eq!(values.len(), 2 + SIGNAL_BACKLOG_MAX - 1);
+    assert_eq!(values.len(), SIGNAL_BACKLOG_MAX);
     assert_eq!(
         (&values[0][..], &values[1][..]),
         (&b"first"[..], &b"new"[..])
     );
     let dropped: u32 = heard.iter().map(|(_, dropped)| dropped).sum();
-    assert_eq!(dropped, 3);
+    assert_eq!(dropped, 4);
+}
+
+#[test]
+fn what_comes_in_a_turn_for_many_is_offered_to_each_of_them_together() {
+    let mut bench = Bench::new();
+    let conns = crowd(&mut bench, SIGNALS_PER_TURN / 2);
+    let reached = |bench: &Bench| {
+        let outboxes = conns.iter().filter_map(|&conn| bench.edge.conns.get(conn));
+        outboxes.filter(|conn| !conn.outbox.is_empty()).count()
+    };
+    for number in 0..4 {
+        bench.edge.handle(out(b"", &[number], 0));
+    }
+    assert_eq!(turn_with(&mut bench, None), (SIGNALS_PER_TURN as u64, true));
+    assert_eq!(reached(&bench), SIGNALS_PER_TURN / 4);
+    while turn_with(&mut bench, None).1 {}
+    assert_eq!(reached(&bench), conns.len());
+    let all: Vec<_> = (0..4).map(|number| (value(&[number]), 0)).collect();
+    for &conn in &conns {
+        assert_eq!(heard(&mut bench, conn), all);
+    }
 }
