@@ -1,7 +1,7 @@
 //! Planted bugs: mistakes one could really make here, for proving that the simulator and its checkers would notice (docs/simulation.md).
 //!
 //! Without the feature `planted-bugs` [`planted`] is the constant `false` and nothing of this is left in the product. With it, at most one bug at a
-//! time is active in the whole process.
+//! time is active in the whole process. [`dawdle`] is a slowness instead, for proving that `cargo gates` would notice one.
 
 /// A mistake of the core.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,19 +66,25 @@ pub(crate) const fn planted(_: Bug) -> bool {
     false
 }
 
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) const fn dawdle(_: &[u8]) {}
+
 #[cfg(feature = "planted-bugs")]
-pub use switch::plant;
+pub(crate) use switch::{dawdle, planted};
 #[cfg(feature = "planted-bugs")]
-pub(crate) use switch::planted;
+pub use switch::{plant, plant_slowness};
 
 #[cfg(feature = "planted-bugs")]
 mod switch {
-    use core::sync::atomic::{AtomicU8, Ordering};
+    use core::hint::black_box;
+    use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
     use super::Bug;
 
     /// Number of the active bug + 1; 0: none.
     static ACTIVE: AtomicU8 = AtomicU8::new(0);
+    /// Whether publishes cost more than they should.
+    static IS_SLOW: AtomicBool = AtomicBool::new(false);
 
     impl Bug {
         /// All of them.
@@ -117,5 +123,19 @@ mod switch {
 
     pub(crate) fn planted(bug: Bug) -> bool {
         ACTIVE.load(Ordering::Relaxed) == bug as u8 + 1
+    }
+
+    /// Makes each publish cost a tenth more. Breaks nothing but the counts of `cargo gates`.
+    pub fn plant_slowness(is_slow: bool) {
+        IS_SLOW.store(is_slow, Ordering::Relaxed);
+    }
+
+    /// Work for nothing, as a careless change brings: the body is looked through again.
+    pub(crate) fn dawdle(body: &[u8]) {
+        if IS_SLOW.load(Ordering::Relaxed) {
+            for word in [body; 3].iter().flat_map(|body| body.chunks_exact(8)) {
+                black_box(word);
+            }
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::home::replica::NotProposed;
 use crate::home::settings::HomeSettings;
 use crate::home::state::{Named, ProducerState, head_at_start};
 use crate::lane::{Ack, Head, Refused};
-use crate::planted::{Bug, planted};
+use crate::planted::{Bug, dawdle, planted};
 
 /// Unused bytes that an entry may keep in memory beside its payload.
 const SLACK_BYTES_MAX: usize = 1_024;
@@ -406,6 +406,7 @@ impl Partition {
             headers: batch.headers(publish),
             body: batch.body(publish),
         });
+        dawdle(batch.body(publish));
         run.at = Some((room, head));
         let state = ProducerState {
             last: publish.producer_seq,
