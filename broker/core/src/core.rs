@@ -26,7 +26,7 @@ use crate::lanes::Lanes;
 use crate::limits::{LOCAL_MESSAGES_PER_TURN, Limits};
 use crate::map::SlotMap;
 use crate::membership::Membership;
-use crate::read::{CheckpointJob, ReadAnswer, ReadJob, ReadPurpose};
+use crate::read::{CheckpointJob, EntryAnswer, EntryJob, ReadAnswer, ReadJob, ReadPurpose};
 
 /// How keys that clients choose are hashed: the server seeds it at random, a simulation fixes it.
 pub type HashState = foldhash::fast::SeedableRandomState;
@@ -110,6 +110,8 @@ pub enum Output {
     Checkpoint(CheckpointJob),
     /// For the reader threads.
     Read(ReadJob),
+    /// For the reader threads; only of a node with peers.
+    ReadEntries(EntryJob),
     /// For another node, in this order; once per turn and node. Whatever does not get there, or gets there late, only costs time.
     Peer {
         /// The node.
@@ -294,6 +296,11 @@ impl Core {
                 self.edge.read_done(answer);
             }
         }
+    }
+
+    /// A reader thread has read entries for a replica that lags, or could not.
+    pub fn entries_read(&mut self, answer: EntryAnswer) {
+        self.home.entries_read(answer);
     }
 
     /// Once per loop turn, after all inputs. `true`: there is more to do, do not sleep.

@@ -44,6 +44,6 @@ pub use crate::home::{Condition, HomeStats, PartitionSeed, Recovering, ReplicaSt
 pub use crate::map::SlotMap;
 pub use crate::membership::{Member, Membership};
 pub use crate::read::{
-    CheckpointJob, HomeRead, PageRoute, ReadAnswer, ReadFailure, ReadJob, ReadPurpose, ReadRecords,
-    SliceRoute,
+    CheckpointJob, EntryAnswer, EntryJob, HomeRead, PageRoute, ReadAnswer, ReadFailure, ReadJob,
+    ReadPurpose, ReadRecords, SliceRoute,
 };

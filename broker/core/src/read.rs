@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use antiphon_log::{GroupId, Index, Located, LogPosition, Term};
+use antiphon_log::{Entry, GroupId, Index, Located, LogPosition, Term};
 use antiphon_protocol::{Link, RoomId, Seq};
 use bytes::Bytes;
 
@@ -106,6 +106,32 @@ pub enum ReadFailure {
     Gone,
     /// The reader has too much to do; ask again.
     Busy,
+}
+
+/// A read of consecutive entries of one group, for a replica on another node that lags.
+#[derive(Clone, Debug)]
+pub struct EntryJob {
+    /// The core that gets the answer by `Core::entries_read`.
+    pub reply_to: CoreId,
+    /// Whose entries.
+    pub group: GroupId,
+    /// Index of the first one.
+    pub first: Index,
+    /// Where they stand. Not empty.
+    pub places: Vec<LogPosition>,
+    /// Most bytes of payload wanted; one entry may exceed it.
+    pub bytes_max: u32,
+    /// Nothing at or above may be read.
+    pub below: LogPosition,
+}
+
+/// What a reader thread found.
+#[derive(Clone, Debug)]
+pub struct EntryAnswer {
+    /// As asked.
+    pub group: GroupId,
+    /// At least one entry, from the first one asked for on; or why not.
+    pub result: Result<Vec<Entry>, ReadFailure>,
 }
 
 /// A checkpoint to be written aside and then named in the log; see [`CheckpointQueue`](crate::CheckpointQueue).

@@ -22,4 +22,4 @@ pub use directory::{DataDirectory, NewDirectory, OpenError, ShownPath};
 pub use failure::DiskFailure;
 pub use file::{DiskFile, FileDisk};
 pub use map::{MapError, SIGBUS_EXIT_STATUS, SegmentMap};
-pub use maps::{MAPS_DEFAULT, RoomRead, RoomReadError, SegmentMaps};
+pub use maps::{EntryRead, MAPS_DEFAULT, RoomRead, RoomReadError, SegmentMaps};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use antiphon_log::{
-    Located, LogPosition, ReadError, RoomReader, RoomSlice, SegmentId, Wants, read_block,
+    Entry, EntryReader, GroupId, Index, Located, LogPosition, ReadError, RoomReader, RoomSlice,
+    SegmentId, Wants, read_block,
 };
 use antiphon_protocol::{RoomId, Seq};
 
@@ -42,7 +43,22 @@ pub struct RoomRead<'a> {
     pub below: LogPosition,
 }
 
-/// Why records cannot be read.
+/// Which entries of a group to read, and where they stand.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryRead<'a> {
+    /// The group.
+    pub group: GroupId,
+    /// The first one wanted.
+    pub first: Index,
+    /// Where it and those behind it stand.
+    pub places: &'a [LogPosition],
+    /// At most this many bytes of payload, but at least one entry.
+    pub bytes_max: usize,
+    /// A synced end that the log published; all of `places` lies below.
+    pub below: LogPosition,
+}
+
+/// Why records or entries cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RoomReadError {
@@ -126,6 +142,40 @@ impl SegmentMaps {
         reader
             .finish()
             .ok_or_else(|| failure.unwrap_or(nothing.into()))
+    }
+
+    /// Reads entries: as many as there are places for, and the budget allows. Fewer if a later one is damaged: the next read from there tells.
+    ///
+    /// # Errors
+    /// See [`RoomReadError`].
+    pub fn read_entries(&self, read: &EntryRead<'_>) -> Result<Vec<Entry>, RoomReadError> {
+        let mut reader = EntryReader::new(read.group, read.first, read.bytes_max);
+        let mut failure = None;
+        for at in read.places {
+            match self.take_entry(&mut reader, *at, read.below) {
+                Ok(Wants::More) => {}
+                Ok(Wants::Nothing) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        match (reader.finish(), failure) {
+            (entries, Some(error)) if entries.is_empty() => Err(error),
+            (entries, _) => Ok(entries),
+        }
+    }
+
+    fn take_entry(
+        &self,
+        reader: &mut EntryReader,
+        at: LogPosition,
+        below: LogPosition,
+    ) -> Result<Wants, RoomReadError> {
+        let map = self.get(at.segment())?;
+        let block = read_block(map.below(below), at, below, map.seed())?;
+        Ok(reader.take(&block)?)
     }
 
     /// Gives up all maps of segments below `first`: as long as one is mapped its space is not free, even if its file is gone.

@@ -74,7 +74,7 @@ pub use item::{
 };
 pub use log::Log;
 pub use maker::{PreparedSegment, SegmentMaker};
-pub use read::{ReadError, RoomReader, RoomSlice, Wants, read_block, read_room};
+pub use read::{EntryReader, ReadError, RoomReader, RoomSlice, Wants, read_block, read_room};
 pub use recover::{
     Finding, GroupDamage, GroupRecovery, Outcome, Recover, RecoveredEntry, Recovery, TermRun,
 };

@@ -7,10 +7,11 @@
 use alloc::vec::Vec;
 
 use antiphon_protocol::{Link, Record, RoomId, Seq, needed};
+use bytes::Bytes;
 
 use crate::block::{Block, BlockError, BlockKind, BlockSeed, decode_block};
-use crate::entry::EntryKind;
-use crate::ids::LogPosition;
+use crate::entry::{Entry, EntryKind};
+use crate::ids::{GroupId, Index, LogPosition};
 use crate::item::{Item, ItemError, Items, RecordsItem};
 
 /// Why records cannot be read where the index says they are.
@@ -62,6 +63,16 @@ pub enum ReadError {
         room: RoomId,
         /// The seq asked for.
         from: Seq,
+    },
+    /// The block is whole but another one than was asked for (places that lie).
+    #[error("the block at {at} is not entry {index} of group {group}")]
+    OtherEntry {
+        /// The block's position.
+        at: LogPosition,
+        /// The group asked for.
+        group: GroupId,
+        /// The entry asked for.
+        index: Index,
     },
 }
 
@@ -238,6 +249,65 @@ impl<'o> RoomReader<'o> {
         self.records_left = self.records_left.saturating_sub(1);
         self.bytes_left = self.bytes_left.saturating_sub(whole.len());
         true
+    }
+}
+
+/// Collects consecutive entries of one group, within a budget: what a follower that lags is sent.
+///
+/// The first entry is taken even if it alone is over the budget.
+#[derive(Debug)]
+pub struct EntryReader {
+    group: GroupId,
+    next: Index,
+    bytes_left: usize,
+    entries: Vec<Entry>,
+}
+
+impl EntryReader {
+    /// Will collect entries of `group` from `first` on, at most `bytes_max` of payload.
+    #[must_use]
+    pub const fn new(group: GroupId, first: Index, bytes_max: usize) -> Self {
+        EntryReader {
+            group,
+            next: first,
+            bytes_left: bytes_max,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Takes the entry in `block`, if it fits.
+    ///
+    /// # Errors
+    /// `OtherEntry`. What was taken before stays.
+    pub fn take(&mut self, block: &Block<'_>) -> Result<Wants, ReadError> {
+        let head = &block.head;
+        let (group, index) = (self.group, self.next);
+        let BlockKind::Append(kind) = head.kind else {
+            return Err(ReadError::NotABatch { at: block.at });
+        };
+        if head.group != group || head.index != index {
+            let at = block.at;
+            return Err(ReadError::OtherEntry { at, group, index });
+        }
+        let bytes = block.payload.len();
+        if bytes > self.bytes_left && !self.entries.is_empty() {
+            return Ok(Wants::Nothing);
+        }
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
+        self.next = index.next();
+        self.entries.push(Entry {
+            index,
+            term: head.term,
+            kind,
+            payload: Bytes::copy_from_slice(block.payload),
+        });
+        Ok(Wants::More)
+    }
+
+    /// What was collected.
+    #[must_use]
+    pub fn finish(self) -> Vec<Entry> {
+        self.entries
     }
 }
 

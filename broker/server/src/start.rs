@@ -42,7 +42,7 @@ use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers, Retaini
 use crate::node::{AcceptorHandle, CoreHandle, LogHandle, Node, Report};
 use crate::phase::PhaseCell;
 use crate::places::Places;
-use crate::readers::{ReadListener, Readers};
+use crate::readers::{Answer, ReadListener, Readers};
 use crate::recovery::{Recovered, recover, retention};
 use crate::wake::Sleeper;
 
@@ -53,10 +53,7 @@ struct Seat {
     cell: Arc<CoreCell>,
     sockets: (Sender<Accepted>, Receiver<Accepted>),
     persisted: (Sender<Persistence>, Receiver<Persistence>),
-    answers: (
-        Sender<antiphon_core::ReadAnswer>,
-        Receiver<antiphon_core::ReadAnswer>,
-    ),
+    answers: (Sender<Answer>, Receiver<Answer>),
 }
 
 /// What all cores of the node have in common.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use antiphon_core::channel::Exchange;
 use antiphon_core::lane::{Claim, Message};
 use antiphon_core::{
-    CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, HashState, Member,
-    Membership, Now, ReadAnswer, ReadJob, Recovering, SlotMap,
+    CheckpointJob, CheckpointQueue, ConnId, Core, CoreConfig, CoreId, EntryAnswer, EntryJob,
+    HashState, Member, Membership, Now, ReadAnswer, ReadJob, Recovering, SlotMap,
 };
 use antiphon_log::testing::FaultDisk;
 use antiphon_log::{
@@ -72,6 +72,8 @@ pub(crate) struct Process {
     pub(crate) logger: Logger,
     /// Jobs of the reader threads, by number.
     pub(crate) reads: BTreeMap<u64, ReadJob>,
+    /// The same for replicas on other nodes.
+    pub(crate) entry_reads: BTreeMap<u64, EntryJob>,
     pub(crate) last_read: u64,
     /// Was told to end in order.
     pub(crate) is_draining: bool,
@@ -96,6 +98,7 @@ pub(crate) struct Seat {
     pub(crate) accepted: VecDeque<(u64, Claim)>,
     pub(crate) persisted: VecDeque<(Vec<Persisted>, LogPosition)>,
     pub(crate) answers: VecDeque<ReadAnswer>,
+    pub(crate) entries: VecDeque<EntryAnswer>,
     /// What replicas on other nodes say.
     pub(crate) peers: VecDeque<(NodeId, GroupId, PeerMessage)>,
     /// Nodes to which something was lost.
@@ -313,6 +316,7 @@ impl Node {
             lanes,
             logger: Logger::new(log),
             reads: BTreeMap::new(),
+            entry_reads: BTreeMap::new(),
             last_read: 0,
             is_draining: false,
         });
@@ -338,6 +342,7 @@ impl Seat {
             accepted: VecDeque::new(),
             persisted: VecDeque::new(),
             answers: VecDeque::new(),
+            entries: VecDeque::new(),
             peers: VecDeque::new(),
             peers_lost: BTreeSet::new(),
             opened: Vec::new(),

@@ -1,20 +1,17 @@
 //! The reader threads: whatever is no longer hot.
 
-use antiphon_core::{ReadAnswer, ReadFailure, ReadJob, ReadRecords};
-use antiphon_log::{BlockSeed, RoomReader, Wants, read_block, segment_name};
+use antiphon_core::{EntryAnswer, EntryJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords};
+use antiphon_log::{BlockSeed, Entry, EntryReader, RoomReader, Wants, read_block, segment_name};
 use bytes::Bytes;
 
 use super::limits::READ_SLICE_BYTES_MAX;
-use super::queue::Event;
+use super::queue::{Event, Micros};
 use super::world::World;
 
 impl World {
     /// Asks for a read, or gives the job back if too many wait.
     pub(crate) fn ask_reader(&mut self, node: usize, job: ReadJob) -> Result<(), ReadJob> {
-        let (factor, until) = self.nodes[node].slow_reads;
-        let factor = if self.queue.now() < until { factor } else { 1 };
-        let takes = 10 + self.dice.disk.waiting(self.choices.read_mean) * factor;
-        let life = self.nodes[node].life;
+        let takes = self.read_time(node);
         let places = self.choices.read_places;
         let Some(process) = self.nodes[node].process.as_mut() else {
             return Ok(());
@@ -25,15 +22,32 @@ impl World {
         process.last_read += 1;
         let number = process.last_read;
         process.reads.insert(number, job);
-        self.queue.after(
-            takes,
-            Event::ReadDone {
-                node,
-                life,
-                job: number,
-            },
-        );
+        self.finish_read(node, number, takes);
         Ok(())
+    }
+
+    /// Asks for entries for a replica that lags. There is one such job per partition, and it waits as others do.
+    pub(crate) fn ask_entries(&mut self, node: usize, job: EntryJob) {
+        let takes = self.read_time(node);
+        let Some(process) = self.nodes[node].process.as_mut() else {
+            return;
+        };
+        process.last_read += 1;
+        let number = process.last_read;
+        process.entry_reads.insert(number, job);
+        self.finish_read(node, number, takes);
+    }
+
+    /// How long a read takes now.
+    fn read_time(&mut self, node: usize) -> Micros {
+        let (factor, until) = self.nodes[node].slow_reads;
+        let factor = if self.queue.now() < until { factor } else { 1 };
+        10 + self.dice.disk.waiting(self.choices.read_mean) * factor
+    }
+
+    fn finish_read(&mut self, node: usize, job: u64, takes: Micros) {
+        let life = self.nodes[node].life;
+        self.queue.after(takes, Event::ReadDone { node, life, job });
     }
 
     pub(crate) fn on_read_done(&mut self, node: usize, life: u64, number: u64) {
@@ -48,6 +62,9 @@ impl World {
         let Some(process) = self.process(node, life) else {
             return;
         };
+        if let Some(job) = process.entry_reads.remove(&number) {
+            return self.on_entries_read(node, &job);
+        }
         let Some(job) = process.reads.remove(&number) else {
             return;
         };
@@ -73,6 +90,45 @@ impl World {
             process.seats[core].answers.push_back(answer);
         }
         self.wake(node, core);
+    }
+
+    fn on_entries_read(&mut self, node: usize, job: &EntryJob) {
+        let result = self.read_entries(node, job);
+        let may_fail = self.trouble.has_destroyed();
+        if result == Err(ReadFailure::Damaged) && !may_fail {
+            self.fail(format!(
+                "node {node}: what is applied cannot be read for another one: {job:?}"
+            ));
+        }
+        self.tally.entry_reads += 1;
+        let group = job.group;
+        let core = usize::from(job.reply_to.0);
+        if let Some(process) = self.nodes[node].process.as_mut() {
+            let answer = EntryAnswer { group, result };
+            process.seats[core].entries.push_back(answer);
+        }
+        self.wake(node, core);
+    }
+
+    fn read_entries(&self, node: usize, job: &EntryJob) -> Result<Vec<Entry>, ReadFailure> {
+        let node = &self.nodes[node];
+        let mut reader = EntryReader::new(job.group, job.first, job.bytes_max as usize);
+        for at in &job.places {
+            let segment = at.segment();
+            let seed = BlockSeed::new(node.settings.directory_id, segment);
+            let goes_on = node.disk.look(&segment_name(segment), |file| {
+                let block = read_block(file, *at, job.below, seed);
+                block.is_ok_and(|block| matches!(reader.take(&block), Ok(Wants::More)))
+            });
+            if !goes_on {
+                break;
+            }
+        }
+        let entries = reader.finish();
+        match entries.is_empty() {
+            true => Err(ReadFailure::Damaged),
+            false => Ok(entries),
+        }
     }
 
     fn read(&self, node: usize, job: &ReadJob) -> Result<ReadRecords, ReadFailure> {

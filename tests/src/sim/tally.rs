@@ -34,6 +34,8 @@ pub(crate) struct Tally {
     pub(crate) segments: u64,
     pub(crate) segments_not_made: u64,
     pub(crate) reads: u64,
+    /// Pieces of the log for replicas that lag.
+    pub(crate) entry_reads: u64,
     pub(crate) reads_failed: u64,
     pub(crate) reads_refused: u64,
     pub(crate) lanes_refused: u64,
@@ -106,6 +108,7 @@ impl Tally {
             (&mut self.segments, other.segments),
             (&mut self.segments_not_made, other.segments_not_made),
             (&mut self.reads, other.reads),
+            (&mut self.entry_reads, other.entry_reads),
             (&mut self.reads_failed, other.reads_failed),
             (&mut self.reads_refused, other.reads_refused),
             (&mut self.lanes_refused, other.lanes_refused),

@@ -146,6 +146,9 @@ impl World {
         for answer in seat.answers.drain(..) {
             seat.core.read_done(answer, now);
         }
+        for answer in seat.entries.drain(..) {
+            seat.core.entries_read(answer);
+        }
         for (from, group, message) in seat.peers.drain(..) {
             seat.core.peer(from, group, message);
         }
@@ -220,6 +223,7 @@ impl World {
                         wakes.push(reply_to);
                     }
                 }
+                Output::ReadEntries(job) => self.ask_entries(node, job),
                 Output::Event(event) => self.core_event(node, &event),
             }
         }

@@ -55,6 +55,15 @@ const _: () = assert!(
     "what a block holds, a peer takes"
 );
 
+/// Entries of a partition whose places in the log are known: 4 MiB. A replica that lags by more cannot be fed from here, and stays behind.
+pub(crate) const ENTRY_PLACES_MAX: usize = 1 << 20;
+
+/// Beginnings of entries that replicas want which lag; more ask again.
+pub(crate) const WANTED_MAX: usize = crate::limits::MEMBERS_MAX;
+
+/// Raft's ticks after which a piece of the log that was read for replicas that lag is let go: a second.
+pub(crate) const PIECE_TICKS_MAX: u32 = 1_000 / TICK_MS as u32;
+
 /// Appends on their way to one follower. Beyond them it is sent nothing more until it answers.
 pub(crate) const RAFT_APPENDS_IN_FLIGHT_MAX: usize = 64;
 

@@ -10,7 +10,7 @@
 //! | `admission` | the checks a publish passes |
 //! | `overlay` | what is proposed and not committed |
 //! | `state` | what is committed: apply and checkpoints |
-//! | `replica`, `hot_tail` | the Raft group and the newest entries in memory |
+//! | `replica`, `hot_tail`, `entry_places` | the Raft group, the newest entries in memory, and where the others stand |
 //! | `interest`, `channels` | which edges want which rooms, and how publishes come |
 //! | `recovering`, `seed` | from the log to a partition |
 
@@ -18,6 +18,7 @@ mod admission;
 mod channels;
 mod cursors;
 mod desk;
+mod entry_places;
 mod hot_tail;
 mod interest;
 pub(crate) mod limits;
@@ -54,7 +55,7 @@ use crate::home::reads::{Purpose, Reading};
 use crate::home::settings::HomeSettings;
 use crate::lane::{Gap, RoomKey, ToEdge, ToHome};
 use crate::planted::{Bug, planted};
-use crate::read::{ReadAnswer, ReadFailure, ReadPurpose};
+use crate::read::{EntryAnswer, ReadAnswer, ReadFailure, ReadPurpose};
 
 pub use recovering::Recovering;
 pub use replica::ReplicaStatus;
@@ -215,6 +216,14 @@ impl Home {
                 }
             },
         });
+    }
+
+    /// A reader thread has read entries for a replica that lags, or could not.
+    pub(crate) fn entries_read(&mut self, answer: EntryAnswer) {
+        let partition = self.partition_of(answer.group);
+        partition
+            .expect("INV-HOME-43: a reader answers what home asked, once")
+            .entries_read(answer);
     }
 
     /// Drains room channels by budget, proposes, readies, applies. `true`: more to do.

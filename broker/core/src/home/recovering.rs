@@ -13,6 +13,7 @@ use antiphon_log::{
 
 use antiphon_protocol::{RoomId, Seq};
 
+use crate::home::entry_places::EntryPlaces;
 use crate::home::recent::Recent;
 use crate::home::records::records;
 use crate::home::seed::{Condition, PartitionSeed, Unsound};
@@ -82,6 +83,7 @@ fn empty(partition: u16, seed: u64) -> PartitionSeed {
         terms: Vec::new(),
         unsettled: Vec::new(),
         recent: Recent::default(),
+        places: EntryPlaces::default(),
         is_member: false,
         log_bytes: 0,
         uncovered_from: None,
@@ -156,6 +158,9 @@ impl PartitionSeed {
             return;
         }
         self.read_end = self.read_end.max(end_of(payload, at));
+        if self.is_member {
+            self.places.set(index, at);
+        }
         if index > self.state.applied().next() {
             self.condition = Condition::Hole {
                 missing: self.state.applied().next(),

@@ -7,6 +7,7 @@ use antiphon_log::{
 };
 use antiphon_protocol::Timestamp;
 
+use crate::home::entry_places::EntryPlaces;
 use crate::home::recent::Recent;
 use crate::home::state::{ApplyFault, State};
 
@@ -29,6 +30,8 @@ pub struct PartitionSeed {
     pub(crate) unsettled: Vec<(Entry, LogPosition)>,
     /// The newest entries that the state covers.
     pub(crate) recent: Recent,
+    /// Where its entries stand in the log; only of a member's.
+    pub(crate) places: EntryPlaces,
     /// It is one of several voters: it serves nothing that is not committed, and does not vote if its vote may be lost.
     pub(crate) is_member: bool,
     /// Payload bytes of the entries behind the last checkpoint.

@@ -27,6 +27,10 @@ pub struct HomeStats {
     pub reads_hot: u64,
     /// Slices, pages and look-ups asked of reader threads.
     pub reads_cold: u64,
+    /// Pieces of the log asked of reader threads for replicas that lag.
+    pub entries_reads: u64,
+    /// How often a replica that lags wanted entries of which the place in the log is not known here any more.
+    pub entries_missing: u64,
     /// Checkpoints made.
     pub checkpoints: u64,
     /// Producers forgotten.

@@ -167,7 +167,9 @@ impl World {
                 Output::Lane { to, message } => self.pass(core, usize::from(to.0), message),
                 Output::Append(append) => self.log.append(append),
                 Output::Read(job) => self.jobs.push_back(job),
-                Output::Peer { to, .. } => panic!("{to} is nobody this node knows"),
+                Output::Peer { .. } | Output::ReadEntries(_) => {
+                    panic!("this node knows nobody else")
+                }
                 Output::Wake(_) | Output::Checkpoint(_) | Output::Event(_) => {}
             }
         }

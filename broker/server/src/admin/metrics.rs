@@ -194,6 +194,18 @@ const ROWS: &[Row] = &[
         COUNTER,
     ),
     (
+        "entries_reads",
+        "Pieces of the log read for replicas on other nodes that lag",
+        |s| s.core.home.entries_reads,
+        COUNTER,
+    ),
+    (
+        "entries_missing",
+        "Entries wanted by replicas that lag too far to be fed from here",
+        |s| s.core.home.entries_missing,
+        COUNTER,
+    ),
+    (
         "signals",
         "Signals queued, one per subscriber",
         |s| s.core.edge.signals,

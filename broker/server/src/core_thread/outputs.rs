@@ -3,6 +3,7 @@
 use antiphon_core::{CoreEvent, CoreId, Now, Output};
 
 use crate::core_thread::CoreThread;
+use crate::readers::Job;
 
 impl CoreThread {
     /// Drains the core's outputs.
@@ -20,7 +21,8 @@ impl CoreThread {
                 Output::Wake(core) => self.ports.lanes.note_wake(core.0),
                 Output::Append(append) => self.ports.log.append(append),
                 Output::Checkpoint(job) => self.ports.log.checkpoint(job),
-                Output::Read(job) => self.ports.readers.ask(job),
+                Output::Read(job) => self.ports.readers.ask(Job::Records(job)),
+                Output::ReadEntries(job) => self.ports.readers.ask(Job::Entries(job)),
                 Output::Peer { .. } => {
                     unreachable!("INV-SRV-13: a node alone has nobody to write to")
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use antiphon_core::channel::Exchange;
 use antiphon_core::lane::Message;
-use antiphon_core::{CoreId, Now, ReadAnswer};
+use antiphon_core::{CoreId, Now};
 use antiphon_disk::FileDisk;
 use antiphon_log::{LogPosition, Persisted};
 use crossbeam_channel::{Receiver, Sender};
@@ -17,7 +17,7 @@ use crate::limits::LANE_TURN_MESSAGES_MAX;
 use crate::log_thread::LogPort;
 use crate::node::Report;
 use crate::phase::PhaseCell;
-use crate::readers::ReadPort;
+use crate::readers::{Answer, ReadPort};
 
 /// A core thread's ends.
 pub(crate) struct Ports {
@@ -26,7 +26,7 @@ pub(crate) struct Ports {
     /// What the log thread has synced.
     pub(crate) persisted: Receiver<Persistence>,
     /// What reader threads have found.
-    pub(crate) answers: Receiver<ReadAnswer>,
+    pub(crate) answers: Receiver<Answer>,
     /// To and from the other cores.
     pub(crate) lanes: Lanes<Message>,
     /// Room channels that are ready.
@@ -88,7 +88,10 @@ impl CoreThread {
             core.persisted(&report.persisted, report.sync_end, now);
         }
         while let Ok(answer) = self.ports.answers.try_recv() {
-            core.read_done(answer, now);
+            match answer {
+                Answer::Records(answer) => core.read_done(answer, now),
+                Answer::Entries(answer) => core.entries_read(answer),
+            }
         }
         self.ports.log.offer_again();
         self.ports.readers.offer_again();

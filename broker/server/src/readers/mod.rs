@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use antiphon_core::{ReadAnswer, ReadFailure, ReadJob, ReadRecords};
-use antiphon_disk::{MapError, RoomRead, RoomReadError, SegmentMaps};
-use antiphon_log::ReadError;
+use antiphon_core::{CoreId, EntryAnswer, EntryJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords};
+use antiphon_disk::{EntryRead, MapError, RoomRead, RoomReadError, SegmentMaps};
+use antiphon_log::{Entry, ReadError};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::guard;
@@ -21,18 +21,37 @@ use crate::limits::{READ_JOBS_MAX, READ_SLICE_BYTES_MAX};
 use crate::readers::pool::Pool;
 use crate::wake::Sleeper;
 
+/// What a core asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum Job {
+    /// Records of a room.
+    Records(ReadJob),
+    /// Entries for a replica on another node.
+    Entries(EntryJob),
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// See [`Job::Records`].
+    Records(ReadAnswer),
+    /// See [`Job::Entries`].
+    Entries(EntryAnswer),
+}
+
 /// A core's way to the reader threads.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadPort {
-    jobs: Sender<ReadJob>,
-    /// What did not fit, in order. Bounded by what the core's state has under way: one pull per subscription, one page per request, and home's own reads.
-    waiting: VecDeque<ReadJob>,
+    jobs: Sender<Job>,
+    /// What did not fit, in order. Bounded by what the core's state has under way: one pull per subscription, one page per request, home's own reads, and
+    /// one piece of entries per partition.
+    waiting: VecDeque<Job>,
 }
 
 /// Where a core hears from the reader threads.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadListener {
-    pub(crate) answers: Sender<ReadAnswer>,
+    pub(crate) answers: Sender<Answer>,
     pub(crate) sleeper: Arc<Sleeper>,
 }
 
@@ -44,7 +63,7 @@ pub(crate) struct Readers {
 
 #[derive(Debug)]
 struct Reader {
-    jobs: Receiver<ReadJob>,
+    jobs: Receiver<Job>,
     /// By core.
     listeners: Arc<[ReadListener]>,
     maps: Arc<SegmentMaps>,
@@ -54,7 +73,7 @@ struct Reader {
 }
 
 impl ReadPort {
-    fn new(jobs: Sender<ReadJob>) -> Self {
+    fn new(jobs: Sender<Job>) -> Self {
         Self {
             jobs,
             waiting: VecDeque::new(),
@@ -62,7 +81,7 @@ impl ReadPort {
     }
 
     /// Asks for a read. If too many wait for the reader threads, the job waits here: its answer may be for another core, so it is never answered from here.
-    pub(crate) fn ask(&mut self, job: ReadJob) {
+    pub(crate) fn ask(&mut self, job: Job) {
         self.waiting.push_back(job);
         self.offer_again();
     }
@@ -123,8 +142,8 @@ impl Readers {
 impl Reader {
     fn run(self) {
         for job in &self.jobs {
-            let answer = self.answer(&job);
-            let listener = &self.listeners[usize::from(job.reply_to.0)];
+            let (reply_to, answer) = self.answer(&job);
+            let listener = &self.listeners[usize::from(reply_to.0)];
             // Waits if that core has fallen far behind: no core ever waits for this thread, so that ends. A core that has
             // ended hears nothing more.
             if listener.answers.send(answer).is_ok() {
@@ -133,22 +152,45 @@ impl Reader {
         }
     }
 
-    fn answer(&self, job: &ReadJob) -> ReadAnswer {
-        let result = self.read(job).map_err(|error| {
-            let failure = failure_of(&error);
-            // A client may ask for a damaged record as often as it likes: told at 1, 2, 4, 8, ...
-            let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-            if failures.is_power_of_two() {
-                tracing::warn!(%error, ?failure, failures, "read_failed");
+    fn answer(&self, job: &Job) -> (CoreId, Answer) {
+        match job {
+            Job::Records(job) => {
+                let answer = ReadAnswer {
+                    purpose: job.purpose,
+                    room: job.room,
+                    from: job.from,
+                    result: self.read(job).map_err(|error| self.failed(&error)),
+                };
+                (job.reply_to, Answer::Records(answer))
             }
-            failure
-        });
-        ReadAnswer {
-            purpose: job.purpose,
-            room: job.room,
-            from: job.from,
-            result,
+            Job::Entries(job) => {
+                let answer = EntryAnswer {
+                    group: job.group,
+                    result: self.read_entries(job).map_err(|error| self.failed(&error)),
+                };
+                (job.reply_to, Answer::Entries(answer))
+            }
         }
+    }
+
+    /// Somebody may ask for what is damaged as often as they like: told at 1, 2, 4, 8, ...
+    fn failed(&self, error: &RoomReadError) -> ReadFailure {
+        let failure = failure_of(error);
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures.is_power_of_two() {
+            tracing::warn!(%error, ?failure, failures, "read_failed");
+        }
+        failure
+    }
+
+    fn read_entries(&self, job: &EntryJob) -> Result<Vec<Entry>, RoomReadError> {
+        self.maps.read_entries(&EntryRead {
+            group: job.group,
+            first: job.first,
+            places: &job.places,
+            bytes_max: job.bytes_max as usize,
+            below: job.below,
+        })
     }
 
     fn read(&self, job: &ReadJob) -> Result<ReadRecords, RoomReadError> {

@@ -140,6 +140,15 @@ impl World {
 
     /// Asks all jobs and gives back the answers that core 1 gets, in order.
     fn ask(&self, jobs: Vec<ReadJob>) -> Vec<ReadAnswer> {
+        let answers = self.ask_all(jobs.into_iter().map(Job::Records).collect());
+        let records = answers.into_iter().map(|answer| match answer {
+            Answer::Records(answer) => answer,
+            Answer::Entries(answer) => panic!("nobody asked for {answer:?}"),
+        });
+        records.collect()
+    }
+
+    fn ask_all(&self, jobs: Vec<Job>) -> Vec<Answer> {
         let poll = Poll::new().expect("a poller");
         let sleeper = Arc::new(Sleeper::new(poll.registry(), Token(0)).expect("a waker"));
         let (nobody, _) = bounded(1);
@@ -210,16 +219,47 @@ fn a_position_that_holds_nothing_is_damage_and_a_segment_that_is_not_there_is_go
 }
 
 #[test]
+fn entries_are_read_in_order_within_the_budget_and_a_place_that_lies_is_damage() {
+    let world = World::new();
+    let places: Vec<LogPosition> = world.located.iter().map(|located| located.at).collect();
+    let ask = |first: u64, places: &[LogPosition], bytes_max: u32| {
+        let job = EntryJob {
+            reply_to: CoreId(1),
+            group: GroupId(1),
+            first: Index(first),
+            places: places.to_vec(),
+            bytes_max,
+            below: world.below,
+        };
+        match world.ask_all(vec![Job::Entries(job)]).remove(0) {
+            Answer::Entries(EntryAnswer { result, .. }) => result,
+            Answer::Records(answer) => panic!("nobody asked for {answer:?}"),
+        }
+    };
+    let indexes = |entries: Vec<Entry>| entries.iter().map(|one| one.index.0).collect::<Vec<_>>();
+    let all = ask(1, &places, 1 << 20).expect("they are there");
+    let payloads: Vec<usize> = all.iter().map(|one| one.payload.len()).collect();
+    assert_eq!((indexes(all), payloads[0] > 5_000), (vec![1, 2], true));
+    assert_eq!(ask(1, &places, 6_000).map(indexes), Ok(vec![1]));
+    assert_eq!(ask(2, &places[1..], 1).map(indexes), Ok(vec![2]));
+    assert_eq!(ask(2, &places, 1 << 20), Err(ReadFailure::Damaged));
+    // What is whole before it is of use.
+    let bent = [places[0], places[0]];
+    assert_eq!(ask(1, &bent, 1 << 20).map(indexes), Ok(vec![1]));
+}
+
+#[test]
 fn jobs_that_find_the_queue_full_wait_in_order_until_there_is_room() {
     let world = World::new();
     let (jobs, receiver) = bounded(1);
     let mut port = ReadPort::new(jobs);
     for from in 1..=3 {
-        port.ask(world.job(from, from + 1, 100));
+        port.ask(Job::Records(world.job(from, from + 1, 100)));
     }
     for from in 1..=3 {
         assert_eq!(port.is_waiting(), from < 3, "before job {from} is taken");
-        assert_eq!(receiver.try_recv().expect("a job").from, Seq(from));
+        let job = receiver.try_recv().expect("a job");
+        assert!(matches!(job, Job::Records(job) if job.from == Seq(from)));
         port.offer_again();
     }
     assert!(receiver.is_empty());

@@ -12,6 +12,7 @@ mod checkpointing;
 mod cursoring;
 mod duplicates;
 mod expiring;
+mod feeding;
 mod fetching;
 mod gathering;
 mod leading;
@@ -88,6 +89,8 @@ pub(crate) struct Partition {
     uncovered: Uncovered,
     /// What is missing at the beginning of rooms was let go, not lost.
     is_trimmed: bool,
+    /// A reader thread reads entries for a replica that lags.
+    is_fetching: bool,
 }
 
 impl Partition {
@@ -103,6 +106,7 @@ impl Partition {
             terms,
             unsettled,
             recent,
+            places,
             log_bytes,
             uncovered_from,
             checkpoint_bytes,
@@ -123,6 +127,7 @@ impl Partition {
                     hard_state,
                     applied,
                     hot,
+                    places,
                     unsettled,
                 };
                 Role::Running(Replica::start(start))
@@ -156,6 +161,7 @@ impl Partition {
                 is_wanted: false,
             },
             is_trimmed: false,
+            is_fetching: false,
         }
     }
 
@@ -207,6 +213,9 @@ impl Partition {
     pub(crate) fn trim(&mut self, first: SegmentId) {
         self.is_trimmed = true;
         self.index.trim(first);
+        if let Role::Running(replica) = &mut self.role {
+            replica.trim(first);
+        }
     }
 
     /// A channel of a room of this partition is ready.
@@ -291,6 +300,7 @@ impl Partition {
         self.admit(turn);
         self.ask_for_waiting();
         self.pump(turn);
+        self.feed_lagging(turn);
         self.quarantine_if_broken(turn);
         self.checkpoint_if_due(turn);
         let has_publishes = !(self.ready.is_empty() && self.held.is_empty());

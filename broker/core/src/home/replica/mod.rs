@@ -11,6 +11,7 @@
 //! Entries are stable for the library as soon as the hot tail has them, before the disk does; it hands out min(committed, persisted) only. Readies
 //! are reported persisted in their order. Between `ready` and `advance_append_async` nothing else is called.
 
+mod lagging;
 mod messages;
 mod parking;
 mod storage;
@@ -21,13 +22,16 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-use antiphon_log::{Append, Entry, GroupId, HardState, Index, LogPosition, Persisted, Term};
+use antiphon_log::{
+    Append, Entry, GroupId, HardState, Index, LogPosition, Persisted, SegmentId, Term,
+};
 use antiphon_protocol::NodeId;
 use antiphon_protocol::peer::{Message, ReadContext};
 use raft::{Config, RawNode, Ready, StateRole};
 use slog::{Discard, Logger, o};
 
 use crate::boundary::guarded;
+use crate::home::entry_places::EntryPlaces;
 use crate::home::hot_tail::HotTail;
 use crate::home::limits::{
     COMMITTED_BYTES_PER_READY, ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, HEARTBEAT_TICKS,
@@ -58,6 +62,8 @@ pub(crate) struct ReplicaStart {
     pub(crate) applied: Index,
     /// The log up to `applied`.
     pub(crate) hot: HotTail,
+    /// Where its entries stand; none on a node alone.
+    pub(crate) places: EntryPlaces,
     /// What follows: synced, not known to be committed.
     pub(crate) unsettled: Vec<(Entry, LogPosition)>,
 }
@@ -160,15 +166,20 @@ impl Replica {
             uncommitted_bytes_max,
             hard_state,
             applied,
-            mut hot,
+            hot,
+            places,
             unsettled,
         } = start;
         let node_id = u64::from(node.0);
         assert!(node_id != 0, "INV-HOME-16: a node's id is not 0");
+        let (mut hot, mut places) = (hot, places);
         for (entry, at) in unsettled {
             let index = entry.index;
             hot.append(entry);
             hot.place(index, at);
+            if voters.len() > 1 {
+                places.set(index, at);
+            }
         }
         let newest = hot.term(hot.last()).unwrap_or(Term(0));
         let vote = if hard_state.term >= newest {
@@ -187,7 +198,7 @@ impl Replica {
         );
         let is_alone = voters.len() == 1;
         let voters = voters.iter().map(|voter| u64::from(voter.0)).collect();
-        let storage = PartitionStorage::new(hot, hard_state, voters);
+        let storage = PartitionStorage::new(hot, hard_state, voters).with_places(places);
         let config = settings(node_id, applied, uncommitted_bytes_max);
         let logger = Logger::root(Discard, o!());
         let made = guarded(|| RawNode::new(&config, storage, &logger).ok().map(Box::new));
@@ -311,7 +322,44 @@ impl Replica {
 
     /// Time passes by one tick.
     pub(crate) fn tick(&mut self) {
-        let _ = self.call(|node| node.tick());
+        let _ = self.call(|node| {
+            node.mut_store().lagging().tick();
+            node.tick()
+        });
+    }
+
+    /// Segments of the log below `first` were let go.
+    pub(crate) fn trim(&mut self, first: SegmentId) {
+        let _ = self.call(|node| node.mut_store().trim(first));
+    }
+
+    /// Entries that are to be read for a replica that lags: the first one's index, and where they stand; no places: it cannot be fed from here, and what
+    /// it wants is forgotten until it wants it again.
+    pub(crate) fn wanted_entries(&mut self) -> Option<(Index, Vec<LogPosition>)> {
+        // Not asked through `call`: it is asked in every turn, and changes no role.
+        let node = self.node.as_mut()?;
+        let wanted = node.store().wanted()?;
+        if node.raft.state != StateRole::Leader {
+            node.mut_store().lagging().clear();
+            return None;
+        }
+        if wanted.1.is_empty() {
+            node.mut_store().lagging().give_up();
+        }
+        Some(wanted)
+    }
+
+    /// What was wanted is read, or cannot be.
+    pub(crate) fn entries_fetched(&mut self, fetched: Option<Vec<Entry>>) {
+        let _ = self.call(|node| match fetched {
+            Some(piece) => {
+                let served = node.mut_store().lagging().fetched(piece);
+                served
+                    .into_iter()
+                    .for_each(|context| node.on_entries_fetched(context));
+            }
+            None => node.mut_store().lagging().give_up(),
+        });
     }
 
     /// Proposes an entry; gives its index and term.

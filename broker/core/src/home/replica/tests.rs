@@ -9,6 +9,7 @@ use antiphon_protocol::NodeId;
 use bytes::Bytes;
 
 use super::{NotProposed, Replica, ReplicaStart, election_ticks};
+use crate::home::entry_places::EntryPlaces;
 use crate::home::hot_tail::HotTail;
 use crate::home::limits::{ELECTION_TICKS_MAX, ELECTION_TICKS_MIN};
 
@@ -40,6 +41,7 @@ fn started(hard_state: HardState, unsettled: Vec<(Entry, LogPosition)>) -> Repli
         hard_state,
         applied: Index(0),
         hot: HotTail::new(Index(1), Index(0), Vec::new(), 1 << 20),
+        places: EntryPlaces::default(),
         unsettled,
     })
 }

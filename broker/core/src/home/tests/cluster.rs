@@ -69,13 +69,21 @@ fn node_id(number: usize) -> NodeId {
 }
 
 impl Cluster {
-    pub(super) fn new(nodes: usize, partitions: u16, segment_bytes: u32, seed: u64) -> Cluster {
+    /// Each partition of each node has so many bytes of its newest entries in memory.
+    pub(super) fn new(
+        nodes: usize,
+        partitions: u16,
+        segment_bytes: u32,
+        seed: u64,
+        hot_bytes: usize,
+    ) -> Cluster {
         let voters: Vec<NodeId> = (0..nodes).map(node_id).collect();
         let node = |number: usize| {
             let mut settings = settings(partitions);
             settings.node = node_id(number);
             settings.voters.clone_from(&voters);
             settings.seed = seed;
+            settings.hot_bytes = hot_bytes;
             settings.checkpoint_bytes_min = 6_000;
             let log = RealLog::new(segment_bytes, seed.wrapping_mul(31) + number as u64);
             Node {

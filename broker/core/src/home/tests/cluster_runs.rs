@@ -50,6 +50,10 @@ struct Run {
 
 impl Run {
     fn new(nodes: usize, seed: u64) -> Run {
+        Run::with_hot(nodes, seed, 1 << 20)
+    }
+
+    fn with_hot(nodes: usize, seed: u64, hot_bytes: usize) -> Run {
         let voices = (0..5).map(|number| Voice {
             room: ROOMS[number % ROOMS.len()],
             producer: producer(1 + number as u32),
@@ -59,7 +63,7 @@ impl Run {
             acked: BTreeMap::new(),
         });
         Run {
-            cluster: Cluster::new(nodes, 2, SEGMENT_BYTES, seed),
+            cluster: Cluster::new(nodes, 2, SEGMENT_BYTES, seed, hot_bytes),
             voices: voices.collect(),
             readers: BTreeMap::new(),
             tickets: 100,
@@ -366,8 +370,12 @@ impl Run {
 }
 
 fn run(nodes: usize, seed: u64, steps: usize) -> Run {
+    run_with_hot(nodes, seed, steps, 1 << 20)
+}
+
+fn run_with_hot(nodes: usize, seed: u64, steps: usize, hot_bytes: usize) -> Run {
     let until = 60;
-    let mut run = Run::new(nodes, seed);
+    let mut run = Run::with_hot(nodes, seed, hot_bytes);
     for _ in 0..steps {
         run.step(until);
     }
@@ -403,6 +411,61 @@ fn what_was_acked_survives_whatever_happens_and_stands_once_everywhere() {
         failovers > 20 && crashes > 20 && reads > 100 && moved > 50,
         "a rough world: {failovers} failovers, {crashes} crashes, {reads} reads, {moved} moved"
     );
+}
+
+/// How often readers of all nodes read entries for others, and how often these could not be read.
+fn fed(run: &Run) -> (u64, u64) {
+    let worlds = run
+        .cluster
+        .nodes
+        .iter()
+        .filter_map(|node| node.world.as_ref());
+    let stats = worlds.map(|world| world.home.stats());
+    stats.fold((0, 0), |(reads, missing), stats| {
+        (reads + stats.entries_reads, missing + stats.entries_missing)
+    })
+}
+
+#[test]
+fn a_replica_that_was_away_for_long_is_fed_from_the_log() {
+    for was_restarted in [false, true] {
+        let mut run = Run::with_hot(3, 5, 2_000);
+        run.settle(1);
+        run.cluster.crash(2);
+        for _ in 0..20_000 {
+            run.now_ms += 5;
+            run.cluster.calm_step();
+            run.hear();
+            run.speak(120);
+            if run.voices.iter().all(|voice| voice.acked.len() == 120) {
+                break;
+            }
+        }
+        if was_restarted {
+            // Nobody has the entries in memory any more, and where they stand was found when the logs were opened.
+            for node in 0..2 {
+                run.cluster.crash(node);
+                run.cluster.restart(node);
+            }
+        }
+        run.settle(120);
+        run.check();
+        let (reads, missing) = fed(&run);
+        assert!(
+            reads > 10 && missing == 0,
+            "{reads} reads, {missing} missing"
+        );
+    }
+}
+
+#[test]
+fn with_little_in_memory_all_holds_and_those_that_lag_are_fed() {
+    let mut reads = 0;
+    for seed in 20..24 {
+        let run = run_with_hot(3, seed, 12_000, 1_000);
+        reads += fed(&run).0;
+    }
+    assert!(reads > 20, "{reads} reads");
 }
 
 /// A leader that was cut off does not know it for up to two election timeouts; another one is elected within one.

@@ -4,14 +4,16 @@ use alloc::vec::Vec;
 
 use antiphon_log::testing::{FaultDisk, Survival};
 use antiphon_log::{
-    BlockSeed, GroupId, Log, LogPosition, LogSettings, Persisted, Retention, RoomReader, SegmentId,
-    Wants, read_block, segment_name,
+    BlockSeed, EntryReader, GroupId, Log, LogPosition, LogSettings, Persisted, Retention,
+    RoomReader, SegmentId, Wants, read_block, segment_name,
 };
 use bytes::Bytes;
 
 use super::toy_log::TestLog;
 use crate::home::Recovering;
-use crate::read::{CheckpointJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords};
+use crate::read::{
+    CheckpointJob, EntryAnswer, EntryJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords,
+};
 
 /// A log of the real kind. It persists everything or nothing.
 #[derive(Debug)]
@@ -136,6 +138,24 @@ impl TestLog for RealLog {
             "{recovery:?}"
         );
         self.log = Some(log);
+    }
+
+    fn read_entries(&self, job: &EntryJob) -> EntryAnswer {
+        let mut reader = EntryReader::new(job.group, job.first, job.bytes_max as usize);
+        for at in &job.places {
+            let segment = at.segment();
+            let bytes = self.disk.content(&segment_name(segment));
+            let seed = BlockSeed::new(self.settings.directory_id, segment);
+            let block =
+                read_block(&bytes, *at, job.below, seed).expect("what is applied is readable");
+            if reader.take(&block).expect("places tell the truth") == Wants::Nothing {
+                break;
+            }
+        }
+        EntryAnswer {
+            group: job.group,
+            result: Ok(reader.finish()),
+        }
     }
 
     fn read(&self, job: &ReadJob) -> ReadAnswer {

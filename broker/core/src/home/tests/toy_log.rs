@@ -12,7 +12,9 @@ use bytes::Bytes;
 
 use crate::home::Recovering;
 use crate::home::records::{cut, link_at};
-use crate::read::{CheckpointJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords};
+use crate::read::{
+    CheckpointJob, EntryAnswer, EntryJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords,
+};
 
 /// What a world needs of a log.
 pub(super) trait TestLog {
@@ -30,6 +32,8 @@ pub(super) trait TestLog {
     fn reopen(&mut self, recovering: &mut Recovering);
     /// Does a reader thread's work.
     fn read(&self, job: &ReadJob) -> ReadAnswer;
+    /// The same for a replica that lags.
+    fn read_entries(&self, job: &EntryJob) -> EntryAnswer;
 }
 
 /// What a group has on disk.
@@ -305,6 +309,10 @@ impl TestLog for ToyLog {
     fn reopen(&mut self, recovering: &mut Recovering) {
         self.queued.clear();
         self.recover(recovering);
+    }
+
+    fn read_entries(&self, job: &EntryJob) -> EntryAnswer {
+        panic!("nobody lags here: {job:?}");
     }
 
     fn read(&self, job: &ReadJob) -> ReadAnswer {

@@ -25,7 +25,7 @@ use crate::lane::{
 };
 use crate::limits::Limits;
 use crate::map::SlotMap;
-use crate::read::ReadJob;
+use crate::read::{EntryAnswer, ReadJob};
 
 use super::toy_log::{TestLog, ToyLog};
 
@@ -49,6 +49,8 @@ pub(super) struct World<L = ToyLog> {
     pub(super) exchange: Arc<Exchange>,
     pub(super) log: L,
     pub(super) jobs: VecDeque<ReadJob>,
+    /// Entries for replicas that lag, on their way back.
+    entry_answers: VecDeque<EntryAnswer>,
     pub(super) sent: Vec<(CoreId, ToEdge)>,
     pub(super) events: Vec<CoreEvent>,
     /// What is to go to other nodes.
@@ -147,6 +149,7 @@ impl<L: TestLog> World<L> {
             jobs: VecDeque::new(),
             sent: Vec::new(),
             events: Vec::new(),
+            entry_answers: VecDeque::new(),
             peers: Vec::new(),
             now,
             settings,
@@ -175,6 +178,9 @@ impl<L: TestLog> World<L> {
     /// Turns until nothing moves without the log or a reader.
     pub(super) fn run(&mut self) {
         loop {
+            while let Some(answer) = self.entry_answers.pop_front() {
+                self.home.entries_read(answer);
+            }
             let more = self.home.turn(self.now);
             let mut moved = false;
             while let Some(output) = self.home.poll() {
@@ -196,6 +202,10 @@ impl<L: TestLog> World<L> {
             Output::Append(append) => self.log.submit(append),
             Output::Checkpoint(job) => self.log.checkpoint(job),
             Output::Read(job) => self.jobs.push_back(job),
+            Output::ReadEntries(job) => {
+                let answer = self.log.read_entries(&job);
+                self.entry_answers.push_back(answer);
+            }
             Output::Event(event) => self.events.push(event),
             Output::Peer { to, messages } => self.peers.push((to, messages)),
             other => panic!("home does not say {other:?}"),

@@ -152,7 +152,9 @@ impl Node {
                     Output::Checkpoint(job) => self.checkpoints.push(job),
                     Output::Close(_) => panic!("a client that keeps the rules is sent away"),
                     Output::Read(job) => panic!("nothing stands in the log: {job:?}"),
-                    Output::Lane { .. } | Output::Peer { .. } => panic!("nobody else is there"),
+                    Output::Lane { .. } | Output::Peer { .. } | Output::ReadEntries(_) => {
+                        panic!("nobody else is there")
+                    }
                     Output::Flush(_) | Output::Resume(_) | Output::Wake(_) | Output::Event(_) => {}
                 }
             }

@@ -257,7 +257,9 @@ impl Broker {
                 Output::Append(append) => self.appends.push_back(append),
                 Output::Checkpoint(job) => self.checkpoints.push_back(job),
                 Output::Read(job) => self.reads.push_back(job),
-                Output::Peer { to, .. } => panic!("{to} is nobody this node knows"),
+                Output::Peer { .. } | Output::ReadEntries(_) => {
+                    panic!("this node knows nobody else")
+                }
                 Output::Event(event) => assert!(
                     !matches!(event, CoreEvent::GroupQuarantined { .. }),
                     "a client broke a partition: {event:?}"
