@@ -223,11 +223,10 @@ impl Choices {
     }
 
     /// The same with several nodes. One partition: a session of the SDK speaks to one node, and must find all its rooms led there. Nothing is destroyed:
-    /// whoever lost what it had acked does not come back by itself yet. Logs are not reread for others yet, so all of them stay in memory.
+    /// whoever lost what it had acked does not come back by itself yet.
     fn cluster(mut self) -> Choices {
         self.partitions = 1;
         self.faults.retain(|fault| !fault.destroys());
-        self.limits.budgets.hot_bytes = 64 << 20;
         for role in &mut self.clients {
             // To find the leader takes a few attempts, and the SDK waits longer before each.
             role.patience = 0;
