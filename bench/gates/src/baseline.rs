@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::error::GateError;
-use crate::limits::{SMALL_COUNT, TOLERANCE};
+use crate::limits::{ALLOCATIONS_SLACK, SYSCALLS_SLACK, TOLERANCE};
 
 /// Counts by name.
 pub type Counts = BTreeMap<String, Count>;
@@ -68,12 +68,12 @@ pub fn compare<'a>(baseline: &'a Counts, counts: &'a Counts) -> Vec<(&'a str, St
         .collect()
 }
 
-/// Instructions and bytes are large numbers, and have the relative tolerance alone.
+/// What a count may be higher besides the tolerance. Instructions and bytes are large numbers, and have the tolerance alone.
 fn slack(name: &str) -> f64 {
-    if name.ends_with("/instructions") || name.ends_with("/bytes") {
-        0.0
-    } else {
-        SMALL_COUNT
+    match name.rsplit('/').next() {
+        Some("instructions" | "bytes") => 0.0,
+        Some("allocations") => ALLOCATIONS_SLACK,
+        _ => SYSCALLS_SLACK,
     }
 }
 
@@ -178,6 +178,9 @@ mod tests {
         assert_eq!(compare(&before, &now), [("a/allocations", Standing::Worse)]);
         let now = counts(&[("a/allocations", 0.01)]);
         assert_eq!(compare(&before, &now), [("a/allocations", Standing::Same)]);
+        let before = counts(&[("a/sendto", 5.0)]);
+        let now = counts(&[("a/sendto", 5.3)]);
+        assert_eq!(compare(&before, &now), [("a/sendto", Standing::Worse)]);
     }
 
     #[test]

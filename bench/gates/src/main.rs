@@ -109,7 +109,11 @@ fn show(before: &Counts, now: &Counts) -> bool {
             Standing::New => "NOT IN THE BASELINE",
             Standing::Gone => "NOT COUNTED ANY MORE",
         };
-        let change = 100.0 * (now_value / before_value - 1.0);
+        let change = if now_value == before_value {
+            0.0
+        } else {
+            100.0 * (now_value / before_value - 1.0)
+        };
         println!("{name:28} {now_value:>12.3} {change:>+7.2} %  {unit:45} {word}");
         is_passed &= !standing.is_failure();
     }

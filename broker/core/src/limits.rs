@@ -55,6 +55,12 @@ pub const SPARE_QUEUES_MAX: usize = FANOUT_PER_TURN;
 /// A kept queue has places for at most so many pieces.
 pub const SPARE_PIECES_MAX: usize = 4;
 
+/// Of the queues that are kept, so many may have places for more pieces: connections in many busy rooms get one from each in a turn.
+pub const SPARE_WIDE_QUEUES_MAX: usize = 1_024;
+
+/// So many pieces, of 32 bytes: 1 MiB in all.
+pub const SPARE_WIDE_PIECES_MAX: usize = 32;
+
 /// Write buffers kept for outboxes that have something to say again: 256 of at most 4 KiB.
 pub const SPARE_BUFFERS_MAX: usize = 256;
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::limits::{
     SPARE_BUFFER_BYTES_MAX, SPARE_BUFFERS_MAX, SPARE_PIECES_MAX, SPARE_QUEUES_MAX,
+    SPARE_WIDE_PIECES_MAX, SPARE_WIDE_QUEUES_MAX,
 };
 
 /// Queued output of one connection, in order.
@@ -141,7 +142,12 @@ impl Spare {
             buffer.clear();
             self.buffers.push(buffer);
         }
-        if queue.pieces.capacity() > SPARE_PIECES_MAX {
+        let pieces_max = if self.queues.len() < SPARE_WIDE_QUEUES_MAX {
+            SPARE_WIDE_PIECES_MAX
+        } else {
+            SPARE_PIECES_MAX
+        };
+        if queue.pieces.capacity() > pieces_max {
             queue.pieces = VecDeque::new();
         }
         if self.queues.len() < SPARE_QUEUES_MAX {
@@ -343,6 +349,26 @@ mod tests {
         it.0.advance(1);
         it.0.release(&mut it.1);
         assert_eq!((it.1.queues.len(), it.1.buffers.len()), (1, 1));
+    }
+
+    #[test]
+    fn places_for_many_pieces_are_kept_in_the_first_queues_only() {
+        let mut spare = Spare::default();
+        let mut outboxes: Vec<Outbox> = (0..SPARE_WIDE_QUEUES_MAX + 1)
+            .map(|_| Outbox::new())
+            .collect();
+        for outbox in &mut outboxes {
+            let queue = outbox.queue(&mut spare);
+            (0..SPARE_WIDE_PIECES_MAX).for_each(|_| queue.push(Bytes::from_static(b"x")));
+        }
+        for outbox in &mut outboxes {
+            outbox.advance(SPARE_WIDE_PIECES_MAX);
+            outbox.release(&mut spare);
+        }
+        let last = spare.queues.pop().map(|queue| queue.pieces.capacity());
+        assert_eq!(last, Some(0));
+        let mut kept = spare.queues.iter().map(|queue| queue.pieces.capacity());
+        assert!(kept.all(|places| places == SPARE_WIDE_PIECES_MAX));
     }
 
     #[test]
