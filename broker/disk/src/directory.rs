@@ -4,10 +4,12 @@
 //!  antiphon.dir    what the directory is, written once          LOCK         held while a broker runs
 //!  log/            segments                                     checkpoint/  two generations per partition
 //!  bad-pages       read errors under a map, if there were any
+//!  antiphon.cluster    only of a member of a cluster: who the others are
 //! ```
 
 mod error;
 mod lock;
+mod member;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,9 +21,11 @@ use antiphon_log::{
 use antiphon_protocol::NodeId;
 
 pub use error::{OpenError, ShownPath};
+pub use member::{ClusterBook, Meeting, NewCluster};
 
 use crate::bad_pages::{BAD_PAGES_NAME, BadPages};
 use crate::directory::lock::lock;
+use crate::directory::member::{create_book, open_book};
 use crate::file::FileDisk;
 use crate::map::watch_reads;
 use crate::maps::SegmentMaps;
@@ -45,24 +49,47 @@ pub struct DataDirectory {
     file: DirectoryFile,
     was_created: bool,
     bad_pages: BadPages,
+    book: Option<ClusterBook>,
     /// Held, never read.
     _lock: File,
 }
 
 impl DataDirectory {
-    /// Opens the directory at `path` and locks it; makes it if it is missing or holds no data yet.
+    /// Opens the directory of a node alone at `path` and locks it; makes it if it is missing or holds no data yet.
     ///
     /// # Errors
     /// See [`OpenError`]. Whatever the error, an existing directory is left as it was.
     pub fn open(path: impl AsRef<Path>, new: NewDirectory) -> Result<Self, OpenError> {
-        let path = path.as_ref();
+        Self::open_as(path.as_ref(), new, None)
+    }
+
+    /// The same for a member of a cluster. One that a node alone made is taken as new as long as nothing was ever logged in it.
+    ///
+    /// # Errors
+    /// As [`DataDirectory::open`].
+    pub fn open_member(
+        path: impl AsRef<Path>,
+        new: NewDirectory,
+        cluster: &NewCluster,
+    ) -> Result<Self, OpenError> {
+        Self::open_as(path.as_ref(), new, Some(cluster))
+    }
+
+    fn open_as(
+        path: &Path,
+        new: NewDirectory,
+        cluster: Option<&NewCluster>,
+    ) -> Result<Self, OpenError> {
         make_folder(path)?;
         let lock = lock(path)?;
-        let existing = read_directory_file(path)?;
+        let existing = match read_directory_file(path)? {
+            Some(file) if file.cluster.is_none() && cluster.is_some() && is_unused(path)? => None,
+            existing => existing,
+        };
         let was_created = existing.is_none();
         let file = match existing {
             Some(file) => file,
-            None => create(path, new)?,
+            None => create(path, new, cluster)?,
         };
         if file.node != new.node {
             return Err(OpenError::OtherNode {
@@ -71,6 +98,7 @@ impl DataDirectory {
                 expected: new.node,
             });
         }
+        let book = open_book(path, &file, cluster)?;
         for folder in FOLDERS {
             make_folder(&path.join(folder))?;
         }
@@ -95,6 +123,7 @@ impl DataDirectory {
             file,
             was_created,
             bad_pages,
+            book,
             _lock: lock,
         })
     }
@@ -109,6 +138,11 @@ impl DataDirectory {
     #[must_use]
     pub fn file(&self) -> DirectoryFile {
         self.file
+    }
+
+    /// What a member knows of its cluster, once; nobody else may write it.
+    pub fn take_book(&mut self) -> Option<ClusterBook> {
+        self.book.take()
     }
 
     /// Its files, for the log. The directory must stay open as long as they are used.
@@ -161,7 +195,7 @@ pub(crate) fn read_directory_file(path: &Path) -> Result<Option<DirectoryFile>, 
         Err(DirectoryFileError::Version { found }) => Err(OpenError::Version {
             path: shown(path),
             found,
-            expected: antiphon_log::DIRECTORY_VERSION,
+            expected: antiphon_log::DIRECTORY_VERSION_MEMBER,
         }),
         Err(source) => Err(OpenError::Damaged {
             path: shown(path),
@@ -170,7 +204,11 @@ pub(crate) fn read_directory_file(path: &Path) -> Result<Option<DirectoryFile>, 
     }
 }
 
-fn create(path: &Path, new: NewDirectory) -> Result<DirectoryFile, OpenError> {
+fn create(
+    path: &Path,
+    new: NewDirectory,
+    cluster: Option<&NewCluster>,
+) -> Result<DirectoryFile, OpenError> {
     for folder in FOLDERS {
         refuse_orphans(path, folder)?;
     }
@@ -179,9 +217,26 @@ fn create(path: &Path, new: NewDirectory) -> Result<DirectoryFile, OpenError> {
         directory_id,
         node: new.node,
         partitions: new.partitions,
+        cluster: cluster.map(|cluster| cluster.cluster),
     };
-    write_whole(path, &file.encode())?;
+    if let Some(cluster) = cluster {
+        create_book(path, directory_id, new, cluster)?;
+    }
+    write_aside(path, DIRECTORY_FILE_NAME, &file.encode())?;
     Ok(file)
+}
+
+/// Whether nothing was ever logged here.
+fn is_unused(path: &Path) -> Result<bool, OpenError> {
+    let orphans = FOLDERS.map(|folder| refuse_orphans(path, folder));
+    for found in orphans {
+        match found {
+            Ok(()) => {}
+            Err(OpenError::Orphaned { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
 }
 
 /// A directory whose `antiphon.dir` was lost is not a new one: its data must not be mixed with a new log.
@@ -214,10 +269,10 @@ fn random_id(path: &Path) -> Result<u128, OpenError> {
     Ok(u128::from_le_bytes(bytes))
 }
 
-/// Writes `antiphon.dir` aside, syncs it, renames it and syncs the directory: it exists whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), OpenError> {
-    let name = path.join(DIRECTORY_FILE_NAME);
-    let aside = path.join("antiphon.dir.tmp");
+/// Writes a file aside, syncs it, renames it and syncs the directory: it exists whole, as before, or not at all.
+fn write_aside(path: &Path, name: &str, bytes: &[u8]) -> Result<(), OpenError> {
+    let aside = path.join(format!("{name}.tmp"));
+    let name = path.join(name);
     let io_error = |operation, path: &Path| {
         let path = shown(path);
         move |source| OpenError::Io {

@@ -18,7 +18,9 @@ mod map;
 mod maps;
 
 pub use bad_pages::{BAD_PAGES_NAME, BadPages, PAGE_BYTES};
-pub use directory::{DataDirectory, NewDirectory, OpenError, ShownPath};
+pub use directory::{
+    ClusterBook, DataDirectory, Meeting, NewCluster, NewDirectory, OpenError, ShownPath,
+};
 pub use failure::DiskFailure;
 pub use file::{DiskFile, FileDisk};
 pub use map::{MapError, SIGBUS_EXIT_STATUS, SegmentMap};

@@ -86,7 +86,7 @@ fn another_format_version_is_refused_and_left_alone() {
     drop(open(temp.path()).expect("made"));
     let name = temp.path().join(DIRECTORY_FILE_NAME);
     let mut bytes = fs::read(&name).expect("written");
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(&name, &bytes).expect("writable");
     let before = contents(temp.path());
     let error = open(temp.path()).expect_err("another version");
@@ -94,8 +94,8 @@ fn another_format_version_is_refused_and_left_alone() {
         matches!(
             error,
             OpenError::Version {
-                found: 2,
-                expected: 1,
+                found: 3,
+                expected: 2,
                 ..
             }
         ),
@@ -168,6 +168,7 @@ fn a_half_made_directory_is_made_again() {
         directory_id: 1,
         node: NodeId(1),
         partitions: 3,
+        cluster: None,
     }
     .encode();
     fs::write(temp.path().join("antiphon.dir.tmp"), &torn[..40]).expect("writable");

@@ -16,6 +16,7 @@ mod block;
 mod chain;
 mod checkpoint;
 mod checkpoint_files;
+mod cluster_file;
 mod content;
 mod directory;
 mod disk_trait;
@@ -59,9 +60,12 @@ pub use checkpoint::{
 pub use checkpoint_files::{
     CHECKPOINT_FOLDER, CheckpointMaker, MadeCheckpoint, checkpoint_name, parse_checkpoint_name,
 };
+pub use cluster_file::{
+    CLUSTER_FILE_NAME, CLUSTER_MEMBERS_MAX, ClusterFile, ClusterFileError, ClusterMember,
+};
 pub use directory::{
-    DIRECTORY_FILE_BYTES, DIRECTORY_FILE_NAME, DIRECTORY_MAGIC, DIRECTORY_VERSION, DirectoryFile,
-    DirectoryFileError,
+    DIRECTORY_FILE_BYTES, DIRECTORY_FILE_NAME, DIRECTORY_MAGIC, DIRECTORY_VERSION,
+    DIRECTORY_VERSION_MEMBER, DirectoryFile, DirectoryFileError,
 };
 pub use disk_trait::{Disk, DiskError, DiskErrorKind, DiskOp};
 pub use entry::{Append, Entry, EntryKind, Flushed, HardState, Persisted};
