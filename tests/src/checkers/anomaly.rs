@@ -81,9 +81,18 @@ pub enum Anomaly {
     /// A delivery after the subscription's end.
     AfterEnd { sub: Op },
     /// A fresh subscription that does not begin where it was asked to.
-    WrongStart { sub: Op, head: Seq, next: Seq },
+    WrongStart {
+        sub: Op,
+        head: Seq,
+        expected: Seq,
+        next: Seq,
+    },
+    /// A subscription or a page that begins elsewhere than with the first record of its time or later, by what acks told.
+    WrongTime { op: Op, first: Seq },
     /// An open subscription that never came to the head.
     Behind { sub: Op, next: Seq, head: Seq },
+    /// The answer of a fetch around a position that begins behind the first record it should have.
+    LatePage { op: Op, expected: Seq, got: Seq },
     /// The answer of a fetch with a hole or a repetition, or one that does not touch the position.
     WrongPage { op: Op, expected: Seq, got: Seq },
     /// The answer of a fetch with more or fewer records than there are within the limit.
@@ -200,7 +209,9 @@ impl Anomaly {
             | Self::NotSubscribed { .. }
             | Self::AfterEnd { .. }
             | Self::WrongStart { .. }
+            | Self::WrongTime { .. }
             | Self::Behind { .. }
+            | Self::LatePage { .. }
             | Self::WrongPage { .. }
             | Self::WrongCount { .. } => Invariant::I4,
             Self::TwoSeqs { .. }

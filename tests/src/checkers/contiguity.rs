@@ -82,16 +82,24 @@ impl Streams<'_> {
         };
         self.check.compare();
         // The head may have moved on while the position of the last n was read: more than n then, never fewer.
-        let is_right = |right| match start {
+        let is_right = |right: Seq| match start {
             Start::Last(_) => next <= right,
             _ => next == right,
         };
-        let is_wrong_time = match start {
-            Start::Time(time) => pages::is_not_from(self.view, room, time, (next, head)),
-            _ => false,
-        };
-        if is_wrong_time || start_of(start, head).is_some_and(|right| !is_right(right)) {
-            let anomaly = Anomaly::WrongStart { sub, head, next };
+        if let Start::Time(time) = start
+            && pages::is_not_from(self.view, room, time, (next, head))
+        {
+            let (op, first) = (sub, next);
+            let anomaly = Anomaly::WrongTime { op, first };
+            self.check.violated(anomaly, &[asked, event]);
+        }
+        if let Some(expected) = start_of(start, head).filter(|right| !is_right(*right)) {
+            let anomaly = Anomaly::WrongStart {
+                sub,
+                head,
+                expected,
+                next,
+            };
             self.check.violated(anomaly, &[asked, event]);
         }
         let stream = Stream {

@@ -98,7 +98,7 @@ pub struct Check {
     pub compared: u64,
     /// How many violations there are.
     pub found: u64,
-    /// The first [`VIOLATIONS_KEPT_MAX`] of them.
+    /// The first [`VIOLATIONS_KEPT_MAX`] of each kind.
     pub violations: Vec<Violation>,
 }
 
@@ -121,7 +121,9 @@ impl Check {
     pub(crate) fn violated(&mut self, anomaly: Anomaly, events: &[EventNo]) {
         debug_assert_eq!(anomaly.invariant(), self.invariant);
         self.found += 1;
-        if self.violations.len() < VIOLATIONS_KEPT_MAX {
+        let kind = std::mem::discriminant(&anomaly);
+        let same = |kept: &&Violation| std::mem::discriminant(&kept.anomaly) == kind;
+        if self.violations.iter().filter(same).count() < VIOLATIONS_KEPT_MAX {
             let mut events = events.to_vec();
             events.sort_unstable();
             events.dedup();

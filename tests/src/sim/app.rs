@@ -149,7 +149,11 @@ impl World {
         }
     }
 
+    /// Nobody gives up in the calm: everything is to be answered then.
     pub(crate) fn app_gives_up(&mut self, number: usize) {
+        if self.is_calm {
+            return;
+        }
         let now = self.queue.now();
         let now_ms = self.client_ms();
         while let Some((until, ticket)) = self.clients[number].app.patience.front().copied()

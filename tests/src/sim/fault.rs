@@ -175,7 +175,9 @@ impl Fault {
             | Fault::WallForward
             | Fault::WallBack
             | Fault::ClientStall => 10,
-            Fault::SlowCore | Fault::Reset | Fault::Clog | Fault::Dribble => 40,
+            // Each byte by itself is an event or more.
+            Fault::Dribble => 10,
+            Fault::SlowCore | Fault::Reset | Fault::Clog => 40,
         }
     }
 

@@ -27,6 +27,7 @@ mod client;
 mod command;
 mod dialling;
 mod fault;
+mod judging;
 mod limits;
 mod link;
 mod lives;

@@ -23,6 +23,9 @@ pub(crate) const SIGNAL_NAME: &str = "now";
 /// connection looks as if the signal were.
 const SIGNALS_PER_SECOND: u32 = 10;
 
+/// A room whose SUBSCRIBE was refused is asked for again after this time.
+const AGAIN_MS: u64 = 300;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Raw {
@@ -44,6 +47,8 @@ pub(crate) struct Raw {
     pub(crate) rooms: BTreeMap<String, RawRoom>,
     /// Subscribes without an answer that has a room's number.
     asked: BTreeMap<RequestId, String>,
+    /// Rooms to ask for again, and from when on.
+    again: VecDeque<(u64, String)>,
     /// Signals sent in which second.
     signalled: (u64, u32),
 }
@@ -62,8 +67,6 @@ pub(crate) struct RawRoom {
     /// Publishes that were acked.
     published: u64,
     publish: Option<RequestId>,
-    /// A publish was refused for now: whether its number is taken is not known.
-    has_doubt: bool,
     /// Signals sent, by key.
     signals: BTreeMap<u32, u64>,
 }
@@ -87,6 +90,7 @@ impl Raw {
             said_ms: 0,
             rooms: BTreeMap::new(),
             asked: BTreeMap::new(),
+            again: VecDeque::new(),
             signalled: (0, 0),
         }
     }
@@ -145,7 +149,9 @@ impl Raw {
             return Some(0);
         }
         let silence = self.heard_ms + 3 * self.keepalive_ms;
-        (self.heard_ms > 0).then(|| silence.min(self.said_ms + self.keepalive_ms / 2))
+        let again = self.again.front().map_or(u64::MAX, |(at, _)| *at);
+        let said = self.said_ms + self.keepalive_ms / 2;
+        (self.heard_ms > 0).then(|| silence.min(said).min(again))
     }
 
     pub(crate) fn poll(&mut self) -> Option<Told> {
@@ -226,8 +232,12 @@ impl Raw {
                 for room in self.rooms.values_mut() {
                     if room.publish == Some(id) {
                         room.publish = None;
-                        room.has_doubt = !is_final;
+                        // It sends nothing again: whether the number is taken is another life's to know.
+                        self.is_over |= !is_final;
                     }
+                }
+                if self.is_over {
+                    self.told.push_back(Told::Disconnect);
                 }
                 self.subscribe_refused(id, error.code);
             }
@@ -261,21 +271,28 @@ impl Raw {
         }
     }
 
-    /// An older subscription goes on, or a later one counts; else it tries again in another life.
+    /// An older subscription goes on, or a later one counts; else it asks again after a while.
     fn subscribe_refused(&mut self, id: RequestId, code: wire::Code) {
         let Some(name) = self.asked.remove(&id) else {
             return;
         };
         let is_followed = self.rooms.get(&name).is_some_and(|room| room.id.0 != 0);
         if !is_followed && code != wire::Code::REPLACED {
-            self.is_over = true;
-            self.told.push_back(Told::Disconnect);
+            self.again.push_back((self.heard_ms + AGAIN_MS, name));
         }
+    }
+
+    /// A room that it is to ask for again now.
+    pub(crate) fn due_again(&mut self, now_ms: u64) -> Option<String> {
+        let is_due = self.again.front().is_some_and(|(at, _)| *at <= now_ms);
+        let (_, name) = is_due.then(|| self.again.pop_front())??;
+        Some(name)
     }
 
     /// How far its stream of a room has come; `None`: it follows it, and that is not known yet.
     pub(crate) fn position(&self, name: &str) -> Option<Option<Seq>> {
-        if self.asked.values().any(|asked| asked == name) {
+        let is_wanted = self.again.iter().any(|(_, again)| again == name);
+        if is_wanted || self.asked.values().any(|asked| asked == name) {
             return Some(None);
         }
         let room = self.rooms.get(name).filter(|room| room.id.0 != 0)?;
@@ -368,7 +385,7 @@ impl Raw {
         let Some(room) = self.rooms.get_mut(name) else {
             return false;
         };
-        if room.id.0 == 0 || room.publish.is_some() || room.has_doubt {
+        if room.id.0 == 0 || room.publish.is_some() {
             return false;
         }
         room.publish = Some(id);

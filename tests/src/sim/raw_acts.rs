@@ -24,6 +24,17 @@ impl World {
                 self.raw_follows(number, room);
             }
         }
+        let now_ms = self.client_ms();
+        while let Some(name) = self.clients[number]
+            .raw
+            .as_mut()
+            .and_then(|raw| raw.due_again(now_ms))
+        {
+            let mut rooms = self.choices.rooms.iter();
+            if let Some(room) = rooms.position(|room| *room == name) {
+                self.raw_follows(number, room);
+            }
+        }
         let names = &self.choices.rooms;
         self.clients[number].note_raw_positions(names);
     }

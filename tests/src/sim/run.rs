@@ -6,10 +6,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::checkers::{Anomaly, Check, Invariant, Violation, check_all};
+use crate::checkers::Invariant;
 use crate::history::{Head, History, Node as NodeNo, Recorder, Room, Seq as HistorySeq, What};
 
 use super::audit::Rooms;
+use super::judging::{Scope, judge};
 use super::limits::{LOOK_EVERY, PROGRESS};
 use super::queue::{Micros, SECOND};
 use super::swarm::Plan;
@@ -100,7 +101,7 @@ pub(crate) fn run(plan: &Plan) -> Verdict {
     } else {
         Scope::Broken
     };
-    findings.extend(judge(&history, scope, &mut world.tally));
+    findings.extend(judge(history, scope, &mut world.tally));
     Verdict {
         trace: world.trace.hash(),
         findings,
@@ -134,13 +135,12 @@ fn live(world: &mut World, plan: &Plan) {
             let what = world.unheard(&heads);
             world.fail(format!("not at the head after the last fault: {what}"));
         }
-        let end = world.queue.now() + PROGRESS / 3;
         // Who connected anew in the meantime comes to the head again.
         let is_quiet = |world: &World| {
             let mut clients = world.clients.iter();
             clients.all(|client| client.tap.is_quiet()) && world.has_heard_all(&heads)
         };
-        if !settle(world, end, is_quiet) {
+        if !settle_while_moving(world, is_quiet) {
             let what: Vec<String> = world
                 .clients
                 .iter()
@@ -192,86 +192,6 @@ fn settle_while_moving(world: &mut World, is_done: impl Fn(&World) -> bool) -> b
             return false;
         }
     }
-}
-
-/// What may be asked of a history.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Scope {
-    /// Everything.
-    Whole,
-    /// Nothing that is shown only by a world that came to its end.
-    Broken,
-    /// Something durable was destroyed: what was acked may be lost, and if that was the very end of the log (docs/log-format.md, what marks cannot
-    /// show) its places are given again. Wrong is what was never said, and a stream that leaves
-    /// out what it does not name.
-    Destroyed,
-}
-
-impl Scope {
-    /// What is wrong by this check. Where something was destroyed a resume may meet another history, but within a stream links go on.
-    fn violations(self, check: &Check) -> Vec<&Violation> {
-        let is_broken = |anomaly: &Anomaly| matches!(anomaly, Anomaly::BrokenLink { .. });
-        // Records that are lost at a room's beginning are missing from a page, and nothing names them; which is the first of a time may be lost too.
-        let may_be_lost = |anomaly: &Anomaly| {
-            let is_lost = matches!(
-                anomaly,
-                Anomaly::WrongCount { .. } | Anomaly::WrongStart { .. }
-            );
-            self == Scope::Destroyed && is_lost
-        };
-        let counts = |violation: &&Violation| {
-            self.holds(check.invariant) && !may_be_lost(&violation.anomaly)
-                || check.invariant == Invariant::I8 && is_broken(&violation.anomaly)
-        };
-        check.violations.iter().filter(counts).collect()
-    }
-
-    fn holds(self, invariant: Invariant) -> bool {
-        match self {
-            Scope::Whole => true,
-            Scope::Broken => !matches!(invariant, Invariant::I1 | Invariant::I12),
-            Scope::Destroyed => {
-                matches!(invariant, Invariant::Shape | Invariant::I2 | Invariant::I4)
-            }
-        }
-    }
-}
-
-/// The checkers' word on the history. A world in which something was acked and that came to its end has shown something of every promise, but for
-/// those that need more than that.
-fn judge(history: &History, scope: Scope, tally: &mut Tally) -> Vec<Finding> {
-    let report = check_all(history);
-    report.checks.iter().for_each(|check| tally.checked(check));
-    let needs_more = |invariant: &Invariant| {
-        !matches!(
-            invariant,
-            Invariant::Shape
-                | Invariant::I1
-                | Invariant::I2
-                | Invariant::I3
-                | Invariant::I5
-                | Invariant::I12
-                | Invariant::I14
-        )
-    };
-    let mut silent = report.silent();
-    silent.retain(|invariant| !needs_more(invariant));
-    if scope == Scope::Whole && tally.acked > 0 && !silent.is_empty() {
-        let what = format!("the history says nothing about {silent:?}");
-        let by = Finder::World;
-        return vec![Finding { by, what }];
-    }
-    let told = report.checks.iter().filter_map(|check| {
-        let violations = scope.violations(check);
-        let first = violations.iter().take(3).map(ToString::to_string);
-        let first: Vec<String> = first.collect();
-        let (invariant, found) = (check.invariant, check.found);
-        (!first.is_empty()).then(|| Finding {
-            by: Finder::Checker(invariant),
-            what: format!("{invariant:?} broken {found} times: {}", first.join("; ")),
-        })
-    });
-    told.collect()
 }
 
 impl World {

@@ -29,20 +29,20 @@ pub(super) fn check(
     check.compare();
     let op: Op = *op;
     let is_open = gaps.iter().any(|gap| gap.to == SEQ_LAST);
-    let wrong = chain(records, gaps).and_then(|ends| {
-        if let Range::Time(time) = range {
-            let first = ends.map_or(head.next(), |(first, _)| first);
-            let is_wrong = is_not_from(view, room, time, (first, *head));
-            return if is_wrong {
-                Err((first, first))
-            } else {
-                Ok(ends)
-            };
-        }
-        bounds((range, limit), *head, ends, is_open).map(|()| ends)
-    });
+    let is_around = matches!(range, Range::Around(_));
+    let wrong = chain(records, gaps)
+        .map_err(|wrong| (wrong, false))
+        .and_then(|ends| {
+            let bounds = bounds((range, limit), *head, ends, is_open);
+            bounds.map(|()| ends).map_err(|wrong| (wrong, is_around))
+        });
     let anomaly = match wrong {
-        Err((expected, got)) => Anomaly::WrongPage { op, expected, got },
+        Err(((expected, got), true)) if expected < got => Anomaly::LatePage { op, expected, got },
+        Err(((expected, got), _)) => Anomaly::WrongPage { op, expected, got },
+        Ok(ends) if is_wrong_time(view, (room, range), *head, ends) => {
+            let first = ends.map_or(head.next(), |(first, _)| first);
+            Anomaly::WrongTime { op, first }
+        }
         // Gaps make the number unknown.
         Ok(_) if !gaps.is_empty() => return,
         Ok(ends) => {
@@ -78,6 +78,20 @@ fn chain(records: &[Record], gaps: &[GapRange]) -> Result<Option<(Seq, Seq)>, Wr
         }
     }
     Ok(parts.first().zip(parts.last()).map(|(a, b)| (a.0, b.1)))
+}
+
+/// Whether a page by time begins elsewhere than acks tell.
+fn is_wrong_time(
+    view: &View<'_>,
+    (room, range): (Room, Range),
+    head: Seq,
+    ends: Option<(Seq, Seq)>,
+) -> bool {
+    let Range::Time(time) = range else {
+        return false;
+    };
+    let first = ends.map_or(head.next(), |(first, _)| first);
+    is_not_from(view, room, time, (first, head))
 }
 
 /// Whether acks tell that a room's first record of that time or later is not `first`; one above the head: that there is none.
@@ -117,8 +131,8 @@ fn bounds(
     };
     let is_reached = match range {
         Range::After(_) => false,
-        // Asked for what lies beyond the head: nothing but the open gap comes.
-        Range::Around(_) => head < first && first <= expected,
+        // What is around a position behind the last record begins with that gap.
+        Range::Around(position) => position > head && first == head.next(),
         _ => expected < got,
     };
     if expected == got || is_open && is_reached {

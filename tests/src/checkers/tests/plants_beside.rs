@@ -196,11 +196,8 @@ fn i16_finds_cursors_that_are_wrong() {
 #[test]
 fn i4_finds_starts_and_pages_that_do_not_fit_times() {
     let wrong_start = || {
-        vec![Anomaly::WrongStart {
-            sub: ANN_LAST,
-            head: Seq(7),
-            next: Seq(5),
-        }]
+        let (op, first) = (ANN_LAST, Seq(5));
+        vec![Anomaly::WrongTime { op, first }]
     };
     let asked = &["subscribe", "subscribed"];
     let fetched = &["fetch", "fetched"];
@@ -248,10 +245,9 @@ fn i4_finds_starts_and_pages_that_do_not_fit_times() {
         Plant {
             name: "a page from a time that its first record is older than",
             plant: |events| range(events, Range::Time(31)),
-            verdict: vec![Anomaly::WrongPage {
+            verdict: vec![Anomaly::WrongTime {
                 op: Op(20),
-                expected: Seq(3),
-                got: Seq(3),
+                first: Seq(3),
             }],
             evidence: fetched,
         },

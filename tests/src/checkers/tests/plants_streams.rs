@@ -147,6 +147,7 @@ fn i4_finds_streams_with_a_wrong_beginning_or_end() {
             verdict: vec![Anomaly::WrongStart {
                 sub: BOB_LIVE,
                 head: Seq(0),
+                expected: Seq(1),
                 next: Seq(2),
             }],
             evidence: &["subscribe", "subscribed"],
@@ -161,6 +162,7 @@ fn i4_finds_streams_with_a_wrong_beginning_or_end() {
             verdict: vec![Anomaly::WrongStart {
                 sub: ANN_LAST,
                 head: Seq(7),
+                expected: Seq(5),
                 next: Seq(6),
             }],
             evidence: &["subscribe", "subscribed"],
