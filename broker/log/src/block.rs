@@ -236,7 +236,17 @@ pub fn decode_block(
     if offset < SEGMENT_HEADER_BYTES || !offset.is_multiple_of(BLOCK_ALIGN) {
         return Err(BlockError::OutOfBounds);
     }
-    let bytes = head_bytes(segment, offset).ok_or(BlockError::OutOfBounds)?;
+    let ahead = segment.get(offset as usize..);
+    decode_block_ahead(ahead.ok_or(BlockError::OutOfBounds)?, at, seed)
+}
+
+/// As [`decode_block`], given the bytes from `at` on, which is a position where a block can start.
+pub(crate) fn decode_block_ahead(
+    ahead: &[u8],
+    at: LogPosition,
+    seed: BlockSeed,
+) -> Result<Block<'_>, BlockError> {
+    let bytes = head_bytes(ahead, 0).ok_or(BlockError::OutOfBounds)?;
     if bytes[4] == 0 {
         return Err(if bytes.iter().all(|byte| *byte == 0) {
             BlockError::Blank
@@ -245,12 +255,11 @@ pub fn decode_block(
         });
     }
     let len = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    let start = offset as usize + BLOCK_HEAD_BYTES as usize;
-    if len > BLOCK_PAYLOAD_BYTES_MAX || offset as usize + block_bytes(len) as usize > segment.len()
-    {
+    let start = BLOCK_HEAD_BYTES as usize;
+    if len > BLOCK_PAYLOAD_BYTES_MAX || block_bytes(len) as usize > ahead.len() {
         return Err(BlockError::Head);
     }
-    let payload = &segment[start..start + len as usize];
+    let payload = &ahead[start..start + len as usize];
     let sum = head_sum(bytes, at, seed);
     let kind = BlockKind::from_wire(bytes[4], bytes[5]);
     let sync_end = LogPosition::from_wire(u64_of(bytes, 16));
@@ -271,7 +280,7 @@ pub fn decode_block(
         }
         None => return Err(BlockError::Head),
     };
-    let end = LogPosition::new(at.segment(), offset + block_bytes(len));
+    let end = LogPosition::new(at.segment(), at.offset() + block_bytes(len));
     if is_whole {
         Ok(Block {
             head,

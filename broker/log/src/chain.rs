@@ -135,6 +135,10 @@ impl<D: Disk> Chain<D> {
         self.retained.sealed.push_back(Sealed {
             segment: before.segment,
             bytes: before.file_bytes,
+            end: next
+                .previous_end
+                .filter(|end| end.segment() == before.segment)
+                .map(LogPosition::offset),
             lasts: state.map(|state| {
                 let groups = state.groups.iter();
                 groups.map(|(group, state)| (*group, state.last)).collect()

@@ -43,6 +43,7 @@ mod read;
 mod recover;
 mod retention;
 mod scan;
+mod scrub;
 mod segment;
 mod settings;
 mod space;
@@ -83,6 +84,7 @@ pub use recover::{
     Finding, GroupDamage, GroupRecovery, Outcome, Recover, RecoveredEntry, Recovery, TermRun,
 };
 pub use retention::Retention;
+pub use scrub::{LostBlocks, LostRecords, Rot, Scrub, Scrubbed, SealedSegment};
 pub use segment::{
     HeaderError, LOG_FOLDER, SEGMENT_MAGIC, SEGMENT_VERSION, SegmentHeader, parse_segment_name,
     segment_name,

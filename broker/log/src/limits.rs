@@ -36,6 +36,13 @@ pub const FILL_BYTES: u32 = 1024 * 1024;
 pub const BLANK_PROOF_BYTES: u32 = SEGMENT_HEADER_BYTES + 2 * 1024 * 1024;
 /// Size of one read where the disk could not read a file as a whole.
 pub const READ_PAGE_BYTES: usize = 4_096;
+/// Size of one read of a scrub. Small enough that a sync behind it hardly waits; a multiple of the page.
+pub const SCRUB_READ_BYTES: u32 = 256 * 1024;
+/// Most that a scrub holds in memory: the largest block and one piece.
+pub const SCRUB_WINDOW_BYTES_MAX: u32 =
+    BLOCK_HEAD_BYTES + BLOCK_PAYLOAD_BYTES_MAX + SCRUB_READ_BYTES;
+/// Runs of records told of one stretch that cannot be read; if there are more, the stretch says so.
+pub const SCRUB_LOSSES_MAX: usize = 256;
 /// A flush writes when its buffer has grown to this.
 pub const FLUSH_BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Entries without a known commit that recovery keeps in memory, for all groups together, by default.
@@ -50,6 +57,11 @@ pub const CHECKPOINT_GENERATIONS: usize = 2;
 const _: () = assert!(
     SEGMENT_HEADER_BYTES.is_multiple_of(SECTOR_BYTES)
         && SEGMENT_HEADER_BYTES.is_multiple_of(BLOCK_ALIGN)
+);
+const _: () = assert!(
+    (SCRUB_READ_BYTES as usize).is_multiple_of(READ_PAGE_BYTES)
+        && (SEGMENT_HEADER_BYTES as usize).is_multiple_of(READ_PAGE_BYTES),
+    "a scrub reads whole pages, so that the disk can name one that it cannot read"
 );
 const _: () = assert!(BLOCK_HEAD_BYTES.is_multiple_of(BLOCK_ALIGN));
 const _: () = assert!(BLOCK_PAYLOAD_BYTES_MAX.is_multiple_of(BLOCK_ALIGN));

@@ -92,7 +92,9 @@ impl<D: Disk> Log<D> {
         let previous_end = last.as_ref().map_or(LogPosition::ZERO, |last| {
             LogPosition::new(last.segment, last.end)
         });
-        let last_facts = last.as_ref().map(|last| (last.segment, last.segment_bytes));
+        let last_facts = last
+            .as_ref()
+            .map(|last| (last.segment, last.segment_bytes, last.end));
         let resumed = last.filter(|last| last.is_resumable && tells_all_damage(last, &groups));
         let begun_after = last_sealed(resumed.is_none(), last_facts, &groups);
         retained.sealed.extend(begun_after);
@@ -155,14 +157,15 @@ impl<D: Disk> Log<D> {
 /// The last segment, if a new one is begun behind it, for retention.
 fn last_sealed(
     is_ended: bool,
-    last: Option<(SegmentId, u32)>,
+    last: Option<(SegmentId, u32, u32)>,
     groups: &BTreeMap<GroupId, GroupState>,
 ) -> Option<Sealed> {
-    let (segment, bytes) = last.filter(|_| is_ended)?;
+    let (segment, bytes, end) = last.filter(|_| is_ended)?;
     let lasts = groups.iter().map(|(group, state)| (*group, state.last));
     Some(Sealed {
         segment,
         bytes,
+        end: Some(end),
         lasts: Some(lasts.collect()),
         ended_ms: 0,
     })

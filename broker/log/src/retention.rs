@@ -50,6 +50,8 @@ pub(crate) struct Kept {
 pub(crate) struct Sealed {
     pub(crate) segment: SegmentId,
     pub(crate) bytes: u32,
+    /// Where its last block ended; `None`: not known.
+    pub(crate) end: Option<u32>,
     /// Last index of each group at its end; `None`: not known.
     pub(crate) lasts: Option<Box<[(GroupId, Index)]>>,
     /// When the next one was begun; 0: not known.
@@ -216,6 +218,7 @@ impl<D: Disk> Log<D> {
         self.retained.sealed.push_back(Sealed {
             segment: self.active.segment(),
             bytes: self.active.segment_bytes(),
+            end: Some(self.active.append_end().offset()),
             lasts: Some(lasts.collect()),
             ended_ms: self.retained.wall_ms,
         });

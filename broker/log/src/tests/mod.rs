@@ -14,6 +14,7 @@ mod reserved;
 mod retention;
 mod sample;
 mod script;
+mod scrub;
 mod space;
 mod tails;
 mod unreadable;
