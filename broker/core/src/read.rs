@@ -9,6 +9,7 @@ use antiphon_protocol::{Link, RoomId, Seq};
 use bytes::Bytes;
 
 use crate::core::{ConnId, CoreId};
+use crate::home::records::concealed;
 use crate::lane::Ticket;
 
 /// A read of one room's records from the log.
@@ -28,8 +29,28 @@ pub struct ReadJob {
     pub bytes_max: u32,
     /// The blocks that hold the records, ascending, the first one holds `from`.
     pub located: Vec<Located>,
+    /// Those of the records that were redacted, ascending: [`answer`](ReadJob::answer) hides what was in them.
+    pub erased: Vec<Seq>,
     /// Nothing at or above may be read.
     pub below: LogPosition,
+}
+
+impl ReadJob {
+    /// The answer with what was read: the only way to one, so that no redacted body gets past.
+    #[must_use]
+    pub fn answer(&self, result: Result<ReadRecords, ReadFailure>) -> ReadAnswer {
+        let hidden = result.and_then(|read| {
+            let records =
+                concealed(read.records, &self.erased).map_err(|_| ReadFailure::Damaged)?;
+            Ok(ReadRecords { records, ..read })
+        });
+        ReadAnswer {
+            purpose: self.purpose,
+            room: self.room,
+            from: self.from,
+            result: hidden,
+        }
+    }
 }
 
 /// What the records of a [`ReadJob`] are for.
@@ -71,8 +92,9 @@ pub struct PageRoute {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct HomeRead(pub u64);
 
-/// What a reader thread found.
+/// What a reader thread found; made by [`ReadJob::answer`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ReadAnswer {
     /// As asked.
     pub purpose: ReadPurpose,

@@ -26,7 +26,7 @@ use antiphon_log::DirectoryFile;
 use serde::Serialize;
 
 pub use dump::{
-    BlockDump, CursorDump, Dump, DumpOptions, Dumped, ExpiredDump, ItemDump, RecordDump,
+    BlockDump, CursorDump, Dump, DumpOptions, Dumped, ErasedDump, ExpiredDump, ItemDump, RecordDump,
 };
 pub use ls::{SegmentInfo, SegmentState};
 pub use place::Place;

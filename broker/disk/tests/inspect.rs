@@ -245,6 +245,53 @@ fn dump_tells_every_block_item_and_record() {
 }
 
 #[test]
+fn dump_tells_no_body_that_was_erased_also_where_the_erasing_entry_is_segments_away() {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    let mut partition = Partition::open(temp.path());
+    for _ in 0..40 {
+        partition.append(&[(A, 1), (B, 2)], 1_000);
+    }
+    partition.erase(&[(A, Seq(1)), (B, Seq(4))]);
+    let inspector = Inspector::open(temp.path()).expect("a directory");
+    for segment in [None, Some(1)] {
+        let options = DumpOptions {
+            records: true,
+            bodies: true,
+            segment,
+        };
+        let dumped = inspector.dump(options).expect("readable");
+        let items = dumped.flat_map(|dumped| match dumped.expect("readable") {
+            Dumped::Block(block) => block.items,
+            _ => Vec::new(),
+        });
+        let (mut hidden, mut shown, mut named) = (Vec::new(), 0, Vec::new());
+        for item in items {
+            match item {
+                ItemDump::Records { room, records, .. } => {
+                    for record in records {
+                        assert_eq!(record.body.is_none(), record.erased);
+                        match record.body {
+                            None => hidden.push((room, record.seq)),
+                            Some(_) => shown += 1,
+                        }
+                    }
+                }
+                ItemDump::Erase { erased } => {
+                    named.extend(erased.iter().map(|record| (record.room, record.seq)));
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(hidden, [(1, 1), (2, 4)]);
+        match segment {
+            None => assert_eq!((shown, named), (118, hidden)),
+            Some(_) => assert!(shown < 118 && named.is_empty()),
+        }
+    }
+    assert!(verify(temp.path()).is_whole());
+}
+
+#[test]
 fn a_torn_end_is_told_and_is_no_damage() {
     let (temp, located) = filled(false);
     let last = located.last().expect("batches").at;

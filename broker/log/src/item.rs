@@ -15,10 +15,12 @@
 //! an entry would apply something else than its peers. docs/log-format.md has the tables.
 
 mod cursors;
+mod erase;
 mod reader;
 mod writer;
 
 pub use cursors::{CursorMove, CursorMoves, CursorsItem};
+pub use erase::EraseItem;
 pub use reader::{Expired, Items};
 pub use writer::{ItemWriter, RecordsWritten};
 
@@ -35,6 +37,8 @@ pub(crate) const EXPIRE_FIXED_BYTES: usize = 16;
 
 /// Fixed fields of a CURSORS item, in bytes; the list follows.
 pub(crate) const CURSORS_FIXED_BYTES: usize = 8;
+/// Fixed fields of an ERASE item, in bytes; the list follows.
+pub(crate) const ERASE_FIXED_BYTES: usize = 8;
 
 /// Items and the records inside them start at multiples of this, counted from the start of the payload.
 pub(crate) const ITEM_ALIGN: usize = 8;
@@ -55,6 +59,8 @@ pub mod item_kind {
     pub const TRIM: u8 = 4;
     /// Cursors of readers moved.
     pub const CURSORS: u8 = 5;
+    /// Records were redacted.
+    pub const ERASE: u8 = 6;
 }
 
 /// One statement of an entry, borrowed from its payload.
@@ -68,6 +74,8 @@ pub enum Item<'a> {
     Expire(ExpireItem<'a>),
     /// Cursors of readers stand elsewhere from here on.
     Cursors(CursorsItem<'a>),
+    /// Records have no headers and no body for readers from here on.
+    Erase(EraseItem<'a>),
 }
 
 /// ROOM: `room id u64 | namespace u32 | name_len u8 | name`.

@@ -74,8 +74,8 @@ pub use error::LogError;
 pub use ids::{GroupId, Index, LogPosition, SegmentId, Term};
 pub use index::{Locate, Located, RoomIndex};
 pub use item::{
-    CursorMove, CursorMoves, CursorsItem, ExpireItem, Expired, Item, ItemError, ItemWriter, Items,
-    RecordsItem, RecordsWritten, RoomItem, item_kind,
+    CursorMove, CursorMoves, CursorsItem, EraseItem, ExpireItem, Expired, Item, ItemError,
+    ItemWriter, Items, RecordsItem, RecordsWritten, RoomItem, item_kind,
 };
 pub use log::Log;
 pub use maker::{PreparedSegment, SegmentMaker};

@@ -1,6 +1,6 @@
 //! The reader threads: whatever is no longer hot.
 
-use antiphon_core::{EntryAnswer, EntryJob, ReadAnswer, ReadFailure, ReadJob, ReadRecords};
+use antiphon_core::{EntryAnswer, EntryJob, ReadFailure, ReadJob, ReadRecords};
 use antiphon_log::{BlockSeed, Entry, EntryReader, RoomReader, Wants, read_block, segment_name};
 use bytes::Bytes;
 
@@ -10,14 +10,14 @@ use super::world::World;
 
 impl World {
     /// Asks for a read, or gives the job back if too many wait.
-    pub(crate) fn ask_reader(&mut self, node: usize, job: ReadJob) -> Result<(), ReadJob> {
+    pub(crate) fn ask_reader(&mut self, node: usize, job: ReadJob) -> Result<(), Box<ReadJob>> {
         let takes = self.read_time(node);
         let places = self.choices.read_places;
         let Some(process) = self.nodes[node].process.as_mut() else {
             return Ok(());
         };
         if process.reads.len() >= places {
-            return Err(job);
+            return Err(Box::new(job));
         }
         process.last_read += 1;
         let number = process.last_read;
@@ -79,12 +79,7 @@ impl World {
             }
         }
         self.tally.reads += 1;
-        let answer = ReadAnswer {
-            purpose: job.purpose,
-            room: job.room,
-            from: job.from,
-            result,
-        };
+        let answer = job.answer(result);
         let core = usize::from(job.reply_to.0);
         if let Some(process) = self.nodes[node].process.as_mut() {
             process.seats[core].answers.push_back(answer);

@@ -6,7 +6,7 @@
 //! A core turns only when something came for it or its own deadline is due: a wake that the broker forgets is a world that stands still.
 
 use antiphon_core::lane::Message;
-use antiphon_core::{CoreEvent, CoreId, Now, Output, ReadAnswer, ReadFailure};
+use antiphon_core::{CoreEvent, CoreId, Now, Output, ReadFailure};
 
 use super::limits::LOG_RETRY;
 use super::link::Stage;
@@ -209,12 +209,7 @@ impl World {
                 Output::Checkpoint(job) => self.log_job(node, core, LogJob::Checkpoint(job)),
                 Output::Read(job) => {
                     if let Err(job) = self.ask_reader(node, job) {
-                        let answer = ReadAnswer {
-                            purpose: job.purpose,
-                            room: job.room,
-                            from: job.from,
-                            result: Err(ReadFailure::Busy),
-                        };
+                        let answer = job.answer(Err(ReadFailure::Busy));
                         self.tally.reads_refused += 1;
                         let reply_to = usize::from(job.reply_to.0);
                         if let Some(seat) = self.seat(node, reply_to) {

@@ -18,6 +18,7 @@ const SERVED: Features = Features(
     Features::SIGNALS.0
         | Features::CURSORS.0
         | Features::TIMES.0
+        | Features::REFS.0
         | Features::DIGESTS.0
         | Features::METADATA.0,
 );

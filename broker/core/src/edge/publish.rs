@@ -8,9 +8,7 @@
 
 use alloc::sync::Arc;
 
-use antiphon_protocol::{
-    Class, Code, ErrorFrame, Namespace, Publish, RecordKind, RequestId, RoomRef, Slot,
-};
+use antiphon_protocol::{Class, Code, ErrorFrame, Namespace, Publish, RequestId, RoomRef, Slot};
 
 use super::Edge;
 use super::batches::Batches;
@@ -80,9 +78,6 @@ impl Edge {
         }
         if publish.headers.len() > self.settings.limits.headers_bytes_max as usize {
             return Some(too_large(self.settings.limits.headers_bytes_max));
-        }
-        if matches!(publish.kind, RecordKind::EDIT | RecordKind::REDACT) {
-            return Some(ErrorFrame::new(Code::NOT_SUPPORTED));
         }
         if publish.producer != open.producer {
             return Some(ErrorFrame {

@@ -22,6 +22,8 @@ pub(crate) enum Verdict {
     Duplicate(ProducerState),
     /// The answer depends on what is proposed and not committed: ask again when this is applied.
     Wait(Proposal),
+    /// Who may do this depends on a record that only the log has: ask again when it was read.
+    Look(Seq),
     /// It is refused; on committed state only.
     Refuse(Code, u64),
 }

@@ -51,6 +51,7 @@ impl Turn<'_> {
             until,
             bytes_max,
             located,
+            erased,
         } = sought;
         self.desk.stats.reads_cold += 1;
         let below = self.desk.sync_end;
@@ -62,6 +63,7 @@ impl Turn<'_> {
             until,
             bytes_max,
             located,
+            erased,
             below,
         }));
     }

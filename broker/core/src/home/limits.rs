@@ -2,8 +2,9 @@
 
 use antiphon_log::limits::{BLOCK_PAYLOAD_BYTES_MAX, CHECKPOINT_BYTES_MAX};
 use antiphon_protocol::limits::{
-    CURSOR_NAME_BYTES_MAX, PARTITION_CURSORS_MAX, PARTITION_PRODUCERS_MAX, PARTITION_ROOMS_MAX,
-    PEER_APPEND_BYTES_MAX, PEER_ENTRIES_MAX, PEER_ENTRY_BYTES_MAX, USER_NAME_BYTES_MAX,
+    CURSOR_NAME_BYTES_MAX, PARTITION_CURSORS_MAX, PARTITION_ERASED_MAX, PARTITION_PRODUCERS_MAX,
+    PARTITION_ROOMS_MAX, PEER_APPEND_BYTES_MAX, PEER_ENTRIES_MAX, PEER_ENTRY_BYTES_MAX,
+    USER_NAME_BYTES_MAX,
 };
 use antiphon_protocol::record_bytes;
 
@@ -98,6 +99,11 @@ pub(crate) const CURSORS_PER_ENTRY_MAX: usize = 512;
 /// What one of them takes in an entry, at most: fixed fields and two names.
 pub(crate) const CURSOR_BYTES_MAX: usize = 35 + CURSOR_NAME_BYTES_MAX + USER_NAME_BYTES_MAX;
 
+/// What an erased record takes in an entry and in a checkpoint: its room and its seq.
+pub(crate) const ERASED_BYTES: usize = 16;
+/// What the item that erases records takes in an entry besides them.
+pub(crate) const ERASE_HEAD_BYTES: usize = 16;
+
 /// Heads and padding of a room's items in an entry, without the room's name.
 pub(crate) const VISIT_HEADS_BYTES: usize = 8 + 13 + 7 + 8 + 40;
 
@@ -111,6 +117,8 @@ const _: () = assert!(
     RECORD_BYTES_CEILING
         + EXPIRE_PER_ENTRY_MAX * EXPIRED_BYTES_MAX
         + CURSORS_PER_ENTRY_MAX * CURSOR_BYTES_MAX
+        + ERASED_BYTES
+        + ERASE_HEAD_BYTES
         + 24
         <= BLOCK_PAYLOAD_BYTES_MAX as usize,
     "every entry fits into a block"
@@ -130,6 +138,8 @@ pub(crate) const ROOMS_MAX: usize = PARTITION_ROOMS_MAX as usize;
 /// Most producers that a partition remembers, one per (room, sender, session) of the last seven days. Reached: a publish that would be the first
 /// of one more is ERROR(LIMIT), until others have left.
 pub(crate) const PRODUCERS_MAX: usize = PARTITION_PRODUCERS_MAX as usize;
+/// Most erased records of a partition. Reached: a redact is ERROR(LIMIT).
+pub(crate) const ERASED_MAX: usize = PARTITION_ERASED_MAX as usize;
 /// What a room takes in a checkpoint, at most: five fields, namespace, and a name of 255 bytes; and its slot's counter.
 const ROOM_BYTES_CEILING: usize = 5 * 8 + 4 + 1 + 255 + 16;
 /// What a producer takes in a checkpoint, at most: five fields, and a name of 64 bytes.
@@ -138,6 +148,7 @@ const _: () = assert!(
     ROOMS_MAX * ROOM_BYTES_CEILING
         + PRODUCERS_MAX * PRODUCER_BYTES_CEILING
         + PARTITION_CURSORS_MAX as usize * CURSOR_BYTES_MAX
+        + ERASED_MAX * ERASED_BYTES
         <= CHECKPOINT_BYTES_MAX,
     "whatever clients do, the state fits into a checkpoint"
 );
@@ -153,6 +164,17 @@ pub(crate) const LOOK_UP_RECORDS_MAX: usize = 16 * 1024;
 pub(crate) const LOOK_BACK_SEQS: u64 = 256;
 /// Most bytes of one cold look-up.
 pub(crate) const LOOK_UP_BYTES_MAX: u32 = 256 * 1024;
+
+/// Least bytes of a record: so many records can be in a slice, and so many marks of erased ones in the job that reads it.
+pub(crate) const RECORD_BYTES_MIN: usize = record_bytes(1, 0, 0);
+/// Targets that a partition has reader threads look for at a time, to know who published them. Reached: further ones wait for an answer.
+pub(crate) const TARGET_LOOKS_MAX: usize = 8;
+/// Targets found so that a partition remembers; the oldest one goes first.
+pub(crate) const TARGETS_KNOWN_MAX: usize = 64;
+const _: () = assert!(
+    TARGETS_KNOWN_MAX >= 2 * TARGET_LOOKS_MAX,
+    "what was found is there when the publish that waited for it is looked at again"
+);
 
 /// Raft's clock, in ms per tick, and its timeouts in ticks.
 pub(crate) const TICK_MS: u64 = 25;

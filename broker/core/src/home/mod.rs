@@ -19,6 +19,7 @@ mod channels;
 mod cursors;
 mod desk;
 mod entry_places;
+mod erased;
 mod hot_tail;
 mod interest;
 pub(crate) mod limits;
@@ -27,7 +28,7 @@ mod partition;
 mod producers;
 mod reads;
 mod recent;
-mod records;
+pub(crate) mod records;
 mod recovering;
 mod replica;
 mod seed;
@@ -197,6 +198,7 @@ impl Home {
             } => partition.position_read(turn, edge, &subscribe, room, next, result),
             Purpose::Time { edge, search } => partition.time_read(turn, edge, search, from, result),
             Purpose::Window => partition.window_read(turn, read, from, result),
+            Purpose::Target => partition.target_read(turn, read, result),
             Purpose::Gap {
                 edge,
                 from: missing,

@@ -7,7 +7,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use antiphon_protocol::{Producer, RoomId, Slot, Timestamp, UserName};
+use antiphon_protocol::{Producer, RoomId, Seq, Slot, Timestamp, UserName};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -38,6 +38,8 @@ pub(crate) struct Overlay {
     names: HashMap<Named, Staged<RoomId>, FixedState>,
     counters: BTreeMap<Slot, Staged<u64>>,
     producers: ProducerMap<StagedProducer>,
+    /// Records about to be erased.
+    erasing: BTreeMap<(RoomId, Seq), Proposal>,
     /// How many of `producers` are about to be known for the first time.
     started: usize,
     /// Newest time stamped.
@@ -62,6 +64,7 @@ enum Undo {
     Counter(Slot, Option<Staged<u64>>),
     Producer(RoomId, Producer, UserName, Option<StagedProducer>),
     Started,
+    Erase(RoomId, Seq),
     Time(Timestamp),
 }
 
@@ -74,6 +77,7 @@ impl Overlay {
             names: HashMap::with_hasher(hasher),
             counters: BTreeMap::new(),
             producers: ProducerMap::new(),
+            erasing: BTreeMap::new(),
             started: 0,
             time,
             current: Proposal(0),
@@ -118,6 +122,9 @@ impl Overlay {
                     self.producers.remove(room, producer, sender.as_bytes());
                 }
                 Undo::Started => self.started -= 1,
+                Undo::Erase(room, seq) => {
+                    self.erasing.remove(&(room, seq));
+                }
                 Undo::Time(before) => self.time = before,
             }
         }
@@ -129,6 +136,7 @@ impl Overlay {
         self.names.clear();
         self.counters.clear();
         self.producers.clear();
+        self.erasing.clear();
         self.started = 0;
         self.undo.clear();
         self.time = state.time();
@@ -141,6 +149,7 @@ impl Overlay {
             && self.names.is_empty()
             && self.counters.is_empty()
             && self.producers.len() == 0
+            && self.erasing.is_empty()
             && self.started == 0
     }
 
@@ -168,6 +177,23 @@ impl Overlay {
     /// How many producers are remembered, with what is staged; those about to be forgotten count until they are.
     pub(crate) fn producer_count(&self, state: &State) -> usize {
         state.producer_count() + self.started
+    }
+
+    /// How many records are erased, with what is staged.
+    pub(crate) fn erased_count(&self, state: &State) -> usize {
+        state.erased().len() + self.erasing.len()
+    }
+
+    /// The proposal that is about to erase a record, if one is.
+    pub(crate) fn erasing(&self, room: RoomId, seq: Seq) -> Option<Proposal> {
+        self.erasing.get(&(room, seq)).copied()
+    }
+
+    /// Stages that a record is erased.
+    pub(crate) fn stage_erase(&mut self, room: RoomId, seq: Seq) {
+        let before = self.erasing.insert((room, seq), self.current);
+        assert!(before.is_none(), "INV-HOME-56: a record is erased once");
+        self.undo.push(Undo::Erase(room, seq));
     }
 
     /// The room of this name, with what is staged.
@@ -300,6 +326,9 @@ impl Overlay {
                 }
             }
             Undo::Started => self.started -= 1,
+            Undo::Erase(room, seq) => {
+                self.erasing.remove(&(room, seq));
+            }
             Undo::Time(_) => {}
         }
     }
@@ -318,7 +347,7 @@ fn restore(
 
 #[cfg(test)]
 mod tests {
-    use antiphon_protocol::{Namespace, ProducerSeq, RoomName, Seq};
+    use antiphon_protocol::{Namespace, ProducerSeq, RoomName};
 
     use super::*;
     use crate::home::state::head_at_start;

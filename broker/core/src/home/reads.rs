@@ -48,6 +48,8 @@ pub(crate) enum Purpose {
     },
     /// Retries of a producer wait for its window.
     Window,
+    /// Publishes wait to know who published the record that they refer to.
+    Target,
 }
 
 /// Who met a gap.
@@ -99,4 +101,6 @@ pub(crate) struct Sought {
     pub(crate) bytes_max: u32,
     /// The blocks that hold them.
     pub(crate) located: Vec<Located>,
+    /// Those of them that were redacted, ascending.
+    pub(crate) erased: Vec<Seq>,
 }

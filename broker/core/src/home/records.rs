@@ -2,9 +2,12 @@
 //!
 //! These bytes were built here or come from a block whose checksum was checked, so records' own checksums are not computed again.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 
-use antiphon_protocol::{DecodeError, FRAME_HEADER_BYTES, Link, Record, Seq, Timestamp};
+use antiphon_protocol::{
+    DecodeError, FRAME_HEADER_BYTES, Link, Record, Seq, Timestamp, append_erased,
+};
 use bytes::Bytes;
 
 use crate::home::limits::KEPT_PER_DELIVERED_MAX;
@@ -31,6 +34,26 @@ pub(crate) fn shared(payload: &Bytes, records: Range<usize>) -> Bytes {
     } else {
         payload.slice(records)
     }
+}
+
+/// The records with those of `erased`, ascending, as redaction leaves them; nothing is copied if there are none.
+///
+/// # Errors
+/// A fault if the bytes are no records.
+pub(crate) fn concealed(bytes: Bytes, erased: &[Seq]) -> Result<Bytes, RecordFault> {
+    if erased.is_empty() {
+        return Ok(bytes);
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    for record in records(&bytes) {
+        let record = record?;
+        if erased.binary_search(&record.seq()).is_ok() {
+            append_erased(&mut out, &record);
+        } else {
+            out.extend_from_slice(record.whole());
+        }
+    }
+    Ok(Bytes::from(out))
 }
 
 /// The records in `bytes`, in order; ends after the first fault.

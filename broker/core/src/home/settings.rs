@@ -6,7 +6,9 @@ use antiphon_protocol::NodeId;
 use antiphon_protocol::limits::USER_CURSORS_MAX;
 
 use crate::core::{CoreConfig, CoreId};
-use crate::home::limits::{LOOK_UP_RECORDS_MAX, LOOK_UPS_MAX, PRODUCERS_MAX, ROOMS_MAX};
+use crate::home::limits::{
+    ERASED_MAX, LOOK_UP_RECORDS_MAX, LOOK_UPS_MAX, PRODUCERS_MAX, ROOMS_MAX,
+};
 use crate::limits::{Budgets, Limits};
 use crate::map::SlotMap;
 
@@ -39,6 +41,8 @@ pub(crate) struct HomeSettings {
     pub(crate) rooms_max: usize,
     /// Most producers that a partition remembers.
     pub(crate) producers_max: usize,
+    /// Most erased records of a partition.
+    pub(crate) erased_max: usize,
     /// Most cursors of one user.
     pub(crate) user_cursors_max: u32,
     /// Cold look-ups of a partition under way at a time.
@@ -81,6 +85,7 @@ impl HomeSettings {
             uncommitted_bytes_max,
             rooms_max: ROOMS_MAX,
             producers_max: PRODUCERS_MAX,
+            erased_max: ERASED_MAX,
             user_cursors_max: USER_CURSORS_MAX,
             look_ups_max: LOOK_UPS_MAX,
             look_up_records_max: LOOK_UP_RECORDS_MAX,

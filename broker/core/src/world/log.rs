@@ -129,11 +129,6 @@ impl Log {
             }),
             None => Err(ReadFailure::Damaged),
         };
-        ReadAnswer {
-            purpose: job.purpose,
-            room: job.room,
-            from: job.from,
-            result,
-        }
+        job.answer(result)
     }
 }

@@ -1,15 +1,16 @@
 //! `dump`: every block and item, in the order of the files.
 
+mod erased;
 mod found;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use antiphon_log::{
     Block, BlockError, BlockKind, EntryKind, Item, Items, LogPosition, RecordsItem, SegmentId,
 };
-use antiphon_protocol::{Record, records};
+use antiphon_protocol::{Record, RoomId, Seq, records};
 
-pub use found::{BlockDump, CursorDump, Dumped, ExpiredDump, ItemDump, RecordDump};
+pub use found::{BlockDump, CursorDump, Dumped, ErasedDump, ExpiredDump, ItemDump, RecordDump};
 
 use crate::inspect::records::check_records;
 use crate::inspect::scan::{Piece, Scan};
@@ -23,7 +24,7 @@ pub struct DumpOptions {
     pub segment: Option<u32>,
     /// Tell the records one by one, not only how many there are.
     pub records: bool,
-    /// Tell their bodies, too, as text; what is no UTF-8 is replaced.
+    /// Tell their bodies, too, as text; what is no UTF-8 is replaced. Not those of records that were redacted: for them the whole log is read first.
     pub bodies: bool,
 }
 
@@ -36,6 +37,8 @@ pub struct Dump<'a> {
     segments: VecDeque<(SegmentId, Option<LogPosition>)>,
     /// What was found in the segment read last.
     found: VecDeque<Dumped>,
+    /// Records that the log says were redacted.
+    erased: BTreeSet<(RoomId, Seq)>,
 }
 
 impl Inspector {
@@ -45,12 +48,17 @@ impl Inspector {
     /// `Io` here for what cannot be listed, and in place of a segment that cannot be read.
     pub fn dump(&self, options: DumpOptions) -> Result<Dump<'_>, InspectError> {
         let mut ends = VecDeque::from(segments_with_ends(&self.path, &self.directory)?);
+        let erased = match options.records {
+            true => self.erased(&ends)?,
+            false => BTreeSet::new(),
+        };
         ends.retain(|(segment, _)| options.segment.is_none_or(|only| only == segment.0));
         Ok(Dump {
             inspector: self,
             options,
             segments: ends,
             found: VecDeque::new(),
+            erased,
         })
     }
 }
@@ -89,7 +97,7 @@ impl Dump<'_> {
         for piece in Scan::new(&file) {
             match piece {
                 Piece::Block(block) => {
-                    let dump = block_dump(&block, counts(block.at), self.options);
+                    let dump = block_dump(&block, counts(block.at), self.options, &self.erased);
                     self.found.push_back(Dumped::Block(dump));
                 }
                 Piece::Unreadable { from, end, error } => {
@@ -133,7 +141,12 @@ fn kind_name(kind: BlockKind) -> &'static str {
     }
 }
 
-fn block_dump(block: &Block<'_>, counts: bool, options: DumpOptions) -> BlockDump {
+fn block_dump(
+    block: &Block<'_>,
+    counts: bool,
+    options: DumpOptions,
+    erased: &BTreeSet<(RoomId, Seq)>,
+) -> BlockDump {
     let head = &block.head;
     let mut dump = BlockDump {
         at: block.at.into(),
@@ -155,7 +168,7 @@ fn block_dump(block: &Block<'_>, counts: bool, options: DumpOptions) -> BlockDum
         BlockKind::Append(EntryKind::Normal) => {
             for item in Items::new(block.payload) {
                 match item {
-                    Ok(item) => dump.items.push(item_dump(&item, options)),
+                    Ok(item) => dump.items.push(item_dump(&item, options, erased)),
                     Err(error) => dump.fault = Some(error.to_string()),
                 }
             }
@@ -172,14 +185,14 @@ fn block_dump(block: &Block<'_>, counts: bool, options: DumpOptions) -> BlockDum
     dump
 }
 
-fn item_dump(item: &Item<'_>, options: DumpOptions) -> ItemDump {
+fn item_dump(item: &Item<'_>, options: DumpOptions, erased: &BTreeSet<(RoomId, Seq)>) -> ItemDump {
     match item {
         Item::Room(item) => ItemDump::Room {
             room: item.room.0,
             namespace: item.namespace.0,
             name: String::from_utf8_lossy(item.name).into_owned(),
         },
-        Item::Records(item) => records_dump(item, options),
+        Item::Records(item) => records_dump(item, options, erased),
         Item::Expire(item) => {
             let expired = item.expired().map(|(producer, sender)| ExpiredDump {
                 producer: producer.0,
@@ -201,16 +214,30 @@ fn item_dump(item: &Item<'_>, options: DumpOptions) -> ItemDump {
                 moved: moved.collect(),
             }
         }
+        Item::Erase(item) => {
+            let erased = item.erased().map(|(room, seq)| ErasedDump {
+                room: room.0,
+                seq: seq.0,
+            });
+            ItemDump::Erase {
+                erased: erased.collect(),
+            }
+        }
     }
 }
 
-fn records_dump(item: &RecordsItem<'_>, options: DumpOptions) -> ItemDump {
+fn records_dump(
+    item: &RecordsItem<'_>,
+    options: DumpOptions,
+    erased: &BTreeSet<(RoomId, Seq)>,
+) -> ItemDump {
     let mut dumps = Vec::new();
     let mut count = 0;
     for record in records(item.records).flatten() {
         count += 1;
         if options.records {
-            dumps.push(record_dump(&record, options));
+            let is_erased = erased.contains(&(item.room, record.seq()));
+            dumps.push(record_dump(&record, options, is_erased));
         }
     }
     ItemDump::Records {
@@ -225,10 +252,9 @@ fn records_dump(item: &RecordsItem<'_>, options: DumpOptions) -> ItemDump {
     }
 }
 
-fn record_dump(record: &Record<'_>, options: DumpOptions) -> RecordDump {
-    let body = options
-        .bodies
-        .then(|| String::from_utf8_lossy(record.body()).into_owned());
+fn record_dump(record: &Record<'_>, options: DumpOptions, erased: bool) -> RecordDump {
+    let body =
+        (options.bodies && !erased).then(|| String::from_utf8_lossy(record.body()).into_owned());
     RecordDump {
         seq: record.seq().0,
         count: record.count().0,
@@ -242,6 +268,7 @@ fn record_dump(record: &Record<'_>, options: DumpOptions) -> RecordDump {
         link: record.link().0,
         headers_bytes: record.headers().len(),
         body_bytes: record.body().len(),
+        erased,
         body,
     }
 }

@@ -68,7 +68,7 @@ impl RoomCheck {
             match item {
                 Ok(Item::Room(item)) => self.name(group, item.room, item.name),
                 Ok(Item::Records(item)) => self.records(group, index, &item),
-                Ok(Item::Expire(_) | Item::Cursors(_)) => {}
+                Ok(Item::Expire(_) | Item::Cursors(_) | Item::Erase(_)) => {}
                 Err(error) => self.fault(group, index, None, error.to_string()),
             }
         }
@@ -164,7 +164,7 @@ impl BehindHoles {
                     });
                     behind.next = behind.next.max(end.next);
                 }
-                Item::Expire(_) | Item::Cursors(_) => {}
+                Item::Expire(_) | Item::Cursors(_) | Item::Erase(_) => {}
             }
         }
     }

@@ -107,6 +107,17 @@ impl Partition {
     /// Appends one entry with `counts` records of `body_bytes` for each room, durably, and applies it.
     pub fn append(&mut self, counts: &[(RoomId, u64)], body_bytes: usize) {
         let payload = self.payload(counts, body_bytes);
+        self.append_payload(payload);
+    }
+
+    /// Appends an entry that erases these records, durably, and applies it.
+    pub fn erase(&mut self, erased: &[(RoomId, Seq)]) {
+        let mut writer = ItemWriter::default();
+        writer.erase(erased.iter().copied());
+        self.append_payload(writer.finish());
+    }
+
+    fn append_payload(&mut self, payload: Vec<u8>) {
         let index = Index(self.state.last.0 + 1);
         let entry = Entry {
             index,

@@ -3,8 +3,8 @@
 use antiphon_protocol::{Count, Link, Namespace, Producer, RoomId, Seq};
 
 use crate::item::{
-    CursorsItem, EXPIRE_FIXED_BYTES, ExpireItem, ITEM_ALIGN, ITEM_HEAD_BYTES, Item, ItemError,
-    RECORDS_FIXED_BYTES, ROOM_FIXED_BYTES, RecordsItem, RoomItem, item_kind,
+    CursorsItem, EXPIRE_FIXED_BYTES, EraseItem, ExpireItem, ITEM_ALIGN, ITEM_HEAD_BYTES, Item,
+    ItemError, RECORDS_FIXED_BYTES, ROOM_FIXED_BYTES, RecordsItem, RoomItem, item_kind,
 };
 use crate::little_endian::{u32_at, u64_at};
 
@@ -49,6 +49,7 @@ impl<'a> Items<'a> {
             item_kind::RECORDS => records(fields, fields_at).map(Item::Records),
             item_kind::EXPIRE => expire(fields).map(Item::Expire),
             item_kind::CURSORS => CursorsItem::read(fields).map(Item::Cursors),
+            item_kind::ERASE => EraseItem::read(fields).map(Item::Erase),
             _ => return Err(ItemError::UnknownKind { at, kind }),
         };
         self.at = padded_end;

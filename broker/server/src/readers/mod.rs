@@ -155,12 +155,7 @@ impl Reader {
     fn answer(&self, job: &Job) -> (CoreId, Answer) {
         match job {
             Job::Records(job) => {
-                let answer = ReadAnswer {
-                    purpose: job.purpose,
-                    room: job.room,
-                    from: job.from,
-                    result: self.read(job).map_err(|error| self.failed(&error)),
-                };
+                let answer = job.answer(self.read(job).map_err(|error| self.failed(&error)));
                 (job.reply_to, Answer::Records(answer))
             }
             Job::Entries(job) => {

@@ -134,6 +134,7 @@ impl World {
                 .copied()
                 .filter(|located| located.next > Seq(from))
                 .collect(),
+            erased: Vec::new(),
             below: self.below,
         }
     }

@@ -65,6 +65,30 @@ pub(super) fn seeds() -> Vec<(String, Vec<u8>)> {
             ],
         ),
         (
+            "redact",
+            vec![
+                HELLO.to_vec(),
+                vec![ROUND],
+                publishes(3, 4),
+                vec![ROUND, ROUND],
+                // An edit of record 1, redacts of records 1 and 2, a reaction to what is erased; then a reader, and once more after a death.
+                vec![1, 0, 1, 0, 1, 16],
+                vec![1, 0, 1, 0, 33, 16],
+                vec![1, 0, 1, 0, 34, 16],
+                vec![ROUND, ROUND],
+                vec![1, 0, 1, 0, 97, 16],
+                fetch(0, 0, 0),
+                subscribe(0, 0, 41),
+                vec![ROUND, ROUND],
+                vec![17, 1],
+                hello(1, 0),
+                vec![ROUND],
+                subscribe(1, 0, 3),
+                fetch(1, 0, 0),
+                vec![ROUND, ROUND],
+            ],
+        ),
+        (
             "restart",
             vec![
                 HELLO.to_vec(),

@@ -118,10 +118,11 @@ fn print_item(output: &mut Output, item: &ItemDump) -> Result<(), Failure> {
                     .as_ref()
                     .map(|body| format!(": {}", output.shown(body.as_bytes())))
                     .unwrap_or_default();
+                let erased = if record.erased { ", ERASED" } else { "" };
                 let (seq, kind, bytes) = (record.seq, record.kind, record.body_bytes);
                 let (producer, number) = (record.producer, record.producer_seq);
                 output.line(format_args!(
-                    "{MARGIN}  {seq} by {sender}, kind {kind}, producer {producer} no. {number}, {bytes} bytes{body}"
+                    "{MARGIN}  {seq} by {sender}, kind {kind}, producer {producer} no. {number}, {bytes} bytes{erased}{body}"
                 ))?;
             }
             Ok(())
@@ -130,6 +131,10 @@ fn print_item(output: &mut Output, item: &ItemDump) -> Result<(), Failure> {
             "{MARGIN}{} producers of room {room} forgotten",
             expired.len()
         )),
+        ItemDump::Erase { erased } => erased.iter().try_for_each(|record| {
+            let (room, seq) = (record.room, record.seq);
+            output.line(format_args!("{MARGIN}record {seq} of room {room} erased"))
+        }),
         ItemDump::Cursors { moved } => {
             output.line(format_args!("{MARGIN}{} cursors moved", moved.len()))?;
             for CursorDump {

@@ -176,7 +176,7 @@ impl Partition {
         if let Some(window) = self.duplicates.find(&key)
             && let Some(placed) = window.find(retry.producer_seq)
         {
-            let placed = *placed;
+            let placed = self.as_readers_know(room, *placed);
             return answer(turn, room, &retry, Some(placed));
         }
         let known = self
@@ -327,9 +327,22 @@ impl Partition {
             ..
         } = resolving;
         for retry in &retries {
-            answer(turn, key.0, retry, window.find(retry.producer_seq).copied());
+            let placed = window.find(retry.producer_seq);
+            let placed = placed.map(|placed| self.as_readers_know(key.0, *placed));
+            answer(turn, key.0, retry, placed);
         }
         self.duplicates.keep(key, window);
+    }
+
+    /// Of a record that was redacted only the place is known, also where its bytes are at hand.
+    fn as_readers_know(&self, room: RoomId, placed: Placed) -> Placed {
+        match self.state.erased().has(room, placed.seq) {
+            true => Placed {
+                digest: None,
+                ..placed
+            },
+            false => placed,
+        }
     }
 }
 

@@ -6,11 +6,11 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use antiphon_protocol::record_bytes;
+use antiphon_protocol::{RecordKind, record_bytes};
 
 use crate::channel::{Exchange, PublishBatch, RoomChannel};
 use crate::home::desk::Turn;
-use crate::home::limits::VISIT_HEADS_BYTES;
+use crate::home::limits::{ERASED_BYTES, VISIT_HEADS_BYTES};
 use crate::home::partition::{Batches, Partition};
 
 /// The batches of one room in one entry, oldest first.
@@ -38,11 +38,13 @@ fn cost(batch: &PublishBatch) -> usize {
         .publishes
         .iter()
         .map(|publish| {
-            record_bytes(
+            let is_redact = RecordKind::from_wire(publish.kind) == RecordKind::REDACT;
+            let record = record_bytes(
                 sender,
                 usize::from(publish.headers_len),
                 publish.body_len as usize,
-            )
+            );
+            record + usize::from(is_redact) * ERASED_BYTES
         })
         .sum()
 }

@@ -17,11 +17,13 @@ mod fetching;
 mod gathering;
 mod leading;
 mod proposals;
+mod referring;
 mod signalling;
 mod slicing;
 mod stamping;
 mod subscribing;
 mod tailing;
+mod targets;
 mod timing;
 
 use alloc::collections::VecDeque;
@@ -52,6 +54,7 @@ use gathering::Gathered;
 use leading::Leadership;
 use proposals::Proposals;
 use signalling::SignalGate;
+use targets::Targets;
 
 /// Whether a partition runs.
 #[derive(Debug)]
@@ -75,6 +78,7 @@ pub(crate) struct Partition {
     interest: Interest,
     channels: Channels,
     duplicates: Duplicates,
+    targets: Targets,
     sweep: Sweep,
     signals: SignalGate,
     cursors: CursorDesk,
@@ -146,6 +150,7 @@ impl Partition {
             interest: Interest::new(settings.seed),
             channels: Channels::default(),
             duplicates: Duplicates::default(),
+            targets: Targets::default(),
             sweep: Sweep::default(),
             signals: SignalGate::new(settings.seed),
             cursors: CursorDesk::default(),
@@ -206,6 +211,7 @@ impl Partition {
             && self.waiting.is_empty()
             && self.has_told_all()
             && self.duplicates.is_idle()
+            && self.targets.is_idle()
             && self.cursors.is_idle()
     }
 

@@ -7,10 +7,10 @@ use antiphon_log::Located;
 use antiphon_protocol::{GapReason, Link, RoomId, Seq};
 use bytes::Bytes;
 
-use crate::home::limits::LOCATED_MAX;
+use crate::home::limits::{LOCATED_MAX, RECORD_BYTES_MIN};
 use crate::home::partition::Partition;
 use crate::home::reads::Sought;
-use crate::home::records::{Cut, cut, link_at, shared};
+use crate::home::records::{Cut, concealed, cut, link_at, shared};
 use crate::home::state::head_at_start;
 
 /// Where the records sought are.
@@ -79,12 +79,14 @@ impl Partition {
             }
             cold.push(block);
         }
+        let erased = self.erased_among(room, from, until, bytes_max);
         Found::Cold(Sought {
             room,
             from,
             until,
             bytes_max,
             located: cold,
+            erased,
         })
     }
 
@@ -125,8 +127,21 @@ impl Partition {
         Some(HotSlice {
             next,
             link_before: link_before?,
-            records: joined(&pieces),
+            records: self.conceal(room, from, next, joined(&pieces)),
         })
+    }
+
+    /// Which of the records from `from` on, as many as can be in `bytes_max`, were redacted.
+    fn erased_among(&self, room: RoomId, from: Seq, until: Seq, bytes_max: u32) -> Vec<Seq> {
+        let count_max = bytes_max as usize / RECORD_BYTES_MIN + 1;
+        let end = Seq(from.0.saturating_add(count_max as u64)).min(until);
+        self.state.erased().among(room, from..end, count_max)
+    }
+
+    /// The records `from..next` as readers get them.
+    fn conceal(&self, room: RoomId, from: Seq, next: Seq, records: Bytes) -> Bytes {
+        let erased = self.state.erased().among(room, from..next, usize::MAX);
+        concealed(records, &erased).expect("INV-HOME-57: the hot tail has whole records")
     }
 
     /// The whole part of `room` that holds the record `seq`, if it is hot, and the seq of its first record.

@@ -6,17 +6,17 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use antiphon_log::ItemWriter;
-use antiphon_protocol::{
-    Code, Headers, Producer, RecordFields, RecordKind, RoomId, Seq, Slot, Timestamp,
-};
+use antiphon_protocol::{Code, Producer, RecordFields, RecordKind, RoomId, Seq, Slot, Timestamp};
 
 use crate::channel::{PublishBatch, PublishRequest, RoomChannel};
 use crate::core::CoreId;
 use crate::home::admission::{Age, Known, Verdict, form, window};
 use crate::home::desk::{Asker, Turn};
+use crate::home::limits::ERASE_HEAD_BYTES;
 use crate::home::overlay::{Proposal, Staged};
 use crate::home::partition::gathering::Visit;
 use crate::home::partition::proposals::{Parked, Pending, refuse_acks};
+use crate::home::partition::referring::target_of;
 use crate::home::partition::{Partition, Role};
 use crate::home::replica::NotProposed;
 use crate::home::settings::HomeSettings;
@@ -35,18 +35,20 @@ pub(super) struct Draft {
     pub(super) time: Timestamp,
     pub(super) writer: ItemWriter,
     acks: Vec<(CoreId, Ack)>,
+    /// What its redacts erase.
+    erased: Vec<(RoomId, Seq)>,
     /// Publishes whose answer depends on this very entry.
     parked: Vec<Parked>,
 }
 
 /// The run of records of one room in the draft.
 #[derive(Debug)]
-struct Run {
+pub(super) struct Run {
     named: Named,
     /// `None`: the room does not exist until a publish is admitted.
-    at: Option<(RoomId, Head)>,
+    pub(super) at: Option<(RoomId, Head)>,
     /// A RECORDS item is open.
-    is_open: bool,
+    pub(super) is_open: bool,
 }
 
 /// The publisher of consecutive publishes: looked up once, staged once.
@@ -81,13 +83,17 @@ impl Partition {
         }
         let by = self.overlay.begin();
         let time = self.overlay.stamp(&self.state, turn.now.wall);
-        let bytes = self.gathered.bytes + self.sweep.bytes() + self.cursors.bytes(now_ms);
+        let bytes = ERASE_HEAD_BYTES
+            + self.gathered.bytes
+            + self.sweep.bytes()
+            + self.cursors.bytes(now_ms);
         let writer = ItemWriter::new(Vec::with_capacity(bytes));
         let mut draft = Draft {
             by,
             time,
             writer,
             acks: self.proposals.list(),
+            erased: Vec::new(),
             parked: Vec::new(),
         };
         self.stamp_expired(&mut draft);
@@ -97,6 +103,8 @@ impl Partition {
             self.stamp_visit(turn, &mut draft, visit);
         }
         self.gathered.recycle(visits);
+        // Behind all RECORDS: no target stands in the entry that erases it.
+        draft.writer.erase(draft.erased.drain(..));
         self.propose(turn, draft);
     }
 
@@ -198,12 +206,15 @@ impl Partition {
         channel: &Arc<RoomChannel>,
         batch: &PublishBatch,
     ) {
+        if self.targets.park_behind(channel, batch) {
+            return;
+        }
         let mut publisher: Option<Publisher> = None;
         let age = Age {
             forgotten: self.state.forgotten(),
             time: draft.time,
         };
-        for publish in &batch.publishes {
+        for (place, publish) in batch.publishes.iter().enumerate() {
             let asker = Asker {
                 edge: batch.edge,
                 conn: batch.conn,
@@ -235,12 +246,16 @@ impl Partition {
                 age,
             );
             match self.claims(verdict, draft, run, batch, publish) {
-                Verdict::Admit { previous } => match self.full(turn, run, previous) {
+                Verdict::Admit { previous } => match self.full(turn, run, previous, publish) {
                     None => self.stamp(draft, run, publisher, previous, batch, publish),
                     Some((code, hint)) => self.judge(turn, asker, code, hint),
                 },
                 Verdict::Refuse(code, hint) => self.judge(turn, asker, code, hint),
                 Verdict::Wait(by) => self.park(draft, by, channel, batch, publish),
+                Verdict::Look(target) => {
+                    self.park_rest(turn, run, target, channel, batch, place);
+                    break;
+                }
                 Verdict::Duplicate(state) => {
                     let (room, _) = run
                         .at
@@ -290,83 +305,30 @@ impl Partition {
         }
     }
 
-    /// The verdict, once it is also known whether the record's target is there and its seq the one expected. A refusal rests on committed state only.
-    fn claims(
-        &self,
-        verdict: Verdict,
-        draft: &Draft,
-        run: &Run,
-        batch: &PublishBatch,
-        publish: &PublishRequest,
-    ) -> Verdict {
-        let Verdict::Admit { .. } = verdict else {
-            return verdict;
-        };
-        let has_target = self.has_target(run, batch, publish);
-        if has_target && self.is_expected(run, publish) {
-            return verdict;
-        }
-        let unsettled = self.unsettled_head(draft, run);
-        if has_target {
-            let head = run.at.map_or(0, |(_, head)| head.seq.0);
-            return unsettled.map_or(Verdict::Refuse(Code::CONFLICT, head), Verdict::Wait);
-        }
-        let target = target_of(batch, publish);
-        match unsettled {
-            Some(by) if self.is_on_its_way(run, target) => Verdict::Wait(by),
-            _ => Verdict::Refuse(Code::NOT_FOUND, run.at.map_or(0, |_| target.0)),
-        }
-    }
-
-    /// Whether the record refers to a committed one that is kept, if it has to refer to any.
-    fn has_target(&self, run: &Run, batch: &PublishBatch, publish: &PublishRequest) -> bool {
-        if !RecordKind::from_wire(publish.kind).refers() {
-            return true;
-        }
-        let target = target_of(batch, publish);
-        let room = run.at.and_then(|(id, _)| Some((id, self.state.room(id)?)));
-        room.is_some_and(|(id, room)| {
-            target >= self.first_kept(id).max(Seq::FIRST) && target <= room.head.seq
-        })
-    }
-
-    /// Whether a target is proposed and not committed: no answer may rest on that.
-    fn is_on_its_way(&self, run: &Run, target: Seq) -> bool {
-        let Some((id, head)) = run.at else {
-            return false;
-        };
-        let committed = self.state.room(id).map_or(Seq(0), |room| room.head.seq);
-        target > committed && target <= head.seq
-    }
-
-    /// Whether the record would get the seq that its publisher expects.
-    fn is_expected(&self, run: &Run, publish: &PublishRequest) -> bool {
-        let next = run.at.map_or(Seq::FIRST, |(_, head)| head.seq.next());
-        publish.expect_seq == Seq(0) || publish.expect_seq == next
-    }
-
-    /// The proposal that the room's head rests on, if it is not committed: whoever is refused for that head waits.
-    fn unsettled_head(&self, draft: &Draft, run: &Run) -> Option<Proposal> {
-        if run.is_open {
-            return Some(draft.by);
-        }
-        self.overlay.head_by(run.at?.0)
-    }
-
-    /// What there is no place for: the record itself if the disk is full, or one more room or producer at the limit of the partition. Told before
+    /// What there is no place for: the record itself if the disk is full, or one more room, producer or erased record at the limit of the partition. Told before
     /// anything is committed: the codes leave the number bound, and the same bytes may be admitted later.
-    fn full(&self, turn: &Turn<'_>, run: &Run, previous: Option<Seq>) -> Option<(Code, u64)> {
+    fn full(
+        &self,
+        turn: &Turn<'_>,
+        run: &Run,
+        previous: Option<Seq>,
+        publish: &PublishRequest,
+    ) -> Option<(Code, u64)> {
         let HomeSettings {
             rooms_max,
             producers_max,
+            erased_max,
             ..
         } = turn.settings;
+        let is_redact = RecordKind::from_wire(publish.kind) == RecordKind::REDACT;
         if turn.exchange.is_storage_full() {
             Some((Code::STORAGE_FULL, 0))
         } else if run.at.is_none() && self.overlay.room_count(&self.state) >= *rooms_max {
             Some((Code::LIMIT, *rooms_max as u64))
         } else if previous.is_none() && self.overlay.producer_count(&self.state) >= *producers_max {
             Some((Code::LIMIT, *producers_max as u64))
+        } else if is_redact && self.overlay.erased_count(&self.state) >= *erased_max {
+            Some((Code::LIMIT, *erased_max as u64))
         } else {
             None
         }
@@ -407,6 +369,11 @@ impl Partition {
             body: batch.body(publish),
         });
         dawdle(batch.body(publish));
+        if kind == RecordKind::REDACT {
+            let target = target_of(batch, publish);
+            self.overlay.stage_erase(room, target);
+            draft.erased.push((room, target));
+        }
         run.at = Some((room, head));
         let state = ProducerState {
             last: publish.producer_seq,
@@ -466,15 +433,7 @@ impl Partition {
         batch: &PublishBatch,
         publish: &PublishRequest,
     ) {
-        let alone = PublishBatch {
-            edge: batch.edge,
-            conn: batch.conn,
-            sender: batch.sender.clone(),
-            device: batch.device,
-            publishes: alloc::vec![*publish],
-            payload: batch.payload.clone(),
-        };
-        let parked = (Arc::clone(channel), alone);
+        let parked = (Arc::clone(channel), part_of(batch, &[*publish]));
         if by == draft.by {
             draft.parked.push(parked);
         } else if let Err(parked) = self.proposals.park(by, parked) {
@@ -482,10 +441,29 @@ impl Partition {
             self.held.push_back(parked);
         }
     }
+
+    /// Lets the publishes of a batch from `place` on wait until it is known who published `target`: they go on in order.
+    fn park_rest(
+        &mut self,
+        turn: &mut Turn<'_>,
+        run: &Run,
+        target: Seq,
+        channel: &Arc<RoomChannel>,
+        batch: &PublishBatch,
+        place: usize,
+    ) {
+        let (room, _) = run
+            .at
+            .expect("INV-HOME-58: a target that is looked for is in a room");
+        let rest = part_of(batch, &batch.publishes[place..]);
+        self.park_for_target(turn, room, target, (Arc::clone(channel), rest));
+    }
 }
 
-/// The seq that a publish of a kind that refers to another record names.
-fn target_of(batch: &PublishBatch, publish: &PublishRequest) -> Seq {
-    let headers = Headers::new(batch.headers(publish));
-    headers.reference().unwrap_or(Seq(0))
+/// Some of a batch's publishes, as a batch of their own.
+fn part_of(batch: &PublishBatch, publishes: &[PublishRequest]) -> PublishBatch {
+    PublishBatch {
+        publishes: publishes.to_vec(),
+        ..batch.clone()
+    }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use antiphon_log::{
-    CursorsItem, ExpireItem, Index, Item, ItemError, Items, RecordsItem, RoomItem, Term,
+    CursorsItem, EraseItem, ExpireItem, Index, Item, ItemError, Items, RecordsItem, RoomItem, Term,
 };
 use antiphon_protocol::{
     CursorScope, Link, NameError, Producer, ProducerSeq, Record, RoomId, RoomName, Seq, Slot,
@@ -100,6 +100,9 @@ pub(crate) enum ApplyFault {
     /// A cursor above its room's head, below where it stood, or moved twice at once.
     #[error("INV-HOME-48: cursors only move forward, and not above the head")]
     Cursor,
+    /// A record is erased that is not there, is one of the same entry, or is erased already.
+    #[error("INV-HOME-56: only a record of an earlier entry is erased, and once")]
+    Erase,
     /// Two RECORDS items of one room in one entry.
     #[error("INV-HOME-8: an entry holds at most one run of records per room")]
     Twice,
@@ -129,6 +132,7 @@ impl State {
                 Item::Records(item) => self.apply_records(&item, effects)?,
                 Item::Expire(item) => self.apply_expire(&item)?,
                 Item::Cursors(item) => self.apply_cursors(&item, effects)?,
+                Item::Erase(item) => self.apply_erase(&item, effects)?,
             }
         }
         effects.parts.sort_unstable_by_key(|part| part.room);
@@ -257,6 +261,19 @@ impl State {
                 scope: CursorScope::from_wire(cursor.scope),
             });
             self.cursors.set(entry.room, user, cursor);
+        }
+        Ok(())
+    }
+
+    /// Readers get these records as ERASED from here on.
+    fn apply_erase(&mut self, item: &EraseItem<'_>, effects: &Effects) -> Result<(), ApplyFault> {
+        for (room, seq) in item.erased() {
+            let head = self.rooms.get(&room).ok_or(ApplyFault::UnknownRoom)?.head;
+            let part = effects.parts.iter().find(|part| part.room == room);
+            let earlier_end = part.map_or(head.seq.next(), |part| part.first);
+            if seq >= earlier_end || !self.erased.mark(room, seq) {
+                return Err(ApplyFault::Erase);
+            }
         }
         Ok(())
     }

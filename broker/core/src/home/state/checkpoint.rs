@@ -19,10 +19,10 @@ use crate::home::state::{ProducerState, Room, State};
 use crate::lane::Head;
 use crate::planted::{Bug, planted};
 
-/// Version of a body without cursors: brokers that know no other can open a directory in which nobody ever set one.
+/// Version of a body without cursors and erased records: brokers that know no other can open a directory in which nobody ever set or redacted one.
 const BODY_VERSION: u32 = 1;
-/// Version of a body with cursors.
-const BODY_VERSION_CURSORS: u32 = 2;
+/// Version of a body with cursors or erased records.
+const BODY_VERSION_BESIDE: u32 = 2;
 /// Length of the head of the body.
 const HEAD_BYTES: usize = 40;
 /// Length of the head of a section.
@@ -38,7 +38,7 @@ mod section {
     pub(super) const PRODUCERS: u32 = 3;
     /// `room id u64 | seq u64 | count u64 | time u64 | scope u8 | name_len u8 | user_len u8 | name | user`
     pub(super) const CURSORS: u32 = 4;
-    /// `room id u64 | seq u64`; none is ever written, and so none is read.
+    /// `room id u64 | seq u64`
     pub(super) const ERASED: u32 = 5;
 }
 
@@ -63,9 +63,9 @@ impl State {
     /// The state as bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_bytes());
-        let has_cursors = self.cursors.len() > 0;
-        let version = if has_cursors {
-            BODY_VERSION_CURSORS
+        let has_beside = self.cursors.len() > 0 || self.erased.len() > 0;
+        let version = if has_beside {
+            BODY_VERSION_BESIDE
         } else {
             BODY_VERSION
         };
@@ -97,8 +97,9 @@ impl State {
             );
             put_name(&mut out, sender.as_bytes());
         }
-        if has_cursors {
+        if has_beside {
             self.encode_cursors(&mut out);
+            self.encode_erased(&mut out);
         }
         out
     }
@@ -112,16 +113,23 @@ impl State {
             out.extend_from_slice(name);
             out.extend_from_slice(user);
         }
-        put_section(out, section::ERASED, 0);
+    }
+
+    fn encode_erased(&self, out: &mut Vec<u8>) {
+        put_section(out, section::ERASED, self.erased.len());
+        for (room, seq) in self.erased.iter() {
+            put_all(out, &[room.0, seq.0]);
+        }
     }
 
     fn encoded_bytes(&self) -> usize {
         HEAD_BYTES
-            + 3 * SECTION_BYTES
+            + 5 * SECTION_BYTES
             + 16 * self.counters.len()
             + 80 * self.rooms.len()
             + 64 * self.producers.len()
             + 64 * self.cursors.len()
+            + 16 * self.erased.len()
     }
 
     /// Reads the state that the entry `(index, term)` left.
@@ -136,7 +144,7 @@ impl State {
     ) -> Result<State, CheckpointFault> {
         let mut input = Input { rest: body };
         let version = input.u32()?;
-        if version != BODY_VERSION && version != BODY_VERSION_CURSORS {
+        if version != BODY_VERSION && version != BODY_VERSION_BESIDE {
             return Err(CheckpointFault::Version(version));
         }
         if input.u32()? != 0 {
@@ -158,8 +166,12 @@ impl State {
         state.decode_counters(&mut input)?;
         state.decode_rooms(&mut input)?;
         state.decode_producers(&mut input)?;
-        if version == BODY_VERSION_CURSORS {
+        if version == BODY_VERSION_BESIDE {
             state.decode_cursors(&mut input)?;
+            state.decode_erased(&mut input)?;
+            if state.cursors.len() + state.erased.len() == 0 {
+                return Err(CheckpointFault::Version(version));
+            }
         }
         if planted(Bug::ProducersForgotten) {
             state.producers.clear();
@@ -234,11 +246,7 @@ impl State {
     fn decode_cursors(&mut self, input: &mut Input<'_>) -> Result<(), CheckpointFault> {
         const WRONG: CheckpointFault = CheckpointFault::Value("cursor");
         let mut previous: Option<(RoomId, UserName, Box<str>)> = None;
-        let count = input.section(section::CURSORS)?;
-        if count == 0 {
-            return Err(CheckpointFault::Version(BODY_VERSION_CURSORS));
-        }
-        for _ in 0..count {
+        for _ in 0..input.section(section::CURSORS)? {
             let room = RoomId(input.u64()?);
             let (seq, count) = (Seq(input.u64()?), Count(input.u64()?));
             let time = Timestamp(input.u64()?);
@@ -269,8 +277,20 @@ impl State {
             };
             self.cursors.set(room, user, cursor);
         }
-        if input.section(section::ERASED)? != 0 {
-            return Err(CheckpointFault::Value("erased record"));
+        Ok(())
+    }
+
+    fn decode_erased(&mut self, input: &mut Input<'_>) -> Result<(), CheckpointFault> {
+        const WRONG: CheckpointFault = CheckpointFault::Value("erased record");
+        let mut previous: Option<(RoomId, Seq)> = None;
+        for _ in 0..input.section(section::ERASED)? {
+            let (room, seq) = (RoomId(input.u64()?), Seq(input.u64()?));
+            let head = self.rooms.get(&room).ok_or(WRONG)?.head;
+            let is_there = seq >= Seq::FIRST && seq <= head.seq;
+            if !is_there || previous >= Some((room, seq)) || !self.erased.mark(room, seq) {
+                return Err(WRONG);
+            }
+            previous = Some((room, seq));
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::home::cursors::Cursors;
+use crate::home::erased::Erased;
 use crate::home::producers::{ProducerAt, ProducerMap};
 use crate::lane::Head;
 use crate::planted::{Bug, planted};
@@ -67,6 +68,8 @@ pub(crate) struct State {
     counters: BTreeMap<Slot, u64>,
     /// Where readers are.
     cursors: Cursors,
+    /// Which records were redacted.
+    erased: Erased,
     /// Newest time stamped, or that was past when a producer was forgotten; times never fall within a partition.
     time: Timestamp,
     /// Newest birth of a producer that was forgotten; 0: none. More than seven days below `time`.
@@ -96,6 +99,7 @@ impl State {
             producers: ProducerMap::new(),
             counters: BTreeMap::new(),
             cursors: Cursors::default(),
+            erased: Erased::default(),
             time: Timestamp(0),
             forgotten: Timestamp(0),
             applied: Index(0),
@@ -151,6 +155,11 @@ impl State {
     /// Where readers are.
     pub(crate) fn cursors(&self) -> &Cursors {
         &self.cursors
+    }
+
+    /// Which records were redacted.
+    pub(crate) fn erased(&self) -> &Erased {
+        &self.erased
     }
 
     /// How many rooms there are.

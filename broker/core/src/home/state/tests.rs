@@ -396,7 +396,7 @@ fn cursor_move(seq: u64) -> antiphon_log::CursorMove<'static> {
 }
 
 #[test]
-fn a_body_has_version_2_if_and_only_if_there_is_a_cursor() {
+fn a_body_without_cursors_and_erased_records_has_version_1() {
     let state = with_cursor();
     let body = state.encode();
     assert_eq!(body[0], 2);
@@ -468,4 +468,75 @@ fn a_cursor_that_goes_back_or_beyond_the_head_is_a_fault() {
     let payload = writer.finish();
     let applied = state.apply(Index(2), Term(1), &payload, &mut Effects::default());
     assert_eq!(applied, Err(ApplyFault::Cursor), "twice in one entry");
+}
+
+/// [`created`], and a second entry that erases these records.
+fn erasing(seqs: &[u64]) -> Result<State, ApplyFault> {
+    let mut state = created();
+    let mut writer = ItemWriter::default();
+    writer.erase(seqs.iter().map(|seq| (tea(), Seq(*seq))));
+    let next = (state.applied().next(), state.term());
+    state.apply(next.0, next.1, &writer.finish(), &mut Effects::default())?;
+    Ok(state)
+}
+
+#[test]
+fn erased_records_make_a_body_of_version_2_that_ends_with_them() {
+    let state = erasing(&[1]).expect("lawful");
+    let body = state.encode();
+    assert_eq!(body[0], 2);
+    // No cursor, one erased record.
+    let sections = "0400000000000000000000000000000005000000000000000100000000000000";
+    let room: String = hex(&tea().0.to_le_bytes());
+    assert!(hex(&body).ends_with(&alloc::format!("{sections}{room}0100000000000000")));
+    let position = (state.applied(), state.term());
+    let again = State::decode(&body, position.0, position.1, 9).expect("its own bytes");
+    assert_eq!(again.encode(), body);
+    assert!(again.erased().has(tea(), Seq(1)) && again.erased().len() == 1);
+    let entry = body.len() - 16;
+    for (at, value, what) in [
+        (0, 9, "unknown room"),
+        (8, 9, "above the head"),
+        (8, 0, "seq 0"),
+    ] {
+        let mut bad = body.clone();
+        bad[entry + at] = value;
+        let fault = State::decode(&bad, position.0, position.1, 9).err();
+        assert_eq!(
+            fault,
+            Some(CheckpointFault::Value("erased record")),
+            "{what}"
+        );
+    }
+    let mut twice = body.clone();
+    twice[entry - 8] = 2;
+    twice.extend_from_slice(&body[entry..]);
+    let fault = State::decode(&twice, position.0, position.1, 9).err();
+    assert_eq!(fault, Some(CheckpointFault::Value("erased record")));
+}
+
+#[test]
+fn only_records_of_earlier_entries_are_erased_and_each_once() {
+    assert!(erasing(&[1]).is_ok());
+    assert_eq!(erasing(&[1, 1]).err(), Some(ApplyFault::Erase), "twice");
+    assert_eq!(
+        erasing(&[2]).err(),
+        Some(ApplyFault::Erase),
+        "above the head"
+    );
+    let mut state = State::new(0);
+    let mut writer = ItemWriter::default();
+    writer.room(tea(), Namespace(0), b"tea");
+    writer.begin_records(tea(), Seq(1), Count(0), Link::start(tea()));
+    line(&mut writer, tea(), FIRST);
+    writer.end_records();
+    writer.erase([(tea(), Seq(1))].into_iter());
+    let payload = writer.finish();
+    let fault = state.apply(Index(1), Term(1), &payload, &mut Effects::default());
+    assert_eq!(fault.err(), Some(ApplyFault::Erase), "of the same entry");
+    let mut writer = ItemWriter::default();
+    writer.erase([(tea(), Seq(1))].into_iter());
+    let payload = writer.finish();
+    let fault = State::new(0).apply(Index(1), Term(1), &payload, &mut Effects::default());
+    assert_eq!(fault.err(), Some(ApplyFault::UnknownRoom));
 }

@@ -12,6 +12,7 @@ mod limits;
 mod publishing;
 mod reading;
 mod real_log;
+mod redacting;
 mod restart;
 mod retention;
 mod toy_log;

@@ -184,11 +184,6 @@ impl TestLog for RealLog {
             link_before: slice.link_before,
             records: Bytes::from(records),
         });
-        ReadAnswer {
-            purpose: job.purpose,
-            room: job.room,
-            from: job.from,
-            result,
-        }
+        job.answer(result)
     }
 }

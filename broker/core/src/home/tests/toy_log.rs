@@ -317,11 +317,6 @@ impl TestLog for ToyLog {
 
     fn read(&self, job: &ReadJob) -> ReadAnswer {
         let result = self.read_records(job);
-        ReadAnswer {
-            purpose: job.purpose,
-            room: job.room,
-            from: job.from,
-            result,
-        }
+        job.answer(result)
     }
 }

@@ -104,6 +104,7 @@ pub(in crate::home) fn settings(partitions: u16) -> HomeSettings {
         rooms_max: usize::MAX,
         user_cursors_max: antiphon_protocol::limits::USER_CURSORS_MAX,
         producers_max: usize::MAX,
+        erased_max: usize::MAX,
         look_ups_max: 2,
         look_up_records_max: 40,
     }

@@ -113,6 +113,11 @@ pub enum ItemDump {
         /// Which.
         moved: Vec<CursorDump>,
     },
+    /// Records were redacted.
+    Erase {
+        /// Which.
+        erased: Vec<ErasedDump>,
+    },
 }
 
 /// A cursor that moved.
@@ -125,6 +130,15 @@ pub struct CursorDump {
     /// Its name.
     pub name: String,
     /// Where it stands.
+    pub seq: u64,
+}
+
+/// A record that was redacted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ErasedDump {
+    /// The room.
+    pub room: u64,
+    /// Its seq there.
     pub seq: u64,
 }
 
@@ -164,6 +178,8 @@ pub struct RecordDump {
     pub headers_bytes: usize,
     /// Length of the body.
     pub body_bytes: usize,
+    /// Whether an ERASE anywhere in the log names it: its body is not told then.
+    pub erased: bool,
     /// The body, if asked for.
     pub body: Option<String>,
 }

@@ -10,9 +10,9 @@ use antiphon_core::{
 };
 use antiphon_log::{Append, Index, LogPosition, Persisted, SegmentId};
 use antiphon_protocol::{
-    Ack, Count, Cursor, CursorPosition, CursorScope, Features, Hello, NodeId, Producer,
-    ProducerSeq, Publish, RecordKind, RequestId, RoomRef, Seq, ServerFrame, Start, Subscribe,
-    Timestamp, Wants, next_frame,
+    Ack, Count, Cursor, CursorPosition, CursorScope, Features, HeadersBuilder, Hello, NodeId,
+    Producer, ProducerSeq, Publish, RecordKind, RequestId, RoomRef, Seq, ServerFrame, Start,
+    Subscribe, Timestamp, Wants, next_frame,
 };
 
 const CONN: ConnId = ConnId {
@@ -34,6 +34,8 @@ pub(super) struct Node {
     checkpoints: Vec<CheckpointJob>,
     received: Vec<u8>,
     producer: Producer,
+    /// Of the record acked last.
+    acked: Seq,
     /// Requests without an answer.
     open: usize,
     requests: u64,
@@ -74,6 +76,7 @@ impl Node {
             checkpoints: Vec::new(),
             received: Vec::new(),
             producer: Producer(0),
+            acked: Seq(0),
             open: 0,
             requests: 0,
         }
@@ -88,10 +91,14 @@ impl Node {
         self.ask(|id, out| hello.encode(id, out));
         self.rest();
         for number in 1..=1 + checkpoint_bytes * CHECKPOINTS / BODY_BYTES {
-            self.publish("tea", number as u64);
+            self.publish("tea", number as u64, (RecordKind::MESSAGE, &[]));
             self.rest();
         }
-        self.publish("coffee", 1);
+        self.publish("coffee", 1, (RecordKind::MESSAGE, &[]));
+        self.rest();
+        let headers = HeadersBuilder::new().reference(self.acked);
+        let headers = headers.expect("lawful headers").finish();
+        self.publish("coffee", 2, (RecordKind::REDACT, &headers));
         let room = RoomRef::Name("tea");
         let wants = Wants::RECORDS;
         let start = Start::Live;
@@ -111,16 +118,16 @@ impl Node {
         self.checkpoints
     }
 
-    fn publish(&mut self, room: &str, number: u64) {
+    fn publish(&mut self, room: &str, number: u64, (kind, headers): (RecordKind, &[u8])) {
         let publish = Publish {
             room: RoomRef::Name(room),
             producer: self.producer,
             producer_seq: ProducerSeq(number),
-            kind: RecordKind::from_wire(0),
+            kind,
             codec: 0,
             ack: Ack::Committed,
             expect_seq: Seq(0),
-            headers: &[],
+            headers,
             body: &[7; BODY_BYTES],
         };
         self.ask(|id, out| publish.encode(id, out));
@@ -205,7 +212,12 @@ impl Node {
         while let Some(raw) = next_frame(rest, u32::MAX).expect("the server says frames") {
             rest = &rest[raw.whole.len()..];
             match ServerFrame::decode(raw).expect("the server says frames that can be read") {
-                ServerFrame::Puback(puback) => self.open -= puback.entries().count(),
+                ServerFrame::Puback(puback) => {
+                    for entry in puback.entries() {
+                        self.acked = entry.seq;
+                        self.open -= 1;
+                    }
+                }
                 ServerFrame::Welcome(welcome) => {
                     self.producer = welcome.producer;
                     self.open -= 1;

@@ -8,7 +8,7 @@ use antiphon_core::lane::Message;
 use antiphon_core::limits::{Budgets, Limits, OUTBOX_PAUSE_BYTES};
 use antiphon_core::{
     CheckpointJob, ConnId, Core, CoreConfig, CoreEvent, CoreId, Flow, HashState, Membership, Now,
-    Output, ReadAnswer, ReadFailure, ReadJob, ReadRecords, Recovering, SlotMap,
+    Output, ReadFailure, ReadJob, ReadRecords, Recovering, SlotMap,
 };
 use antiphon_log::testing::FaultDisk;
 use antiphon_log::{
@@ -340,12 +340,7 @@ impl Broker {
         } else {
             Ok(self.look_up(&job))
         };
-        let answer = ReadAnswer {
-            purpose: job.purpose,
-            room: job.room,
-            from: job.from,
-            result,
-        };
+        let answer = job.answer(result);
         self.cores[usize::from(job.reply_to.0)].read_done(answer, self.now);
     }
 

@@ -116,7 +116,17 @@ fn publish(script: &mut Script<'_>, wire: &mut Wire, memory: &mut Memory, id: Re
         _ => u64::from(number & 63) + 1,
     };
     *last = (*last).max(producer_seq).min(*last + 1);
-    let headers = if how & 8 == 0 {
+    let kind = match (how & 16 == 0, number >> 5) {
+        (true, _) => RecordKind::MESSAGE,
+        (false, 0) => RecordKind::EDIT,
+        (false, 1 | 2) => RecordKind::REDACT,
+        (false, 3) => RecordKind::REACTION,
+        (false, _) => RecordKind::from_wire(64),
+    };
+    let headers = if kind.refers() {
+        let built = HeadersBuilder::new().reference(Seq(u64::from(number & 15)));
+        built.expect("lawful headers").finish()
+    } else if how & 8 == 0 {
         Vec::new()
     } else {
         let built = HeadersBuilder::new()
@@ -133,7 +143,7 @@ fn publish(script: &mut Script<'_>, wire: &mut Wire, memory: &mut Memory, id: Re
             3 => Seq(u64::from(number & 7)),
             _ => Seq(0),
         },
-        kind: RecordKind::from_wire(if how & 16 == 0 { 0 } else { 64 }),
+        kind,
         codec: 0,
         ack: if how & 32 == 0 {
             Ack::Committed
