@@ -50,4 +50,7 @@ pub const PORT_FIRST: u16 = 30_000;
 /// How many such ports there are. A run needs at most six.
 pub const PORTS: u16 = 2_700;
 
+/// The longest line of a replayed file; what is longer is cut. Brokers of all kinds take it.
+pub const REPLAY_BODY_BYTES_MAX: usize = 64 * 1024;
+
 const _: () = assert!(PORT_FIRST + PORTS <= 32_768);

@@ -26,6 +26,15 @@ pub struct Source {
     pub subscribers: u32,
 }
 
+/// One message of a script.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Said {
+    /// Whose.
+    pub source: u32,
+    /// How long, the stamp included.
+    pub body_bytes: usize,
+}
+
 /// When a message of a closed loop makes room for the next one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Complete {
@@ -42,7 +51,9 @@ pub struct Traffic {
     complete: Complete,
     pace: Pace,
     schedule: Schedule,
-    /// The source whose turn it is.
+    /// Who publishes what, from its start again at its end; empty: the sources take turns.
+    script: Vec<Said>,
+    /// The place in the script, or the source, whose turn it is.
     turn: usize,
     /// By source, which is also its stream: the last number published.
     published: Vec<u64>,
@@ -91,6 +102,7 @@ impl Traffic {
             complete,
             pace,
             schedule: Schedule::new(Nanos(0), 1.0),
+            script: Vec::new(),
             turn: 0,
             published: vec![0; sources.len()],
             sources,
@@ -106,6 +118,14 @@ impl Traffic {
             messages: 0,
             unacked: 0,
         }
+    }
+
+    /// From now on the sources publish as the script says, again and again, instead of in turn.
+    pub fn follow(&mut self, script: Vec<Said>) {
+        let longest = script.iter().map(|said| said.body_bytes).max();
+        self.body.resize(longest.unwrap_or(self.body.len()), b'.');
+        self.script = script;
+        self.turn = 0;
     }
 
     /// Messages published so far.
@@ -133,7 +153,13 @@ impl Traffic {
         (verifier.finish(&self.published), self.delivery, self.ack)
     }
 
-    fn publish<T: Target>(&mut self, generator: &mut Generator<'_, T>, at: usize, intended: Nanos) {
+    fn publish<T: Target>(
+        &mut self,
+        generator: &mut Generator<'_, T>,
+        Said { source, body_bytes }: Said,
+        intended: Nanos,
+    ) {
+        let at = source as usize;
         let source = &self.sources[at];
         self.published[at] += 1;
         let index = u32::try_from(at).expect("sources are few");
@@ -142,12 +168,13 @@ impl Traffic {
             number: self.published[at],
             intended,
         };
-        stamp.write(&mut self.body);
+        let body = &mut self.body[..body_bytes];
+        stamp.write(body);
         let ack = match self.complete {
             Complete::Delivered => Ack::Unwanted,
             Complete::Acked => Ack::Wanted,
         };
-        let request = generator.publish(source.connection, &source.room, ack, &self.body);
+        let request = generator.publish(source.connection, &source.room, ack, body);
         if ack == Ack::Wanted {
             let waiting = Waiting {
                 intended,
@@ -160,14 +187,31 @@ impl Traffic {
         self.messages += 1;
     }
 
-    fn next_source(&mut self) -> usize {
-        let at = self.turn;
-        self.turn = if at + 1 == self.sources.len() {
+    /// Who is next, with what.
+    fn due_now(&self) -> Said {
+        let in_turn = || Said {
+            source: u32::try_from(self.turn).expect("sources are few"),
+            body_bytes: self.body.len(),
+        };
+        self.script.get(self.turn).copied().unwrap_or_else(in_turn)
+    }
+
+    fn take_turn(&mut self) -> Said {
+        let said = self.due_now();
+        let turns = match self.script.len() {
+            0 => self.sources.len(),
+            lines => lines,
+        };
+        self.turn = if self.turn + 1 == turns {
             0
         } else {
-            at + 1
+            self.turn + 1
         };
-        at
+        said
+    }
+
+    fn subscribers_now(&self) -> u64 {
+        u64::from(self.sources[self.due_now().source as usize].subscribers)
     }
 
     /// As many as are under way less than the window allows.
@@ -178,20 +222,22 @@ impl Traffic {
         now: Nanos,
     ) {
         for _ in 0..FEED_MAX {
-            let subscribers = u64::from(self.sources[self.turn].subscribers);
+            let subscribers = self.subscribers_now();
             let under_way = self.due.saturating_sub(self.come);
             if under_way + subscribers > u64::from(window) * subscribers {
                 return;
             }
-            let at = self.next_source();
-            self.publish(generator, at, now);
+            let said = self.take_turn();
+            self.publish(generator, said, now);
         }
     }
 
     fn feed_acked<T: Target>(&mut self, generator: &mut Generator<'_, T>, now: Nanos) {
         let mut credits = std::mem::take(&mut self.credits);
+        let body_bytes = self.body.len();
         for source in credits.drain(..) {
-            self.publish(generator, source as usize, now);
+            let said = Said { source, body_bytes };
+            self.publish(generator, said, now);
         }
         self.credits = credits;
     }
@@ -204,8 +250,8 @@ impl Traffic {
             let Some(intended) = self.schedule.take(now) else {
                 break;
             };
-            let at = self.next_source();
-            self.publish(generator, at, intended);
+            let said = self.take_turn();
+            self.publish(generator, said, intended);
         }
         self.schedule.due()
     }
@@ -215,7 +261,7 @@ impl Traffic {
         match self.complete {
             Complete::Acked => self.unacked,
             Complete::Delivered => {
-                let subscribers = u64::from(self.sources[self.turn].subscribers.max(1));
+                let subscribers = self.subscribers_now().max(1);
                 self.due.saturating_sub(self.come) / subscribers
             }
         }

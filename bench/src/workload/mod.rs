@@ -8,6 +8,7 @@ mod history;
 mod pingpong;
 mod prefill;
 mod publish;
+mod replay;
 mod rooms;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use self::findings::Findings;
 pub use self::history::History;
 pub use self::pingpong::Pingpong;
 pub use self::publish::Publish;
+pub use self::replay::{Line, Replay};
 pub use self::rooms::Rooms;
 use crate::error::BenchError;
 use crate::pace::Pace;
@@ -42,6 +44,8 @@ pub enum Workload {
     History(History),
     /// All of a full room.
     Catchup(Catchup),
+    /// A file of chat.
+    Replay(Replay),
 }
 
 impl Workload {
@@ -56,6 +60,7 @@ impl Workload {
             Workload::Connect(_) => "connect",
             Workload::History(_) => "history",
             Workload::Catchup(_) => "catchup",
+            Workload::Replay(_) => "replay",
         }
     }
 
@@ -70,6 +75,7 @@ impl Workload {
             Workload::Connect(connect) => connect.configuration(),
             Workload::History(history) => history.configuration(),
             Workload::Catchup(catchup) => catchup.configuration(),
+            Workload::Replay(replay) => replay.configuration(),
         }
     }
 
@@ -79,6 +85,7 @@ impl Workload {
             Workload::Fanout(fanout) => Some(&mut fanout.pace),
             Workload::Rooms(rooms) => Some(&mut rooms.pace),
             Workload::Publish(publish) => Some(&mut publish.pace),
+            Workload::Replay(replay) => Some(&mut replay.pace),
             Workload::Pingpong(_)
             | Workload::Connect(_)
             | Workload::History(_)
@@ -99,6 +106,7 @@ impl Workload {
             Workload::Connect(connect) => connect.measure(stage),
             Workload::History(history) => history.measure(stage),
             Workload::Catchup(catchup) => catchup.measure(stage),
+            Workload::Replay(replay) => replay.measure(stage),
         }
     }
 }

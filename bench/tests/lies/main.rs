@@ -12,7 +12,7 @@ use antiphon_bench::run::run;
 use antiphon_bench::stage::Options;
 use antiphon_bench::verify::Verdict;
 use antiphon_bench::workload::{
-    Catchup, Connect, Fanout, History, Pingpong, Publish, Rooms, Workload,
+    Catchup, Connect, Fanout, History, Line, Pingpong, Publish, Replay, Rooms, Workload,
 };
 
 use crate::liar::{Lie, Running};
@@ -125,6 +125,33 @@ fn lies_to_the_members_of_many_rooms_are_told() -> Outcome {
         pace: Pace::InFlight(10),
     });
     tells(&rooms, &[LOST, TWICE, LATE, STRAY, FLIPPED])
+}
+
+#[test]
+fn lies_in_a_chat_that_is_replayed_are_told() -> Outcome {
+    // Three rooms of two and three members; the fourth connection is in none with the others.
+    let line = |(room, user)| Line {
+        room,
+        user,
+        bytes: 10 + 30 * user,
+    };
+    let said = [
+        (0, 0),
+        (0, 1),
+        (0, 0),
+        (1, 1),
+        (1, 2),
+        (2, 3),
+        (1, 0),
+        (2, 1),
+    ];
+    let replay = Workload::Replay(Replay {
+        name: "a few lines".to_owned(),
+        lines: said.into_iter().map(line).collect(),
+        connections: 4,
+        pace: Pace::InFlight(20),
+    });
+    tells(&replay, &[LOST, TWICE, LATE, STRAY, FLIPPED])
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! The options of each workload.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use antiphon_bench::pace::Pace;
 use antiphon_bench::workload::{self, Workload};
 use clap::Args;
+
+use crate::commands::replay::source::Lines;
+use crate::failure::Failure;
 
 /// When the next message is published.
 #[derive(Args, Clone, Copy, Debug)]
@@ -173,4 +178,48 @@ impl From<Publish> for Workload {
             pace: publish.pacing.pace(256),
         })
     }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Replay {
+    /// NDJSON with at, room, user, text, as `antiphon export` writes it; gzip is fine. Times are not looked at.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Connections that the file's users share.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+    #[command(flatten)]
+    pacing: Pacing,
+}
+
+impl Replay {
+    /// Reads the file.
+    pub(super) fn workload(&self) -> Result<Workload, Failure> {
+        let (mut rooms, mut users) = (HashMap::new(), HashMap::new());
+        let mut lines = Vec::new();
+        let mut file = Lines::open(&self.file)?;
+        while let Some(line) = file.next_line()? {
+            let Some(chat) = line.chat else {
+                continue;
+            };
+            lines.push(workload::Line {
+                room: number(&mut rooms, chat.room),
+                user: number(&mut users, chat.user),
+                bytes: u32::try_from(chat.text.len()).unwrap_or(u32::MAX),
+            });
+        }
+        let name = self.file.file_name().unwrap_or_default();
+        Ok(Workload::Replay(workload::Replay {
+            name: name.to_string_lossy().into_owned(),
+            lines: lines.into(),
+            connections: self.connections,
+            pace: self.pacing.pace(256),
+        }))
+    }
+}
+
+/// The number of a name: as many as there were before it.
+fn number(known: &mut HashMap<String, u32>, name: String) -> u32 {
+    let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    *known.entry(name).or_insert(next)
 }

@@ -12,7 +12,7 @@ mod pace;
 mod pool;
 mod report;
 mod schedule;
-mod source;
+pub(crate) mod source;
 mod state;
 
 use std::path::PathBuf;
