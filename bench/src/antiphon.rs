@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use antiphon_protocol::{
-    Ack as WireAck, Fetch, FetchRange, Hello, Kind, Link, Page, PageItem, Ping, Pong, Producer,
-    ProducerSeq, Puback, Publish, RawFrame, ReadLevel, Record, RecordKind, RequestId, RoomId,
-    RoomRef, Seq, ServerFrame, Start, Subscribe, limits, next_frame,
+    Ack as WireAck, Features, Fetch, FetchRange, Hello, Kind, Link, Page, PageItem, Ping, Pong,
+    Producer, ProducerSeq, Puback, Publish, RawFrame, ReadLevel, Record, RecordKind, RequestId,
+    RoomId, RoomRef, Seq, ServerFrame, Signal, Start, Subscribe, limits, next_frame,
 };
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ pub struct Antiphon {
     pub label: String,
     /// A broker that runs already, and is neither started nor stopped; `None`: one is started.
     pub running: Option<SocketAddr>,
+    /// Whether its connections show and hear signals beside records.
+    pub signals: bool,
 }
 
 impl Antiphon {
@@ -42,6 +44,7 @@ impl Antiphon {
             settings: Vec::new(),
             label: String::new(),
             running: None,
+            signals: false,
         }
     }
 
@@ -118,7 +121,7 @@ impl Target for Antiphon {
     }
 
     fn wire(&self, number: u32) -> AntiphonWire {
-        AntiphonWire::new(number)
+        AntiphonWire::new(number, self.signals)
     }
 }
 
@@ -134,6 +137,8 @@ fn ready_address(line: &str) -> Option<SocketAddr> {
 #[derive(Debug)]
 pub struct AntiphonWire {
     number: u32,
+    /// Whether it shows and hears signals.
+    signals: bool,
     producer: Producer,
     /// Ids of our own requests; those of publishes and fetches are the generator's, marked by [`OURS`] not being set.
     requests: u64,
@@ -159,9 +164,10 @@ struct Published {
 }
 
 impl AntiphonWire {
-    fn new(number: u32) -> Self {
+    fn new(number: u32, signals: bool) -> Self {
         Self {
             number,
+            signals,
             producer: Producer(0),
             requests: 0,
             rooms: HashMap::default(),
@@ -242,6 +248,7 @@ impl AntiphonWire {
             ServerFrame::Subscribed(subscribed) => {
                 self.on_subscribed(id, subscribed.room_id, sink);
             }
+            ServerFrame::Signal(_) => sink(Event::Signalled),
             ServerFrame::Page(page) => Self::on_page(id, &page, sink)?,
             ServerFrame::Ping(ping) => Pong {
                 nonce: ping.nonce,
@@ -268,8 +275,14 @@ impl Wire for AntiphonWire {
     fn open(&mut self, out: &mut Vec<u8>) {
         // 16 bytes: what the memory of an idle connection is quoted for.
         let user = format!("load-user-{:06}", self.number);
+        let features = if self.signals {
+            Features::SIGNALS
+        } else {
+            Features::default()
+        };
         let hello = Hello {
             keepalive_ms: KEEPALIVE_MS,
+            features,
             ..Hello::new(&user)
         };
         let id = self.next_request();
@@ -289,7 +302,8 @@ impl Wire for AntiphonWire {
                 link: Link(0),
             },
         };
-        let subscribe = Subscribe::new(RoomRef::Name(&room.name), start);
+        let mut subscribe = Subscribe::new(RoomRef::Name(&room.name), start);
+        subscribe.wants.signals = self.signals;
         let id = self.next_request();
         subscribe.encode(id, out);
         Ok(())
@@ -341,6 +355,20 @@ impl Wire for AntiphonWire {
         };
         fetch.encode(RequestId(FETCH | request), out);
         Ok(())
+    }
+
+    fn signal(&mut self, room: &Room, out: &mut Vec<u8>) {
+        if !self.signals {
+            return;
+        }
+        let typing = Signal {
+            room: RoomRef::Name(&room.name),
+            name: "typing",
+            key: b"typing",
+            value: &[],
+        };
+        let id = self.next_request();
+        typing.encode(id, out);
     }
 
     fn keepalive(&mut self, out: &mut Vec<u8>) {

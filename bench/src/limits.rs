@@ -53,4 +53,7 @@ pub const PORTS: u16 = 2_700;
 /// The longest line of a replayed file; what is longer is cut. Brokers of all kinds take it.
 pub const REPLAY_BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Returns of users in one run of `mixed`: each takes a descriptor until the end of the run.
+pub const MIXED_REJOINS_MAX: u32 = 8_000;
+
 const _: () = assert!(PORT_FIRST + PORTS <= 32_768);

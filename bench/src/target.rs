@@ -124,6 +124,9 @@ pub trait Wire {
         Err(Unsupported("history"))
     }
 
+    /// Shows those in a room that somebody types; nothing answers, and nothing comes of it where the system has no such thing.
+    fn signal(&mut self, _room: &Room, _out: &mut Vec<u8>) {}
+
     /// Called every few seconds on every connection: what the protocol wants said by a silent client.
     fn keepalive(&mut self, _out: &mut Vec<u8>) {}
 
@@ -167,6 +170,8 @@ pub enum Event<'a> {
         /// As given to [`Wire::history`].
         request: u64,
     },
+    /// Somebody showed something that is kept nowhere.
+    Signalled,
     /// A publish or request was refused; counted as an error.
     Refused,
 }

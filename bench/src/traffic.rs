@@ -294,6 +294,7 @@ impl Ears for Traffic {
             Event::Refused => self.verifier.refuse(),
             Event::Ready
             | Event::Subscribed
+            | Event::Signalled
             | Event::HistoryItem { .. }
             | Event::History { .. } => {}
         }

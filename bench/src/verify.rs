@@ -61,7 +61,7 @@ struct Reader {
 #[derive(Debug)]
 struct Heard {
     stream: Stream,
-    /// The number that comes next; all below it came or stand in `holes`.
+    /// The number that comes next; all below it came or stand in `holes`. 0: whichever comes first.
     next: u64,
     /// Numbers that were jumped over, as ranges with exclusive ends, ascending.
     holes: Vec<(u64, u64)>,
@@ -71,6 +71,30 @@ impl Verifier {
     /// From now on `connection` must hear `stream`, from number 1.
     pub fn expect(&mut self, connection: u32, stream: Stream) {
         self.expect_from(connection, stream, 1);
+    }
+
+    /// The same from whichever number comes first, if one does: it asked while others were publishing.
+    pub fn expect_from_any(&mut self, connection: u32, stream: Stream) {
+        self.expect_from(connection, stream, 0);
+    }
+
+    /// Nothing that `connection` must hear is due any more: it is gone.
+    pub fn forget(&mut self, connection: u32) {
+        if let Some(reader) = self.readers.get_mut(connection as usize) {
+            reader.heard.clear();
+        }
+    }
+
+    /// How many deliveries are still missing at the ends of the streams; `published` as for [`Verifier::finish`].
+    #[must_use]
+    pub fn behind(&self, published: &[u64]) -> u64 {
+        let heard = self.readers.iter().flat_map(|reader| &reader.heard);
+        heard.map(|heard| heard.missing(published)).sum()
+    }
+
+    /// A body outside of deliveries is not as it was sent.
+    pub fn corrupt(&mut self) {
+        self.verdict.corrupted += 1;
     }
 
     /// The same from a later number.
@@ -133,13 +157,9 @@ impl Verifier {
     #[must_use]
     pub fn finish(mut self, published: &[u64]) -> Verdict {
         for heard in self.readers.iter().flat_map(|reader| &reader.heard) {
-            let last = published
-                .get(heard.stream.0 as usize)
-                .copied()
-                .unwrap_or_default();
-            self.verdict.lost += (last + 1).saturating_sub(heard.next);
+            self.verdict.lost += heard.missing(published);
             // From nowhere: numbers that nobody published.
-            self.verdict.corrupted += heard.next.saturating_sub(last + 1);
+            self.verdict.corrupted += heard.next.saturating_sub(heard.last(published) + 1);
         }
         self.verdict
     }
@@ -159,9 +179,27 @@ impl Reader {
 }
 
 impl Heard {
+    /// The last number that was published of the stream.
+    fn last(&self, published: &[u64]) -> u64 {
+        let last = published.get(self.stream.0 as usize);
+        last.copied().unwrap_or_default()
+    }
+
+    /// How many did not come behind the last one that did.
+    fn missing(&self, published: &[u64]) -> u64 {
+        match self.next {
+            0 => 0,
+            next => (self.last(published) + 1).saturating_sub(next),
+        }
+    }
+
     /// A number that is not the next one: it jumped ahead, comes late, or comes again.
     #[cold]
     fn out_of_turn(&mut self, number: u64, verdict: &mut Verdict) {
+        if self.next == 0 {
+            self.next = number + 1;
+            return;
+        }
         if number > self.next {
             verdict.lost += number - self.next;
             if self.holes.len() < HOLES_MAX {
@@ -244,6 +282,26 @@ mod tests {
     fn a_late_one_is_reordered_and_not_lost() {
         assert_eq!(heard(&[1, 3, 2, 4], 4), verdict(4, 0, 0, 1));
         assert_eq!(heard(&[5, 3, 3], 5), verdict(3, 3, 1, 1));
+    }
+
+    #[test]
+    fn who_comes_while_others_publish_hears_them_from_some_message_on_without_a_gap() {
+        let mut verifier = Verifier::default();
+        (0..3).for_each(|stream| verifier.expect_from_any(0, Stream(stream)));
+        for (stream, number) in [(0, 7), (0, 8), (1, 4), (1, 6)] {
+            verifier.deliver(0, &body(stream, number));
+        }
+        assert_eq!(verifier.behind(&[9, 6, 5]), 1);
+        let found = verifier.finish(&[9, 6, 5]);
+        assert_eq!((found.lost, found.corrupted), (2, 0));
+    }
+
+    #[test]
+    fn nothing_is_due_to_who_has_left() {
+        let mut verifier = Verifier::default();
+        verifier.expect(0, Stream(0));
+        verifier.forget(0);
+        assert_eq!((verifier.behind(&[3]), verifier.finish(&[3]).lost), (0, 0));
     }
 
     #[test]

@@ -146,6 +146,23 @@ impl<'a, T: Target> Generator<'a, T> {
         Ok(request)
     }
 
+    /// Shows on `connection` that somebody types in `room`.
+    pub fn signal(&mut self, connection: u32, room: &Room) {
+        let place = &mut self.connections[connection as usize];
+        place.wire.signal(room, &mut place.out);
+        self.list(connection);
+    }
+
+    /// Ends `connection`, as a client that is gone. Nothing is heard of it any more; its number is not given again.
+    pub fn leave(&mut self, connection: u32) {
+        let place = &mut self.connections[connection as usize];
+        place.is_open = false;
+        place.out.clear();
+        // Either may be gone on its own: then there is nothing to end.
+        let _ = self.poll.registry().deregister(&mut place.socket);
+        let _ = place.socket.shutdown(std::net::Shutdown::Both);
+    }
+
     #[inline]
     fn list(&mut self, connection: u32) {
         let place = &mut self.connections[connection as usize];

@@ -43,6 +43,7 @@ fn in_words(event: Event<'_>) -> String {
         Event::Delivered { body } => format!("Delivered {}", text(body)),
         Event::HistoryItem { body } => format!("HistoryItem {}", text(body)),
         Event::History { request } => format!("History {request}"),
+        Event::Signalled => "Signalled".to_owned(),
         Event::Refused => "Refused".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ mod connect;
 mod fanout;
 mod findings;
 mod history;
+mod mixed;
 mod pingpong;
 mod prefill;
 mod publish;
@@ -18,6 +19,7 @@ pub use self::connect::Connect;
 pub use self::fanout::Fanout;
 pub use self::findings::Findings;
 pub use self::history::History;
+pub use self::mixed::Mixed;
 pub use self::pingpong::Pingpong;
 pub use self::publish::Publish;
 pub use self::replay::{Line, Replay};
@@ -46,6 +48,8 @@ pub enum Workload {
     Catchup(Catchup),
     /// A file of chat.
     Replay(Replay),
+    /// What people do in a chat, all at once.
+    Mixed(Mixed),
 }
 
 impl Workload {
@@ -61,6 +65,7 @@ impl Workload {
             Workload::History(_) => "history",
             Workload::Catchup(_) => "catchup",
             Workload::Replay(_) => "replay",
+            Workload::Mixed(_) => "mixed",
         }
     }
 
@@ -76,6 +81,7 @@ impl Workload {
             Workload::History(history) => history.configuration(),
             Workload::Catchup(catchup) => catchup.configuration(),
             Workload::Replay(replay) => replay.configuration(),
+            Workload::Mixed(mixed) => mixed.configuration(),
         }
     }
 
@@ -89,6 +95,7 @@ impl Workload {
             Workload::Pingpong(_)
             | Workload::Connect(_)
             | Workload::History(_)
+            | Workload::Mixed(_)
             | Workload::Catchup(_) => None,
         }
     }
@@ -107,6 +114,7 @@ impl Workload {
             Workload::History(history) => history.measure(stage),
             Workload::Catchup(catchup) => catchup.measure(stage),
             Workload::Replay(replay) => replay.measure(stage),
+            Workload::Mixed(mixed) => mixed.measure(stage),
         }
     }
 }

@@ -12,7 +12,7 @@ use antiphon_bench::run::run;
 use antiphon_bench::stage::Options;
 use antiphon_bench::verify::Verdict;
 use antiphon_bench::workload::{
-    Catchup, Connect, Fanout, History, Line, Pingpong, Publish, Replay, Rooms, Workload,
+    Catchup, Connect, Fanout, History, Line, Mixed, Pingpong, Publish, Replay, Rooms, Workload,
 };
 
 use crate::liar::{Lie, Running};
@@ -152,6 +152,18 @@ fn lies_in_a_chat_that_is_replayed_are_told() -> Outcome {
         pace: Pace::InFlight(20),
     });
     tells(&replay, &[LOST, TWICE, LATE, STRAY, FLIPPED])
+}
+
+#[test]
+fn lies_to_people_who_come_and_go_are_told() -> Outcome {
+    // Each of eight rooms has four members.
+    let mixed = Workload::Mixed(Mixed {
+        users: 8,
+        rooms: 8,
+        rooms_each: 4,
+        rate: 2_000.0,
+    });
+    tells(&mixed, &[LOST, TWICE, LATE, STRAY, FLIPPED])
 }
 
 #[test]

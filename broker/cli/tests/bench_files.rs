@@ -1,4 +1,4 @@
-//! The load harness and files: a chat that is replayed, and results that are compared.
+//! The load harness as people use it: a chat that is replayed, one that is made up, and results that are compared.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,6 +41,21 @@ fn a_chat_is_replayed_with_its_rooms_and_everybody_hears_them() {
     assert_eq!(run.configuration["file"], "chat.ndjson.gz");
     let count = |what: &str| run.configuration[what].parse::<u32>().expect("a number");
     assert!(count("rooms") > 10 && count("users") > 10 && count("lines") > 1_000);
+}
+
+#[test]
+fn people_write_look_back_type_leave_and_return() {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let words = "mixed --users 30 --rooms 12 --rooms-each 3 --rate 1000 --seconds 0.5 --json";
+    let (code, told, why) = bench(folder.path(), words);
+    assert_eq!(code, Some(0), "{why}");
+    let file: ResultFile = serde_json::from_str(&told).expect("one object");
+    let run = &file.runs[0];
+    assert!(run.verdict.is_clean(), "{:?}", run.verdict);
+    // All of it happened, the rarest thing at least once.
+    for kind in ["delivery", "ack", "history", "join"] {
+        assert!(run.latency[kind].count > 0, "{kind}: {:?}", run.metrics);
+    }
 }
 
 #[test]

@@ -94,9 +94,13 @@ impl Common {
             return Err(Failure::usage(told).next("use --signals with fanout or rooms"));
         }
         let options = self.options()?;
-        let ours = self.target(self.program.clone(), "")?;
+        let mut ours = self.target(self.program.clone(), "")?;
+        ours.signals = matches!(workload, Workload::Mixed(_));
         let theirs = match &self.against {
-            Some(program) => Some(self.target(Some(program.clone()), "(against)")?),
+            Some(program) => Some(Antiphon {
+                signals: ours.signals,
+                ..self.target(Some(program.clone()), "(against)")?
+            }),
             None => None,
         };
         let old = self.compare.as_deref().map(read).transpose()?;

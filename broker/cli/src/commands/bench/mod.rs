@@ -17,7 +17,7 @@ use self::common::Common;
 use self::floor::Floor;
 use self::report::Report;
 use self::rivals::Rivals;
-use self::workloads::{Catchup, Connect, Fanout, History, Pingpong, Publish, Replay, Rooms};
+use self::workloads::{Catchup, Connect, Fanout, History, Mixed, Pingpong, Publish, Replay, Rooms};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -46,6 +46,8 @@ enum Measure {
     Catchup(One<Catchup>),
     /// A file of chat, as its people spoke: rooms, order, lengths.
     Replay(One<Replay>),
+    /// What people do in a chat, all at once: they write, look back, type, go away and come back.
+    Mixed(One<Mixed>),
     /// This broker and its rivals in turn, on the same loads: ratios with intervals, against goals.
     Rivals(Box<Rivals>),
     /// A result as one page with plots, for a browser.
@@ -83,6 +85,7 @@ impl Bench {
             Measure::Connect(one) => one.run(output),
             Measure::History(one) => one.run(output),
             Measure::Catchup(one) => one.run(output),
+            Measure::Mixed(one) => one.run(output),
             Measure::Replay(one) => one.common.run(&one.own.workload()?, output),
             Measure::Rivals(rivals) => rivals.run(output),
             Measure::Report(report) => report.run(output),

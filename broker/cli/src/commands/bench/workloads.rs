@@ -181,6 +181,33 @@ impl From<Publish> for Workload {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct Mixed {
+    /// People, each with a connection.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    users: u32,
+    /// How many rooms there are.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rooms: u32,
+    /// How many of them each user is in.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rooms_each: u32,
+    /// Actions a second of all together, whether the broker keeps up or not.
+    #[arg(long, value_name = "PER_SECOND", default_value_t = 2_000.0, value_parser = rate)]
+    rate: f64,
+}
+
+impl From<Mixed> for Workload {
+    fn from(mixed: Mixed) -> Self {
+        Workload::Mixed(workload::Mixed {
+            users: mixed.users,
+            rooms: mixed.rooms,
+            rooms_each: mixed.rooms_each,
+            rate: mixed.rate,
+        })
+    }
+}
+
+#[derive(Args, Debug)]
 pub(super) struct Replay {
     /// NDJSON with at, room, user, text, as `antiphon export` writes it; gzip is fine. Times are not looked at.
     #[arg(value_name = "FILE")]
