@@ -225,7 +225,9 @@ impl Broker {
                 Output::Resume(_) | Output::Event(_) | Output::Wake(_) => {}
                 Output::Close(conn) => panic!("{conn:?} is closed"),
                 Output::Read(job) => panic!("nothing is read from files here: {job:?}"),
-                Output::Lane { .. } | Output::Peer { .. } => panic!("there is one core, one node"),
+                Output::Lane { .. } | Output::Peer { .. } | Output::ReadEntries(_) => {
+                    panic!("there is one core, one node")
+                }
             }
         }
     }
