@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Serve(commands::serve::Serve),
     /// Check a configuration, or show it with the origin of each value.
     Config(commands::config::Config),
+    /// Make a cluster of several nodes.
+    Cluster(commands::cluster::Cluster),
     /// Publish a message, or each line of stdin as one.
     Pub(commands::publish::Publish),
     /// Follow a room: print each record as it comes.

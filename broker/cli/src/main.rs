@@ -47,6 +47,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         // A broker ends for reasons of its own, with codes of its own.
         Command::Serve(serve) => return serve.run(&mut output),
         Command::Config(config) => config.run(&mut output)?,
+        Command::Cluster(cluster) => cluster.run(&mut output)?,
         Command::Pub(publish) => publish.run(&target, &mut output)?,
         Command::Chat(chat) => chat.run(&target, &mut output)?,
         Command::Sub(subscribe) => subscribe.run(&target, &mut output)?,

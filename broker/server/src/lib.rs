@@ -48,6 +48,11 @@
 //! | warn | `stopped_at_once` | a second signal |
 //! | warn | `connection_not_registered`, `listener_not_registered`, `core_not_pinned` | the system refused |
 //! | info | `log_opened`, `listening`, `admin_listening`, `accept_resumed`, `stopping`, `log_closed`, `log_abandoned`, `stopped` | the node's life |
+//! | warn | `cluster_of_even_number` | it outlives no more than one node less would |
+//! | info | `listening_for_peers` | the peer listener is open |
+//! | info | `peer_up`, `peer_down` | a peering that this node dialled |
+//! | warn | `peer_refused` | another node does not take this one's peering: why, once |
+//! | error | `peer_on_other_directory`, `peer_not_written_down` | another node is not who it was, or could not be written down: nothing is said to it |
 //! | debug | `session_opened`, `goaway_sent`, `connection_refused`, ... | single connections |
 #![forbid(unsafe_code)]
 
@@ -68,6 +73,7 @@ mod limits;
 mod listen;
 mod log_thread;
 mod node;
+mod peers;
 mod phase;
 mod places;
 mod priority;

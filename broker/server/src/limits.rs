@@ -145,6 +145,45 @@ const _: () = assert!(
     "a turn's share is at most the lane"
 );
 
+/// Nodes of a cluster, as the formats on disk and the core have it.
+pub(crate) const CLUSTER_MEMBERS_MAX: usize = 7;
+
+/// Forms of entries that this program knows: the items 1 to 6 (docs/peer-protocol.md, section 5).
+pub(crate) const PEER_LEVEL: u32 = 1;
+
+/// Bytes of one read from another node, and what an idle peering keeps of its buffers.
+pub(crate) const PEER_READ_BYTES: usize = 64 * 1024;
+
+/// Reads from one peering per turn; reached: it goes on in the next one.
+pub(crate) const PEER_READS_TURN_MAX: usize = 16;
+
+/// Connections from nodes at a time, strangers too. Reached: who comes is closed and dials again. Several times the members, so that a few
+/// strangers, each gone after the silence that a peering may keep, leave room for them.
+pub(crate) const PEER_ACCEPTED_MAX: usize = 64;
+
+/// Bytes that wait for a node that does not read. Above: messages are dropped, and their groups are told.
+pub(crate) const PEER_OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What cores have said and the peer thread has not taken; one a core, node and turn. Full: dropped, and the groups are told.
+pub(crate) const PEER_OUTGOING_MAX: usize = 4_096;
+
+/// What other nodes have said and one core has not taken. Full: dropped, as on a network; Raft sends it again.
+pub(crate) const PEER_NEWS_MAX: usize = 1_024;
+
+/// Events that one wait of the peer thread returns; more stay for the next one.
+pub(crate) const PEER_EVENTS_MAX: usize = 128;
+
+/// The peer thread looks at its deadlines (dialling, pings, silence) at least this often, in ms: well below each of them.
+pub(crate) const PEER_LOOK_MS: u64 = 25;
+
+/// A lost peering is dialled again after this long at first, in ms, then after twice as long each time.
+pub(crate) const PEER_BACKOFF_MS_MIN: u64 = 50;
+
+/// And at most after this long, in ms.
+pub(crate) const PEER_BACKOFF_MS_MAX: u64 = 1_000;
+const _: () =
+    assert!(PEER_LOOK_MS <= PEER_BACKOFF_MS_MIN && PEER_BACKOFF_MS_MIN <= PEER_BACKOFF_MS_MAX);
+
 /// The same signal again within this time is one request to stop, not two: shells and supervisors often signal a process and
 /// its group, about 1 ms apart. A person who presses Ctrl-C twice is slower.
 pub(crate) const SIGNAL_ECHO: std::time::Duration = std::time::Duration::from_millis(200);

@@ -14,6 +14,7 @@ use crate::admin::AdminHandle;
 use crate::config::Config;
 use crate::error::{RunError, StartError};
 use crate::log_thread::LogJob;
+use crate::peers::PeersHandle;
 use crate::phase::{Phase, PhaseCell};
 use crate::readers::Readers;
 use crate::signals::{Asked, SignalWatch};
@@ -56,6 +57,7 @@ pub struct Node {
     pub(crate) acceptor: AcceptorHandle,
     pub(crate) cores: Vec<CoreHandle>,
     pub(crate) readers: Option<Readers>,
+    pub(crate) peers: Option<PeersHandle>,
     pub(crate) admin: Option<AdminHandle>,
     pub(crate) log: LogHandle,
     pub(crate) reports: Receiver<Report>,
@@ -144,6 +146,10 @@ impl Node {
         self.raise(Phase::Stopping);
         for core in &mut self.cores {
             join(&mut core.thread);
+        }
+        // Followers hear of the last commits as long as there are cores.
+        if let Some(peers) = self.peers.take() {
+            peers.end();
         }
         if let Some(readers) = self.readers.take() {
             readers.join();

@@ -20,7 +20,11 @@ pub(crate) struct Recovered {
 /// Opens the log of `directory` and rebuilds every partition from it.
 ///
 /// Damage is no error: what is whole is served, what is not is read only, and the operator is told both.
-pub(crate) fn recover(directory: &DataDirectory, data: &Data) -> Result<Recovered, StartError> {
+pub(crate) fn recover(
+    directory: &DataDirectory,
+    data: &Data,
+    hot_bytes: usize,
+) -> Result<Recovered, StartError> {
     let file = directory.file();
     let failed = |told: String| StartError::Log {
         directory: directory.path().to_path_buf(),
@@ -40,6 +44,9 @@ pub(crate) fn recover(directory: &DataDirectory, data: &Data) -> Result<Recovere
     settings.resume_bytes = data.resume_bytes.bytes();
     settings.retention = retention(data);
     let mut recovering = Recovering::new(partitions, random()?);
+    if file.cluster.is_some() {
+        recovering = recovering.of_member(hot_bytes);
+    }
     let (log, recovery) = Log::open(disk.clone(), settings, &mut recovering).map_err(|error| {
         failed(
             disk.take_failure()

@@ -1,7 +1,7 @@
 //! From a configuration to a running node.
 //!
 //! ```text
-//!  agree -> descriptors -> bind -> lock directory -> recover log -> pollers, lanes, channels -> threads -> listen
+//!  agree -> descriptors -> bind -> lock directory -> recover log -> pollers, lanes, channels -> threads, peers -> listen
 //! ```
 //! What can fail for reasons outside comes first, and clients last: whoever connects finds a node that serves.
 
@@ -13,11 +13,13 @@ use std::time::Instant;
 use antiphon_core::channel::Exchange;
 use antiphon_core::limits::Limits;
 use antiphon_core::{
-    CheckpointQueue, Core, CoreConfig, CoreId, HashState, Membership, PartitionSeed, SlotMap,
+    CheckpointQueue, Core, CoreConfig, CoreId, HashState, Member, Membership, PartitionSeed,
+    SlotMap,
 };
-use antiphon_disk::{DataDirectory, FileDisk, MAPS_DEFAULT, NewDirectory, SegmentMaps};
+use antiphon_disk::{DataDirectory, FileDisk, MAPS_DEFAULT, NewCluster, NewDirectory, SegmentMaps};
 use antiphon_log::Log;
 use antiphon_protocol::NodeId;
+use antiphon_protocol::peer::{ClusterId, DirectoryId, Life, voters_digest};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::Poll;
 use mio::net::TcpListener;
@@ -27,19 +29,21 @@ use crate::admin::cells::{CoreCell, LogCells};
 use crate::admin::{self, CoreLine, Sights};
 use crate::affinity::Pins;
 use crate::clock::Clock;
-use crate::config::{Config, Session};
-use crate::core_thread::{self, CoreThread, Persistence, Ports};
+use crate::config::cluster::{self, ClusterPlan};
+use crate::config::{Config, Conflict, Session};
+use crate::core_thread::{self, CoreThread, PeerEnds, Persistence, Ports};
 use crate::descriptors;
 use crate::error::StartError;
 use crate::guard;
 use crate::lanes::Lanes;
 use crate::limits::{
-    DESCRIPTORS_MIN, HANDOVER_SOCKETS_MAX, LANE_MESSAGES_MAX, LOG_JOBS_MAX, PERSISTED_MAX,
-    READ_JOBS_MAX,
+    DESCRIPTORS_MIN, HANDOVER_SOCKETS_MAX, LANE_MESSAGES_MAX, LOG_JOBS_MAX, PEER_ACCEPTED_MAX,
+    PERSISTED_MAX, READ_JOBS_MAX,
 };
 use crate::listen::Bound;
 use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers, Retaining, SpaceWatch};
 use crate::node::{AcceptorHandle, CoreHandle, LogHandle, Node, Report};
+use crate::peers::{CoreDoor, Identity, PeerNews, PeerPort, Peers};
 use crate::phase::PhaseCell;
 use crate::places::Places;
 use crate::readers::{Answer, ReadListener, Readers};
@@ -54,6 +58,8 @@ struct Seat {
     sockets: (Sender<Accepted>, Receiver<Accepted>),
     persisted: (Sender<Persistence>, Receiver<Persistence>),
     answers: (Sender<Answer>, Receiver<Answer>),
+    /// Of a node with peers.
+    peers: Option<(Receiver<PeerNews>, PeerPort)>,
 }
 
 /// What all cores of the node have in common.
@@ -61,6 +67,7 @@ struct Common {
     clock: Clock,
     map: SlotMap,
     node: NodeId,
+    membership: Membership,
     limits: Limits,
     exchange: Arc<Exchange>,
     phase: Arc<PhaseCell>,
@@ -79,16 +86,19 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         .enabled
         .then(|| admin::bind(config.admin.address))
         .transpose()?;
-    let new = NewDirectory {
-        node: NodeId(config.data.node.number()),
-        partitions: config.data.partitions.number(),
+    let node = NodeId(config.data.node.number());
+    let plan = cluster::plan(&config.cluster, node.0).map_err(Conflict::from)?;
+    let peers_bound = match &plan {
+        Some(plan) => Some(Bound::new(plan.of(node).peers)?),
+        None => None,
     };
-    let directory = DataDirectory::open(&config.data.directory, new)?;
-    let recovered = recover(&directory, &config.data)?;
+    let mut directory = open_directory(config, plan.as_ref())?;
+    let limits = limits(&config.session);
+    let recovered = recover(&directory, &config.data, limits.budgets.hot_bytes)?;
     let (listener, address) = bound.listen(config.listen.backlog.number())?;
 
     let cores = core_count(config);
-    let seats: Vec<Seat> = (0..cores)
+    let mut seats: Vec<Seat> = (0..cores)
         .map(|_| Seat::new())
         .collect::<io::Result<_>>()
         .map_err(system("a poller"))?;
@@ -98,7 +108,8 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         clock: Clock::start(),
         map: SlotMap::even(recovered.partitions, cores),
         node: recovered.node,
-        limits: limits(&config.session),
+        membership: membership(recovered.node, plan.as_ref()),
+        limits,
         exchange: Exchange::new(cores),
         phase: Arc::new(PhaseCell::default()),
         reports,
@@ -114,6 +125,12 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         log: Arc::clone(&common.log_cells),
         started: Instant::now(),
     };
+    let peers = match (plan, peers_bound) {
+        (Some(plan), Some(bound)) => {
+            Some(peers(bound, &mut directory, &plan, &common, &mut seats)?)
+        }
+        _ => None,
+    };
     let exchange = Arc::clone(&common.exchange);
     let (acceptor, acceptor_handle) = acceptor(config, listener, places_max, exchange, &seats)?;
 
@@ -125,12 +142,15 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         acceptor: acceptor_handle,
         cores: Vec::new(),
         readers: None,
+        peers: None,
         admin: None,
         log: LogHandle { jobs, thread: None },
         reports: told,
         directory,
     };
     start_threads(&mut node, config, common, seats, recovered, jobs_receiver)?;
+    let running = peers.map(Peers::start).transpose();
+    node.peers = running.map_err(system("a thread"))?;
     let thread = guard::spawn("acceptor".to_owned(), move || acceptor.run());
     node.acceptor.thread = Some(thread.map_err(system("a thread"))?);
     node.admin = admin_port
@@ -138,6 +158,82 @@ pub(crate) fn start(config: &Config) -> Result<Node, StartError> {
         .transpose()?;
     tracing::info!(%address, cores, connections_max = places_max, "listening");
     Ok(node)
+}
+
+/// The data directory of a node alone, or of a member of the cluster planned.
+fn open_directory(
+    config: &Config,
+    plan: Option<&ClusterPlan>,
+) -> Result<DataDirectory, StartError> {
+    let (path, node) = (&config.data.directory, NodeId(config.data.node.number()));
+    let Some(plan) = plan else {
+        let partitions = config.data.partitions.number();
+        return Ok(DataDirectory::open(
+            path,
+            NewDirectory { node, partitions },
+        )?);
+    };
+    let count = plan.members.len();
+    if count % 2 == 0 {
+        tracing::warn!(
+            members = count,
+            outlives = (count - 1) / 2,
+            "cluster_of_even_number"
+        );
+    }
+    let partitions = config.cluster.partitions.number();
+    let cluster = NewCluster {
+        cluster: plan.id,
+        nodes: plan.members.iter().map(|member| member.node).collect(),
+    };
+    let new = NewDirectory { node, partitions };
+    Ok(DataDirectory::open_member(path, new, &cluster)?)
+}
+
+fn membership(node: NodeId, plan: Option<&ClusterPlan>) -> Membership {
+    let Some(plan) = plan else {
+        return Membership::alone(node);
+    };
+    let members = plan.members.iter().map(|member| Member {
+        node: member.node,
+        address: member.clients.to_string().into(),
+    });
+    Membership::new(members.collect()).expect("a plan's members are few, have ids, and differ")
+}
+
+/// The peer thread, which does not run yet; each seat gets its ends towards it.
+fn peers(
+    bound: Bound,
+    directory: &mut DataDirectory,
+    plan: &ClusterPlan,
+    common: &Common,
+    seats: &mut [Seat],
+) -> Result<Peers, StartError> {
+    let (listener, address) = bound.listen(PEER_ACCEPTED_MAX as u32)?;
+    let nodes: Vec<NodeId> = plan.members.iter().map(|member| member.node).collect();
+    let others = plan.members.iter().filter(|one| one.node != common.node);
+    let me = Identity {
+        node: common.node,
+        cluster: ClusterId(plan.id),
+        directory: DirectoryId(directory.file().directory_id),
+        life: Life(random()?.max(1)),
+        voters_digest: voters_digest(&nodes),
+        partitions: common.map.partitions(),
+        others: others.map(|one| (one.node, one.peers)).collect(),
+    };
+    let book = directory.take_book();
+    let book = book.expect("INV-SRV-14: a member's directory knows its cluster");
+    let (doors, news): (Vec<_>, Vec<_>) = seats
+        .iter()
+        .map(|seat| CoreDoor::new(&seat.sleeper))
+        .unzip();
+    let (peers, port) = Peers::new(listener, me, book, common.map.clone(), doors, common.clock)
+        .map_err(system("a poller"))?;
+    for (seat, news) in seats.iter_mut().zip(news) {
+        seat.peers = Some((news, port.clone()));
+    }
+    tracing::info!(%address, members = nodes.len(), "listening_for_peers");
+    Ok(peers)
 }
 
 /// The acceptor, which does not run yet, and the node's handle of it.
@@ -212,6 +308,7 @@ fn start_threads(
             persisted: seat.persisted.1,
             answers: seat.answers.1,
             lanes,
+            peers: seat.peers.map(|(news, port)| PeerEnds { news, port }),
             exchange: Arc::clone(&common.exchange),
             log: LogPort::new(common.jobs.clone()),
             readers: read_port.clone(),
@@ -280,6 +377,7 @@ impl Seat {
             sockets: bounded(HANDOVER_SOCKETS_MAX),
             persisted: bounded(PERSISTED_MAX),
             answers: bounded(READ_JOBS_MAX),
+            peers: None,
         })
     }
 
@@ -316,7 +414,7 @@ impl Common {
     fn core_config(&self, core: CoreId) -> Result<CoreConfig, StartError> {
         Ok(CoreConfig {
             node: self.node,
-            membership: Membership::alone(self.node),
+            membership: self.membership.clone(),
             core,
             cores: self.map.cores(),
             partitions: self.map.partitions(),

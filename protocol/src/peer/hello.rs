@@ -131,6 +131,16 @@ impl PeerHello {
     }
 }
 
+/// Digest of the ids of all voters, ascending, as PEER_HELLO has it.
+#[must_use]
+pub fn voters_digest(ascending: &[NodeId]) -> u64 {
+    let bytes: Vec<u8> = ascending
+        .iter()
+        .flat_map(|node| node.0.to_le_bytes())
+        .collect();
+    xxhash_rust::xxh3::xxh3_64(&bytes)
+}
+
 fn common_version(version_min: u8, version_max: u8) -> Option<u8> {
     let version = version_max.min(PEER_VERSION_MAX);
     (version >= version_min.max(PEER_VERSION_MIN)).then_some(version)

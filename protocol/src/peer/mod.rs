@@ -20,7 +20,7 @@ mod packing;
 mod ping;
 
 pub use forward::{Forward, Forwarded};
-pub use hello::{PeerHello, PeerRefusal, PeerRefused, PeerWelcome};
+pub use hello::{PeerHello, PeerRefusal, PeerRefused, PeerWelcome, voters_digest};
 pub use ids::{ClusterId, DirectoryId, Group, Index, Life, Session, Term};
 pub use kind::PeerKind;
 pub use message::{

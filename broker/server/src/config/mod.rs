@@ -8,6 +8,7 @@
 //! All layers go through one parser, which is derived from [`Config`], so a value means the same wherever it is written.
 
 pub(crate) mod bounded;
+pub(crate) mod cluster;
 mod layer;
 mod report;
 mod settings;
@@ -17,10 +18,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use bounded::{Count, Millis, Size};
+pub use cluster::{ClusterFault, new_cluster};
 pub use report::{check, show};
 pub use settings::{
-    Admin, Config, Connections, DEFAULT_ADMIN_PORT, DEFAULT_PORT, Data, Format, Level, Listen,
-    Logging, Session, Shutdown, Threads,
+    Admin, Cluster, Config, Connections, DEFAULT_ADMIN_PORT, DEFAULT_PORT, Data, Format, Level,
+    Listen, Logging, Session, Shutdown, Threads,
 };
 
 use layer::Layer;
@@ -108,6 +110,9 @@ pub enum ConfigError {
 /// Settings that are lawful alone, and not together.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Conflict {
+    /// The cluster's settings make no cluster.
+    #[error("{0}")]
+    Cluster(#[from] ClusterFault),
     /// Everybody could see what the node does.
     #[error(
         "admin.address = {address} can be reached from other machines, and whoever reaches it is not asked who he is: use an \
@@ -199,6 +204,10 @@ impl Config {
         );
         if resume < reserve {
             return Err(Conflict::ResumeBelowReserve { resume, reserve });
+        }
+        let plan = cluster::plan(&self.cluster, self.data.node.number())?;
+        if plan.is_some() && crate::recovery::retention(&self.data).is_on() {
+            return Err(ClusterFault::Retention.into());
         }
         let (body, frame) = (
             self.session.body_bytes_max.bytes(),

@@ -13,6 +13,9 @@ use crate::config::bounded::{Count, Millis, Size};
 /// The port a broker listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7411;
 
+/// The port for peers that `antiphon cluster init` writes.
+pub(crate) const DEFAULT_PEER_PORT: u16 = 7421;
+
 /// The admin port unless told otherwise.
 pub const DEFAULT_ADMIN_PORT: u16 = 7412;
 
@@ -36,6 +39,31 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What a node says about itself, on stderr.
     pub logging: Logging,
+    /// Which other nodes there are; all of them have the same here.
+    pub cluster: Cluster,
+}
+
+/// Which other nodes there are. The node itself is `data.node`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// 32 hexadecimal digits, not all 0, as `antiphon cluster init` draws them. Default empty: a node alone.
+    pub id: String,
+    /// All nodes, this one too, as `NODE=PEER-ADDRESS/CLIENT-ADDRESS`, with commas between them:
+    /// `1=127.0.0.1:7421/127.0.0.1:7411,2=...`. Peer addresses are on loopback. Default empty.
+    pub members: String,
+    /// Partitions of a *new* directory, instead of `data.partitions`; 1..=1024. Default 1: clients then find all rooms at one leader.
+    pub partitions: Count<1, 1024>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            members: String::new(),
+            partitions: Count::fixed(1),
+        }
+    }
 }
 
 /// Where clients connect.

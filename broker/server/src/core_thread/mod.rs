@@ -21,7 +21,7 @@ use antiphon_core::{ConnId, Core, CoreId, Now};
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 
-pub(crate) use ports::{Persistence, Ports};
+pub(crate) use ports::{PeerEnds, Persistence, Ports};
 
 use crate::acceptor::Accepted;
 use crate::admin::cells::Counted;
@@ -159,6 +159,9 @@ impl CoreThread {
         let core_has_more = self.core.turn(now);
         self.put_out(now);
         self.ports.lanes.wake();
+        if let Some(ends) = &mut self.ports.peers {
+            ends.port.wake();
+        }
         self.flush_sockets(flushes_max, now);
         self.report_drained();
         self.ports.cell.tell(|| Counted {

@@ -23,8 +23,12 @@ impl CoreThread {
                 Output::Checkpoint(job) => self.ports.log.checkpoint(job),
                 Output::Read(job) => self.ports.readers.ask(Job::Records(job)),
                 Output::ReadEntries(job) => self.ports.readers.ask(Job::Entries(job)),
-                Output::Peer { .. } => {
-                    unreachable!("INV-SRV-13: a node alone has nobody to write to")
+                Output::Peer { to, messages } => {
+                    let ends = self.ports.peers.as_mut();
+                    let ends = ends.expect("INV-SRV-13: a node alone has nobody to write to");
+                    if !ends.port.send(to, messages) {
+                        self.core.peer_lost(to);
+                    }
                 }
                 Output::Event(event) => tell(self.me, &event),
             }

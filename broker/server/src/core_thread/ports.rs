@@ -13,9 +13,10 @@ use crate::acceptor::Accepted;
 use crate::admin::cells::CoreCell;
 use crate::core_thread::CoreThread;
 use crate::lanes::Lanes;
-use crate::limits::LANE_TURN_MESSAGES_MAX;
+use crate::limits::{LANE_TURN_MESSAGES_MAX, PEER_NEWS_MAX};
 use crate::log_thread::LogPort;
 use crate::node::Report;
+use crate::peers::{PeerNews, PeerPort};
 use crate::phase::PhaseCell;
 use crate::readers::{Answer, ReadPort};
 
@@ -31,6 +32,8 @@ pub(crate) struct Ports {
     pub(crate) lanes: Lanes<Message>,
     /// Room channels that are ready.
     pub(crate) exchange: Arc<Exchange>,
+    /// To and from the other nodes; a node alone has none.
+    pub(crate) peers: Option<PeerEnds>,
     /// To the log thread.
     pub(crate) log: LogPort<FileDisk>,
     /// To the reader threads.
@@ -43,6 +46,12 @@ pub(crate) struct Ports {
     pub(crate) reports: Sender<Report>,
     /// Memory that all connections of this core may hold input in, in bytes.
     pub(crate) input_bytes_max: usize,
+}
+
+/// A core's ends towards the peer thread.
+pub(crate) struct PeerEnds {
+    pub(crate) news: Receiver<PeerNews>,
+    pub(crate) port: PeerPort,
 }
 
 /// What one flush of the log made durable for one core.
@@ -58,6 +67,10 @@ impl Ports {
         !self.sockets.is_empty()
             || !self.persisted.is_empty()
             || !self.answers.is_empty()
+            || self
+                .peers
+                .as_ref()
+                .is_some_and(|ends| !ends.news.is_empty())
             || self.lanes.has_news()
             || self.exchange.has_ready(me)
             || self.cell.is_asked()
@@ -83,6 +96,19 @@ impl CoreThread {
             });
         while let Some(to) = self.ports.lanes.opened() {
             core.lane_open(CoreId(to), now);
+        }
+        let news = self
+            .ports
+            .peers
+            .iter()
+            .flat_map(|ends| ends.news.try_iter());
+        for news in news.take(PEER_NEWS_MAX) {
+            match news {
+                PeerNews::Said { from, messages } => messages
+                    .into_iter()
+                    .for_each(|(group, message)| core.peer(from, group, message)),
+                PeerNews::Lost(node) => core.peer_lost(node),
+            }
         }
         while let Ok(report) = self.ports.persisted.try_recv() {
             core.persisted(&report.persisted, report.sync_end, now);
