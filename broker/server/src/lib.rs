@@ -35,6 +35,7 @@
 //! | error | `log_failed`, `thread_panicked` | the process ends; see [`exit`] |
 //! | error | `log_damaged`, `log_finding` | something durable is gone; what and where |
 //! | error | `partition_damaged_read_only`, `partition_hole_read_only`, `partition_unsound_not_served` | a partition as recovered |
+//! | error | `rot_found`, `rot_records`, `rot_unreadable`, `rot_segment_missing` | a scrub found what cannot be read any more: where, and the rooms and seqs it costs |
 //! | error | `group_quarantined` | a partition is no longer served |
 //! | error | `node_ended` | a dropped node could not close its log |
 //! | warn | `accept_paused_connections_max`, `accept_paused_no_descriptors`, `accept_paused_cores_busy` | new clients wait |
@@ -43,6 +44,8 @@
 //! | error, info | `storage_full`, `storage_has_space` | publishes are refused because too little of the disk is left; they are taken again |
 //! | warn | `segment_not_made`, `checkpoint_not_written` | the disk is full or failing; nothing is lost yet |
 //! | warn | `read_failed`, `bad_page_known`, `group_unknown` | reading the log met something wrong |
+//! | warn | `rot_header`, `rot_slot` | a scrub found rot that costs nothing |
+//! | warn | `scrub_failed` | a segment could not be opened or read for another reason; the next pass tries again |
 //! | warn | `admin_ended` | the admin port is gone; the node serves |
 //! | warn | `drain_incomplete` | some clients did not take their last answers in time |
 //! | warn | `stopped_at_once` | a second signal |
@@ -53,6 +56,7 @@
 //! | info | `peer_up`, `peer_down` | a peering that this node dialled |
 //! | warn | `peer_refused` | another node does not take this one's peering: why, once |
 //! | error | `peer_on_other_directory`, `peer_not_written_down` | another node is not who it was, or could not be written down: nothing is said to it |
+//! | info | `scrub_passed` | all sealed segments were read again |
 //! | debug | `session_opened`, `goaway_sent`, `connection_refused`, ... | single connections |
 #![forbid(unsafe_code)]
 

@@ -95,6 +95,9 @@ pub(crate) const SEGMENT_RETRY_MS: u64 = 1_000;
 /// The log thread looks for segments that are to be let go once in so many milliseconds.
 pub(crate) const RETENTION_LOOK_MS: u64 = 1_000;
 
+/// Things found in one pass of a scrub that are written to the log one by one; the others are counted.
+pub(crate) const SCRUB_TOLD_MAX: u64 = 64;
+
 /// While the disk is full, partitions that keep segments from being let go are asked for a checkpoint once in so many milliseconds.
 pub(crate) const RETENTION_ASK_FULL_MS: u64 = 60_000;
 const _: () = assert!(RETENTION_LOOK_MS < RETENTION_ASK_FULL_MS);

@@ -13,6 +13,7 @@
 
 mod makers;
 mod retaining;
+mod scrubbing;
 mod space;
 
 use std::collections::VecDeque;
@@ -37,6 +38,7 @@ use crate::wake::Sleeper;
 
 pub(crate) use makers::Makers;
 pub(crate) use retaining::Retaining;
+pub(crate) use scrubbing::{ScrubPace, Scrubbing};
 pub(crate) use space::SpaceWatch;
 
 /// What the log thread is asked to do.
@@ -94,6 +96,7 @@ pub(crate) struct LogThread<D: Disk> {
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) space: SpaceWatch,
     pub(crate) retaining: Retaining,
+    pub(crate) scrubbing: Scrubbing,
     pub(crate) clock: Clock,
 }
 
@@ -174,6 +177,7 @@ where
         let mut is_marked = false;
         self.retain()?;
         self.tell_kept();
+        self.tell_sealed();
         self.look_at_space();
         self.order_segment();
         loop {
@@ -198,6 +202,7 @@ where
                 is_marked = true;
             }
             self.retain()?;
+            self.tell_sealed();
             self.order_checkpoint();
             self.order_segment();
             self.look_at_space();
@@ -327,11 +332,13 @@ where
         let Self {
             log,
             makers,
+            scrubbing,
             reports,
             explain,
             disk,
             ..
         } = self;
+        scrubbing.end();
         makers.end();
         match log.close() {
             Ok(_) => tracing::info!("log_closed"),
@@ -339,9 +346,10 @@ where
         }
     }
 
-    /// Lets go of everything as it is. The makers are waited for: nothing writes into the directory once the node has let go of it.
+    /// Lets go of everything as it is. The other threads are waited for: nothing touches the directory once the node has let go of it.
     fn abandon(self) {
         drop(self.jobs);
+        self.scrubbing.end();
         self.makers.end();
         tracing::info!("log_abandoned");
     }
@@ -356,6 +364,7 @@ where
         // Cores find nobody who listens, and the makers nobody to give anything to. They are waited for all the same: nothing
         // writes into the directory once the node has let go of it.
         drop(self.jobs);
+        self.scrubbing.end();
         self.makers.end();
     }
 

@@ -1,4 +1,4 @@
-//! A raised priority for the log thread: every ack of the node waits for it, and it works little.
+//! A raised priority for the log thread: every ack of the node waits for it, and it works little. A lower one for the scrub thread: nobody waits for it.
 
 use rustix::process::setpriority_process;
 
@@ -11,6 +11,16 @@ pub(crate) fn raise_for_log() {
     match setpriority_process(None, LOG_THREAD_NICE) {
         Ok(()) => tracing::debug!(nice = LOG_THREAD_NICE, "log_priority_raised"),
         Err(error) => tracing::debug!(%error, "log_priority_not_raised"),
+    }
+}
+
+/// On the same scale.
+const SCRUB_THREAD_NICE: i32 = 15;
+
+/// Lowers the calling thread's priority.
+pub(crate) fn lower_for_scrub() {
+    if let Err(error) = setpriority_process(None, SCRUB_THREAD_NICE) {
+        tracing::debug!(%error, "scrub_priority_not_lowered");
     }
 }
 

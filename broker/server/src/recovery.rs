@@ -7,6 +7,7 @@ use antiphon_protocol::NodeId;
 
 use crate::config::Data;
 use crate::error::StartError;
+use crate::log_thread::ScrubPace;
 use crate::start::random;
 
 /// A recovered data directory.
@@ -73,6 +74,15 @@ pub(crate) fn retention(data: &Data) -> Retention {
         bytes: data.retention_bytes.bytes(),
         age_ms: data.retention_age.millis(),
     }
+}
+
+/// How sealed segments are read again, if they are.
+pub(crate) fn scrub_pace(data: &Data) -> Option<ScrubPace> {
+    let bytes_per_second = data.scrub_rate.bytes();
+    (bytes_per_second > 0).then(|| ScrubPace {
+        bytes_per_second,
+        pause: data.scrub_pause.duration(),
+    })
 }
 
 fn told(error: &LogError) -> String {

@@ -41,13 +41,15 @@ use crate::limits::{
     PERSISTED_MAX, READ_JOBS_MAX,
 };
 use crate::listen::Bound;
-use crate::log_thread::{LogJob, LogListener, LogPort, LogThread, Makers, Retaining, SpaceWatch};
+use crate::log_thread::{
+    LogJob, LogListener, LogPort, LogThread, Makers, Retaining, Scrubbing, SpaceWatch,
+};
 use crate::node::{AcceptorHandle, CoreHandle, LogHandle, Node, Report};
 use crate::peers::{CoreDoor, Identity, PeerNews, PeerPort, Peers};
 use crate::phase::PhaseCell;
 use crate::places::Places;
 use crate::readers::{Answer, ReadListener, Readers};
-use crate::recovery::{Recovered, recover, retention};
+use crate::recovery::{Recovered, recover, retention, scrub_pace};
 use crate::wake::Sleeper;
 
 /// One core's poller and the receiving ends of its channels, before its thread runs.
@@ -275,11 +277,20 @@ fn start_threads(
     let listeners = seats.iter().map(Seat::log_listener).collect();
     let maps = Arc::new(node.directory.maps(MAPS_DEFAULT));
     let is_retaining = retention(&config.data).is_on();
+    let directory = &node.directory;
+    // With files of its own: what it cannot read is no news of the log thread's.
+    let scrubbing = Scrubbing::start(
+        scrub_pace(&config.data),
+        directory.disk(),
+        directory.file().directory_id,
+        Arc::clone(&common.log_cells),
+    );
     node.log.thread = Some(start_log(
         &common,
         log,
         node.directory.disk(),
         (Arc::clone(&maps), is_retaining),
+        scrubbing.map_err(system("a thread"))?,
         listeners,
         jobs,
     )?);
@@ -338,6 +349,7 @@ fn start_log(
     log: Log<FileDisk>,
     disk: FileDisk,
     (maps, is_retaining): (Arc<SegmentMaps>, bool),
+    scrubbing: Scrubbing,
     listeners: Vec<LogListener>,
     jobs: Receiver<LogJob<FileDisk>>,
 ) -> Result<std::thread::JoinHandle<()>, StartError> {
@@ -361,6 +373,7 @@ fn start_log(
             is_retaining,
             Box::new(move |first| maps.forget_below(first)),
         ),
+        scrubbing,
         clock: common.clock,
     };
     guard::spawn("log".to_owned(), move || thread.run()).map_err(system("a thread"))

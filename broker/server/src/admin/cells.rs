@@ -83,6 +83,12 @@ pub(crate) struct LogCells {
     pub(crate) left_bytes: AtomicU64,
     /// Publishes are refused for that.
     pub(crate) is_full: AtomicBool,
+    /// Read again by scrubs.
+    pub(crate) scrub_bytes: AtomicU64,
+    /// Passes of scrubs over all sealed segments.
+    pub(crate) scrub_passes: AtomicU64,
+    /// What they found; the same thing counts in each pass.
+    pub(crate) scrub_rot: AtomicU64,
     /// Syncs by duration; one more bucket than [`SYNC_BUCKETS_US`] has ends.
     pub(crate) syncs: [AtomicU64; SYNC_BUCKETS_US.len() + 1],
 }

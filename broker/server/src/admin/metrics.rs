@@ -260,6 +260,9 @@ struct Scrape {
     log_blocks: u64,
     left_bytes: u64,
     is_full: bool,
+    scrub_bytes: u64,
+    scrub_passes: u64,
+    scrub_rot: u64,
     sync_us: u64,
     syncs: Vec<u64>,
 }
@@ -275,6 +278,9 @@ pub(crate) fn encode(sights: &Sights, cores: Vec<Option<Counted>>) -> Result<Str
         log_blocks: log.blocks.load(Ordering::Relaxed),
         left_bytes: log.left_bytes.load(Ordering::Relaxed),
         is_full: log.is_full.load(Ordering::Relaxed),
+        scrub_bytes: log.scrub_bytes.load(Ordering::Relaxed),
+        scrub_passes: log.scrub_passes.load(Ordering::Relaxed),
+        scrub_rot: log.scrub_rot.load(Ordering::Relaxed),
         sync_us: log.sync_us.load(Ordering::Relaxed),
         syncs: log
             .syncs
@@ -323,6 +329,7 @@ impl Collector for Scrape {
             .encode_family(&node)?
             .encode_counter::<NoLabelSet, _, u64>(&self.log_blocks, None)?;
         self.storage(&mut encoder, &node)?;
+        self.scrubs(&mut encoder, &node)?;
         let ends = SYNC_BUCKETS_US.iter().map(|end| *end as f64 / 1e6);
         let buckets: Vec<(f64, u64)> = ends
             .chain([f64::MAX])
@@ -373,6 +380,41 @@ impl Scrape {
             )?
             .encode_family(node)?
             .encode_gauge(&i64::from(self.is_full))
+    }
+
+    /// What scrubs read again, and what they found.
+    fn scrubs(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        node: &[(&str, &str); 1],
+    ) -> Result<(), fmt::Error> {
+        let bytes = Some(&Unit::Bytes);
+        for (name, help, unit, value) in [
+            (
+                "scrub_read",
+                "Read again by scrubs of the log",
+                bytes,
+                self.scrub_bytes,
+            ),
+            (
+                "scrub_passes",
+                "Scrubs of all sealed segments that came to their end",
+                None,
+                self.scrub_passes,
+            ),
+            (
+                "scrub_rot",
+                "Stretches of the log that a scrub could not read as they were written; the same one counts in each pass",
+                None,
+                self.scrub_rot,
+            ),
+        ] {
+            encoder
+                .encode_descriptor(name, help, unit, MetricType::Counter)?
+                .encode_family(node)?
+                .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
     }
 
     fn row(

@@ -108,6 +108,10 @@ pub struct Data {
     pub retention_bytes: Size<0, { 1 << 50 }>,
     /// A segment is let go when the one behind it was begun so long ago; 0 (it is kept)..=100 years. Default 0. As for bytes.
     pub retention_age: Millis<0, 3_155_760_000_000>,
+    /// Sealed segments are read again from the disk at this many bytes a second, to find rot before readers do; 0 (never)..=1 GiB. Default 4 MiB.
+    pub scrub_rate: Size<0, { 1 << 30 }>,
+    /// Pause before the first pass over all of them, for a start reads everything, and between two; 1 s..=1 year. Default 1 day.
+    pub scrub_pause: Millis<1_000, 31_557_600_000>,
     /// Id of this node in a *new* directory, from 1. Default 1.
     pub node: Count<1, { u32::MAX }>,
 }
@@ -234,6 +238,8 @@ impl Default for Data {
             resume_bytes: Size::fixed(128 << 20),
             retention_bytes: Size::fixed(0),
             retention_age: Millis::fixed(0),
+            scrub_rate: Size::fixed(4 << 20),
+            scrub_pause: Millis::fixed(86_400_000),
             node: Count::fixed(1),
         }
     }

@@ -127,6 +127,10 @@ fn open(directory: &TempDir) -> DataDirectory {
 
 impl World {
     fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    fn start_with(pace: Option<ScrubPace>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let opened = open(&directory);
         let fails = Arc::new(AtomicBool::new(false));
@@ -144,6 +148,8 @@ impl World {
         };
         let (log, _) = Log::open(disk.clone(), settings(&opened), &mut Recovering::new(2, 1))
             .expect("a new log");
+        let directory_id = opened.file().directory_id;
+        let scrubbing = Scrubbing::start(pace, disk.clone(), directory_id, Arc::clone(&cells));
         let phase = Arc::new(PhaseCell::default());
         let (sender, reports) = bounded(4);
         let mut heard = Vec::new();
@@ -173,6 +179,7 @@ impl World {
             exchange: Exchange::new(2),
             space: SpaceWatch::default(),
             retaining: Retaining::new(false, Box::new(|_| {})),
+            scrubbing: scrubbing.expect("a thread"),
             clock: Clock::start(),
         };
         let thread = guard::spawn("log".to_owned(), move || {
@@ -400,4 +407,84 @@ fn a_full_disk_is_told_while_appends_go_on_and_an_idle_thread_sees_that_there_is
     let (reports, outcome) = world.close();
     assert!(reports.is_empty());
     assert_eq!(outcome, Outcome::Clean);
+}
+
+/// Entries of 300 KiB until the second segment is being written; tells which ready was the last.
+fn seal_the_first_segment(world: &World) -> u64 {
+    for ready in 1..=6 {
+        let mut append = append(1, ready);
+        append.entries[0].payload = Bytes::from(vec![ready as u8; 300 << 10]);
+        world
+            .jobs
+            .send(LogJob::Append(append))
+            .expect("the thread listens");
+        let heard = world.heard[0].recv().expect("synced");
+        assert_eq!(heard.persisted[0].ready, ready);
+    }
+    6
+}
+
+/// Flips bits in the first segment's second entry.
+fn rot(world: &World) {
+    use std::os::unix::fs::FileExt;
+    let path = world.directory.path().join("log/0000000000000001.seg");
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    file.and_then(|file| file.write_all_at(&[0xFF; 4], 500 << 10))
+        .expect("a file");
+}
+
+#[test]
+fn rot_in_a_sealed_segment_is_counted_by_a_scrub_that_nobody_asked_for_and_appends_go_on() {
+    let pace = ScrubPace {
+        bytes_per_second: 1 << 30,
+        pause: Duration::from_millis(5),
+    };
+    let world = World::start_with(Some(pace));
+    let last = seal_the_first_segment(&world);
+    let passes = || world.cells.scrub_passes.load(Ordering::SeqCst);
+    let rotten = || world.cells.scrub_rot.load(Ordering::SeqCst);
+    wait_until(|| passes() > 1);
+    assert_eq!(rotten(), 0, "it is whole");
+    assert!(world.cells.scrub_bytes.load(Ordering::SeqCst) >= 900 << 10);
+    rot(&world);
+    wait_until(|| rotten() > 0);
+    world.append(1, last + 1);
+    let heard = world.heard[0].recv().expect("synced");
+    assert_eq!(heard.persisted[0].ready, last + 1);
+    let (reports, _) = world.close();
+    assert!(reports.is_empty(), "rot ends nothing");
+}
+
+#[test]
+fn a_scrub_that_waits_for_its_tokens_ends_at_once_when_the_log_does() {
+    // A piece takes weeks at this rate, and the pause before it is over.
+    let pace = ScrubPace {
+        bytes_per_second: 1,
+        pause: Duration::from_millis(1),
+    };
+    let world = World::start_with(Some(pace));
+    seal_the_first_segment(&world);
+    wait_until(|| world.cells.scrub_bytes.load(Ordering::SeqCst) > 0);
+    let began = Instant::now();
+    let cells = Arc::clone(&world.cells);
+    let (_, outcome) = world.close();
+    assert_eq!(outcome, Outcome::Clean);
+    assert!(began.elapsed() < PATIENCE);
+    assert_eq!(cells.scrub_passes.load(Ordering::SeqCst), 0);
+    let read = cells.scrub_bytes.load(Ordering::SeqCst);
+    assert!(read <= 600 << 10, "{read}: one step");
+}
+
+#[test]
+fn a_segment_that_is_gone_though_nobody_let_it_go_is_rot() {
+    let pace = ScrubPace {
+        bytes_per_second: 1 << 30,
+        pause: Duration::from_millis(5),
+    };
+    let world = World::start_with(Some(pace));
+    seal_the_first_segment(&world);
+    let path = world.directory.path().join("log/0000000000000001.seg");
+    std::fs::remove_file(path).expect("it is there");
+    wait_until(|| world.cells.scrub_rot.load(Ordering::SeqCst) > 0);
+    drop(world.close());
 }
