@@ -75,6 +75,10 @@ const _: () = assert!(
     "an election, and another one, fit"
 );
 
+/// After so long a replica asks its leader again, in ms: the question, or the answer, was lost, or the leader was not ready yet.
+pub(crate) const QUESTION_AGAIN_MS: u64 = 2 * TICK_MS * HEARTBEAT_TICKS as u64;
+const _: () = assert!(QUESTION_AGAIN_MS * 4 <= LEADERLESS_MS_MAX);
+
 /// How long subscriptions live on a replica that knows no leader, in ms; then they end, and their clients look for another node.
 pub(crate) const ORPHAN_MS_MAX: u64 = 10_000;
 const _: () = assert!(LEADERLESS_MS_MAX < ORPHAN_MS_MAX);

@@ -178,6 +178,11 @@ impl Partition {
         if !moves {
             return tell(turn, asker, ticket, stands, head);
         }
+        if let Some(leader) = self.follows() {
+            return turn
+                .desk
+                .refuse(asker, of, Code::MOVED, u64::from(leader.0));
+        }
         // Another scope may be asked for from a position that the cursor has passed: it never goes back.
         let position = if position.seq > stands.seq {
             position

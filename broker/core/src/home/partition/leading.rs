@@ -1,13 +1,14 @@
 //! Who leads this partition, and what that means for those who ask.
 //!
-//! A node alone leads always, and answers as soon as it has applied what it found. Of several, the leader alone admits publishes and answers questions
-//! about heads, positions and history, and each time a majority confirms that it still leads: what one leader acked, the next one shows. Another
-//! replica says who leads. A publish is refused on the same terms: what is right to refuse here may be right to take at a leader that knows more. A
-//! publish that is taken needs no question, for its commit is the answer. Subscriptions live on wherever they are: what is applied is the same everywhere.
+//! A node alone leads always, and answers as soon as it has applied what it found. Of several, the leader alone admits publishes and moves cursors;
+//! another replica says who leads. Questions about heads, positions and history are answered by every replica out of what it has applied, each time
+//! after a majority has confirmed, to the leader, that it still leads: what was acked anywhere before, everybody shows. A publish is refused on the
+//! same terms: what is right to refuse here may be right to take at a leader that knows more. A publish that is taken needs no question, for its
+//! commit is the answer. Subscriptions live on wherever they are: what is applied is the same everywhere.
 //!
 //! ```text
-//!  question ─▶ waiting ─ask─▶ a majority: yes, you lead ─▶ applied up to what was committed then ─▶ answered
-//!                 └─ another one leads: MOVED     └─ nobody leads for 2 s: UNAVAILABLE
+//!  question ─▶ waiting ─ask the leader─▶ a majority: it leads ─▶ applied here up to what was committed then ─▶ answered
+//!                                          └─ not for 2 s: MOVED to who is said to lead, or UNAVAILABLE
 //! ```
 
 use alloc::collections::VecDeque;
@@ -17,7 +18,7 @@ use antiphon_protocol::{Code, NodeId};
 
 use crate::core::CoreId;
 use crate::home::desk::{Asker, Turn};
-use crate::home::limits::{LEADERLESS_MS_MAX, ORPHAN_MS_MAX};
+use crate::home::limits::{LEADERLESS_MS_MAX, ORPHAN_MS_MAX, QUESTION_AGAIN_MS};
 use crate::home::partition::proposals::refuse_batch;
 use crate::home::partition::subscribing;
 use crate::home::partition::{Partition, Role};
@@ -36,6 +37,9 @@ struct Judged {
 /// The question under way: how many of the oldest of those who wait it is for.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
+    number: u64,
+    /// When, in ms.
+    at_ms: u64,
     waiting: usize,
     judged: usize,
 }
@@ -54,8 +58,8 @@ pub(super) struct Leadership {
     /// Publishes that are refused once it is confirmed that this replica led, oldest first. Bounded by the publishes in flight of all connections.
     judged: VecDeque<Judged>,
     asked: Option<Asked>,
-    /// The newest question.
-    question: u64,
+    /// Since when somebody waits and nothing was confirmed, in ms.
+    unconfirmed_since: Option<u64>,
 }
 
 impl Partition {
@@ -88,6 +92,10 @@ impl Partition {
         if self.leadership.told != Some(leader) {
             self.leadership.told = Some(leader);
             turn.exchange.leading().led_by(self.number, leader);
+        }
+        if (self.leadership.leads, self.leadership.follows) != (leads, follows) {
+            // Whoever was asked may not know any more, or never have heard it.
+            self.leadership.asked = None;
         }
         (self.leadership.leads, self.leadership.follows) = (leads, follows);
         if is_serving || follows.is_some() {
@@ -132,7 +140,7 @@ impl Partition {
         self.leadership.judged.is_empty()
     }
 
-    /// Why publishes and questions are refused now: another one leads, or nobody has for too long.
+    /// Why what only a leader does is refused now: another one leads, or nobody has for too long.
     pub(super) fn elsewhere(&self, now_ms: u64) -> Option<(Code, u64)> {
         if self.is_alone() {
             return None;
@@ -142,6 +150,21 @@ impl Partition {
         }
         let since = self.leadership.leaderless_since?;
         (now_ms.saturating_sub(since) >= LEADERLESS_MS_MAX).then_some((Code::UNAVAILABLE, 0))
+    }
+
+    /// Why questions are refused now: nobody has led for too long, or nobody has confirmed it.
+    fn unanswered(&self, now_ms: u64) -> Option<(Code, u64)> {
+        let Leadership {
+            follows,
+            leaderless_since,
+            unconfirmed_since,
+            ..
+        } = &self.leadership;
+        let since = leaderless_since.iter().chain(unconfirmed_since).min()?;
+        let is_over = now_ms.saturating_sub(*since) >= LEADERLESS_MS_MAX;
+        is_over.then_some(follows.map_or((Code::UNAVAILABLE, 0), |node| {
+            (Code::MOVED, u64::from(node.0))
+        }))
     }
 
     /// Handles one message of an edge; before the partition serves, it waits: heads and producers may be about to move without anything new, by
@@ -171,7 +194,15 @@ impl Partition {
             }
             return;
         }
-        if let Some((code, hint)) = self.elsewhere(turn.now.mono_ms) {
+        self.turn_away_channels(turn);
+        let now_ms = turn.now.mono_ms;
+        if self.waiting.is_empty() && self.leadership.judged.is_empty() {
+            self.leadership.unconfirmed_since = None;
+            return;
+        }
+        self.leadership.unconfirmed_since.get_or_insert(now_ms);
+        if let Some((code, hint)) = self.unanswered(now_ms) {
+            self.leadership.unconfirmed_since = None;
             self.refuse_judged(turn, Code::UNAVAILABLE);
             while let Some((edge, message)) = self.waiting.pop_front() {
                 turn_away(turn, edge, message, code, hint);
@@ -182,39 +213,65 @@ impl Partition {
         let Role::Running(replica) = &mut self.role else {
             return;
         };
-        if !replica.is_serving() {
-            self.leadership.asked = None;
-            return;
-        }
         if let Some(asked) = self.leadership.asked
-            && replica.is_readable(self.leadership.question, applied)
+            && replica.is_readable(asked.number, applied)
         {
             self.leadership.asked = None;
+            self.leadership.unconfirmed_since = None;
             let judged = self.leadership.judged.drain(..asked.judged);
             for Judged { asker, code, hint } in judged {
                 turn.desk.refuse(asker, Refused::Publish, code, hint);
             }
             self.answer_oldest(turn, asked.waiting);
         }
-        self.ask_for_waiting();
+        self.ask_for_waiting(turn);
     }
 
-    /// One question for all who wait; the next one when it is confirmed.
-    pub(super) fn ask_for_waiting(&mut self) {
+    /// One question for all who wait; the next one when it is confirmed, or may be lost. A leader's own is not: each heartbeat has the newest one again.
+    pub(super) fn ask_for_waiting(&mut self, turn: &Turn<'_>) {
+        let follows = self.leadership.follows.is_some();
         let Role::Running(replica) = &mut self.role else {
             return;
         };
-        let asked = Asked {
-            waiting: self.waiting.len(),
-            judged: self.leadership.judged.len(),
-        };
-        let is_wanted = asked.waiting + asked.judged > 0;
-        let may_ask = !replica.is_alone() && replica.is_serving();
-        if may_ask && is_wanted && self.leadership.asked.is_none() {
-            self.leadership.asked = Some(asked);
-            self.leadership.question += 1;
-            replica.ask_leadership(self.leadership.question);
+        let (waiting, judged) = (self.waiting.len(), self.leadership.judged.len());
+        let may_ask = !replica.is_alone() && (follows || replica.is_serving());
+        let at_ms = turn.now.mono_ms;
+        let is_open = self
+            .leadership
+            .asked
+            .is_some_and(|asked| !follows || at_ms.saturating_sub(asked.at_ms) < QUESTION_AGAIN_MS);
+        if may_ask && waiting + judged > 0 && !is_open {
+            self.leadership.asked = Some(Asked {
+                number: replica.ask_leader(turn.now),
+                at_ms,
+                waiting,
+                judged,
+            });
         }
+    }
+
+    /// Channels lead to the leader: who asks for one is told at once that another one leads. None is among those a question is under way for.
+    fn turn_away_channels(&mut self, turn: &mut Turn<'_>) {
+        let Some(node) = self.leadership.follows else {
+            return;
+        };
+        let is_channel =
+            |(_, message): &(CoreId, ToHome)| matches!(message, ToHome::OpenChannel { .. });
+        if !self.waiting.iter().any(is_channel) {
+            return;
+        }
+        let waiting = core::mem::take(&mut self.waiting);
+        let (channels, rest) = waiting.into_iter().partition(is_channel);
+        self.waiting = rest;
+        let channels: VecDeque<(CoreId, ToHome)> = channels;
+        for (edge, message) in channels {
+            turn_away(turn, edge, message, Code::MOVED, u64::from(node.0));
+        }
+    }
+
+    /// Who leads, if it is another replica.
+    pub(super) fn follows(&self) -> Option<NodeId> {
+        self.leadership.follows
     }
 
     fn answer_oldest(&mut self, turn: &mut Turn<'_>, count: usize) {
@@ -281,7 +338,7 @@ fn turn_away(turn: &mut Turn<'_>, edge: CoreId, message: ToHome, code: Code, hin
         ToHome::Fetch(fetch) => (fetch.conn, fetch.request, Refused::Fetch(fetch.ticket)),
         ToHome::Cursor(cursor) => (cursor.conn, cursor.request, Refused::Cursor(cursor.ticket)),
         ToHome::Tail(_) | ToHome::Unsubscribe(_) | ToHome::Signal(_) | ToHome::Barrier(_) => {
-            unreachable!("INV-HOME-53: only what a leader answers waits for one")
+            unreachable!("INV-HOME-53: only questions and channels wait for a leader")
         }
     };
     let asker = Asker {

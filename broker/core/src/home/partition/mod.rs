@@ -304,7 +304,7 @@ impl Partition {
         self.tell_lost_signals(turn);
         self.note_if_wanted(turn);
         self.admit(turn);
-        self.ask_for_waiting();
+        self.ask_for_waiting(turn);
         self.pump(turn);
         self.feed_lagging(turn);
         self.quarantine_if_broken(turn);

@@ -1,7 +1,7 @@
 //! Raft's messages as the library has them, and as they travel.
 //!
 //! The library's type is a protobuf message with a field for everything; what travels is closed, and decoded and checked before it comes here. Sender and
-//! receiver are the peering's. What the library would send and this version does not serve (snapshots, forwarded proposals and questions) is dropped.
+//! receiver are the peering's. What the library would send and this version does not serve (snapshots, forwarded proposals) is dropped.
 
 use alloc::vec::Vec;
 
@@ -76,6 +76,14 @@ pub(super) fn from_library(message: RaftMessage) -> Option<(NodeId, Message)> {
             })
         }
         MessageType::MsgTimeoutNow => Message::TimeoutNow { term },
+        MessageType::MsgReadIndex => Message::Read {
+            context: context_of(&message.entries.first()?.data)?,
+        },
+        MessageType::MsgReadIndexResp => Message::ReadAnswer {
+            term,
+            index: Index(message.index),
+            context: context_of(&message.entries.first()?.data)?,
+        },
         _ => return None,
     };
     Some((to, travels))
@@ -170,7 +178,23 @@ pub(super) fn to_library(from: NodeId, to: u64, message: Message) -> Option<Raft
             library.msg_type = MessageType::MsgTimeoutNow;
             library.term = term.0;
         }
-        Message::Read { .. } | Message::ReadAnswer { .. } => return None,
+        // Nobody asks in another's name: the answer would go to whoever sent it, and the question could be mistaken for one of the other's.
+        Message::Read { context } if context.node != from => return None,
+        Message::Read { context } => {
+            library.msg_type = MessageType::MsgReadIndex;
+            library.set_entries(alloc::vec![question(context)].into());
+        }
+        Message::ReadAnswer { context, .. } if u64::from(context.node.0) != to => return None,
+        Message::ReadAnswer {
+            term,
+            index,
+            context,
+        } => {
+            library.msg_type = MessageType::MsgReadIndexResp;
+            library.term = term.0;
+            library.index = index.0;
+            library.set_entries(alloc::vec![question(context)].into());
+        }
     }
     Some(library)
 }
@@ -180,6 +204,14 @@ fn beat_to(library: &mut RaftMessage, beat: Heartbeat) {
     library.commit = beat.commit.0;
     if let Some(context) = beat.context {
         library.context = context_bytes(context).into();
+    }
+}
+
+/// The library carries a question's number as the data of an entry.
+fn question(context: ReadContext) -> RaftEntry {
+    RaftEntry {
+        data: context_bytes(context).into(),
+        ..RaftEntry::default()
     }
 }
 
@@ -268,5 +300,28 @@ mod tests {
             }
         }
         passes(&Message::TimeoutNow { term });
+    }
+
+    #[test]
+    fn a_question_is_its_sender_s_own_and_an_answer_its_receiver_s() {
+        let context = |node| ReadContext {
+            node: NodeId(node),
+            number: u64::MAX,
+        };
+        let answer = |node| Message::ReadAnswer {
+            term: Term(5),
+            index: Index(9),
+            context: context(node),
+        };
+        // From node 2 to node 1.
+        passes(&Message::Read {
+            context: context(2),
+        });
+        passes(&answer(1));
+        let in_another_s_name = Message::Read {
+            context: context(1),
+        };
+        assert_eq!(to_library(NodeId(2), 1, in_another_s_name), None);
+        assert_eq!(to_library(NodeId(2), 1, answer(2)), None);
     }
 }

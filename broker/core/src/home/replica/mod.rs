@@ -11,9 +11,11 @@
 //! Entries are stable for the library as soon as the hot tail has them, before the disk does; it hands out min(committed, persisted) only. Readies
 //! are reported persisted in their order. Between `ready` and `advance_append_async` nothing else is called.
 
+mod drawing;
 mod lagging;
 mod messages;
 mod parking;
+mod questions;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use raft::{Config, RawNode, Ready, StateRole};
 use slog::{Discard, Logger, o};
 
 use crate::boundary::guarded;
+use crate::core::Now;
 use crate::home::entry_places::EntryPlaces;
 use crate::home::hot_tail::HotTail;
 use crate::home::limits::{
@@ -39,8 +42,10 @@ use crate::home::limits::{
 };
 use crate::home::state::Part;
 use crate::planted::{Bug, planted};
+use drawing::election_ticks;
 use messages::{context_bytes, context_of, from_library, to_library};
 use parking::Parking;
+use questions::{Questions, first_question};
 use storage::{PartitionStorage, from_raft};
 
 /// What a replica is started with.
@@ -130,8 +135,7 @@ pub(crate) struct Replica {
     ready_persisted: u64,
     /// Messages to other replicas.
     parking: Parking,
-    /// How far a question asked here must be applied before it is answered; the newest confirmed one.
-    readable: Option<(u64, Index)>,
+    questions: Questions,
     /// The library panics when this entry is applied.
     #[cfg(test)]
     breaks_at: Option<Index>,
@@ -212,7 +216,7 @@ impl Replica {
             ready_with_blocks: 0,
             ready_persisted: 0,
             parking: Parking::default(),
-            readable: None,
+            questions: Questions::default(),
             #[cfg(test)]
             breaks_at: None,
         };
@@ -297,17 +301,23 @@ impl Replica {
         });
     }
 
-    /// Asks the voters whether this replica still leads: question `number`, rising.
-    pub(crate) fn ask_leadership(&mut self, number: u64) {
-        let node = NodeId(u32::try_from(self.node_id).unwrap_or_default());
+    /// Asks how far this replica must have applied to answer as of now: a leader asks the voters whether it still leads, another replica has its leader
+    /// ask them. Gives the question's number.
+    pub(crate) fn ask_leader(&mut self, now: Now) -> u64 {
+        let (seed, group, node) = (self.seed, self.group, self.node());
+        let number = self.questions.ask(|| first_question(seed, group, now));
         let context = context_bytes(ReadContext { node, number });
         let _ = self.call(|library| library.read_index(context));
+        number
+    }
+
+    fn node(&self) -> NodeId {
+        NodeId(u32::try_from(self.node_id).unwrap_or_default())
     }
 
     /// Whether question `number` is confirmed, and everything that was committed when it was asked is applied.
     pub(crate) fn is_readable(&self, number: u64, applied: Index) -> bool {
-        self.readable
-            .is_some_and(|(confirmed, index)| number <= confirmed && index <= applied)
+        self.questions.is_readable(number, applied)
     }
 
     /// The next message that may leave.
@@ -390,7 +400,7 @@ impl Replica {
             let said = Said {
                 at_once: ready.take_messages(),
                 parked: ready.take_persisted_messages(),
-                read: ready.take_read_states().pop(),
+                read: ready.take_read_states(),
             };
             let committed: Vec<Entry> = ready
                 .take_committed_entries()
@@ -458,11 +468,16 @@ impl Replica {
         let at_once = said.at_once.into_iter().filter_map(from_library);
         self.parking.leave(at_once);
         let parked = said.parked.into_iter().filter_map(from_library);
-        self.parking.park(number, parked);
-        if let Some(state) = said.read
-            && let Some(context) = context_of(&state.request_ctx)
-        {
-            self.readable = Some((context.number, Index(state.index)));
+        // A question binds nobody: it waits for no sync.
+        let (free, parked): (Vec<_>, Vec<_>) =
+            parked.partition(|(_, message)| matches!(message, Message::Read { .. }));
+        self.parking.leave(free.into_iter());
+        self.parking.park(number, parked.into_iter());
+        for state in said.read {
+            if let Some(context) = context_of(&state.request_ctx) {
+                let node = self.node();
+                self.questions.confirm(node, context, Index(state.index));
+            }
         }
     }
 
@@ -526,7 +541,7 @@ impl Replica {
 struct Said {
     at_once: Vec<raft::eraftpb::Message>,
     parked: Vec<raft::eraftpb::Message>,
-    read: Option<raft::ReadState>,
+    read: Vec<raft::ReadState>,
 }
 
 fn settings(id: u64, applied: Index, uncommitted_bytes_max: u64) -> Config {
@@ -578,18 +593,4 @@ fn append_of(
         commit,
         entries,
     })
-}
-
-/// Ticks before an election: a pure function of who, where and when.
-fn election_ticks(seed: u64, node: u64, group: GroupId, term: u64) -> usize {
-    let mut mixed = seed;
-    for part in [node, u64::from(group.0), term] {
-        // splitmix64
-        mixed = (mixed ^ part).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^= mixed >> 31;
-    }
-    let span = (ELECTION_TICKS_MAX - ELECTION_TICKS_MIN) as u64;
-    ELECTION_TICKS_MIN + usize::try_from(mixed % span).unwrap_or(0)
 }

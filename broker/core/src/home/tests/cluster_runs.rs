@@ -11,7 +11,7 @@ use super::world::{Say, Told, named, producer};
 use crate::lane::{Refused, Reject, Start, ToEdge};
 
 const SEGMENT_BYTES: u32 = 64 * 1024;
-const ROOMS: [&str; 3] = ["tea", "jazz", "go"];
+pub(super) const ROOMS: [&str; 3] = ["tea", "jazz", "go"];
 
 /// A publisher that sends one publish after the other, each until it is acked.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ struct Voice {
 
 /// Who asks where a room stands, and what was acked there when it asked.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     node: usize,
     life: u64,
     room: &'static str,
@@ -38,18 +38,22 @@ struct Reader {
 }
 
 #[derive(Debug)]
-struct Run {
-    cluster: Cluster,
+pub(super) struct Run {
+    pub(super) cluster: Cluster,
     voices: Vec<Voice>,
-    readers: BTreeMap<u64, Reader>,
+    pub(super) readers: BTreeMap<u64, Reader>,
     tickets: u64,
-    now_ms: u64,
+    pub(super) now_ms: u64,
     reads: u64,
+    /// Of these, by nodes that led no partition then.
+    pub(super) reads_by_followers: u64,
+    /// Questions that were refused, with each hint.
+    pub(super) turned_away: Vec<(Code, u64)>,
     moved: u64,
 }
 
 impl Run {
-    fn new(nodes: usize, seed: u64) -> Run {
+    pub(super) fn new(nodes: usize, seed: u64) -> Run {
         Run::with_hot(nodes, seed, 1 << 20)
     }
 
@@ -69,6 +73,8 @@ impl Run {
             tickets: 100,
             now_ms: 0,
             reads: 0,
+            reads_by_followers: 0,
+            turned_away: Vec::new(),
             moved: 0,
         }
     }
@@ -119,7 +125,7 @@ impl Run {
         self.ask_at(node, room);
     }
 
-    fn ask_at(&mut self, node: usize, room: &'static str) {
+    pub(super) fn ask_at(&mut self, node: usize, room: &'static str) {
         let voices = self.voices.iter().filter(|voice| voice.room == room);
         let least = voices.filter_map(|voice| voice.acked.values().max()).max();
         let least = least.map_or(0, |seq| seq.0);
@@ -139,7 +145,7 @@ impl Run {
     }
 
     /// What the nodes answered.
-    fn hear(&mut self) {
+    pub(super) fn hear(&mut self) {
         for node in 0..self.cluster.nodes.len() {
             let life = self.cluster.nodes[node].life;
             let Some(world) = self.cluster.up(node) else {
@@ -179,6 +185,7 @@ impl Run {
                             "{reject:?}"
                         );
                         self.readers.remove(&reject.request.0);
+                        self.turned_away.push((reject.code, reject.hint));
                     }
                     ToEdge::Subscribed(subscribed) => {
                         let Some(reader) = self.readers.remove(&subscribed.ticket.0) else {
@@ -193,6 +200,8 @@ impl Run {
                             reader.least
                         );
                         self.reads += 1;
+                        let leads = (0..2).any(|partition| self.cluster.leads(node, partition));
+                        self.reads_by_followers += u64::from(!leads);
                     }
                     _ => {}
                 }
@@ -310,7 +319,7 @@ impl Run {
     }
 
     /// Faults end; everything is to be acked within a bounded time, and all replicas come to the same place.
-    fn settle(&mut self, until: u64) {
+    pub(super) fn settle(&mut self, until: u64) {
         self.cluster.heal();
         for node in 0..self.cluster.nodes.len() {
             self.cluster.restart(node);
@@ -400,16 +409,18 @@ fn a_leader_is_elected_within_a_second_and_serves() {
 #[test]
 fn what_was_acked_survives_whatever_happens_and_stands_once_everywhere() {
     let (mut failovers, mut crashes, mut reads, mut moved) = (0, 0, 0, 0);
+    let mut by_followers = 0;
     for seed in 0..8 {
         let run = run(3, seed, 12_000);
         failovers += run.cluster.failovers;
         crashes += run.cluster.crashes;
         reads += run.reads;
+        by_followers += run.reads_by_followers;
         moved += run.moved;
     }
     assert!(
-        failovers > 20 && crashes > 20 && reads > 100 && moved > 50,
-        "a rough world: {failovers} failovers, {crashes} crashes, {reads} reads, {moved} moved"
+        failovers > 20 && crashes > 20 && reads > 100 && by_followers > 100 && moved > 50,
+        "a rough world: {failovers} failovers, {crashes} crashes, {reads} reads, {by_followers} by followers, {moved} moved"
     );
 }
 
@@ -461,7 +472,7 @@ fn a_replica_that_was_away_for_long_is_fed_from_the_log() {
 #[test]
 fn with_little_in_memory_all_holds_and_those_that_lag_are_fed() {
     let mut reads = 0;
-    for seed in 20..24 {
+    for seed in 20..26 {
         let run = run_with_hot(3, seed, 12_000, 1_000);
         reads += fed(&run).0;
     }

@@ -16,7 +16,7 @@ use crate::lane::{
     CursorIn, CursorTold, MovedCursor, Refused, Start, Subscribe, Ticket, ToEdge, ToHome,
 };
 
-fn at(seq: u64) -> CursorPosition {
+pub(super) fn at(seq: u64) -> CursorPosition {
     CursorPosition {
         seq: Seq(seq),
         count: Count(seq),
@@ -27,7 +27,7 @@ fn user(name: &str) -> UserName {
     UserName::try_from(name).expect("lawful")
 }
 
-fn cursor(name: &str, position: CursorPosition) -> CursorIn {
+pub(super) fn cursor(name: &str, position: CursorPosition) -> CursorIn {
     CursorIn {
         conn: conn(2),
         ticket: Ticket(50),

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod cluster;
+mod cluster_questions;
 mod cluster_runs;
 mod cursors;
 mod damage;
