@@ -68,6 +68,11 @@ def publish(id_, room, producer, producer_seq, body, headers=b"", kind=0, codec=
     return frame(PUBLISH, id_, fixed + room + headers + body)
 
 
+def reference(seq):
+    """The header `ref`: the record of the same room that this one is about."""
+    return struct.pack("<HHQ", 3, 8, seq)
+
+
 def subscribe(id_, room, start, position=0, link=0):
     return frame(SUBSCRIBE, id_, struct.pack("<QQQIBBBB", 0, position, link, 0, start, 0, len(room), 0) + room)
 
@@ -215,6 +220,14 @@ class Client:
                 if len(sent_on) > 1 and answer.code != PRODUCER_CONFLICT:
                     raise Unknown(str(answer))
                 raise answer
+
+    def edit(self, room, seq, body):
+        """Says anew what this user said as record `seq`."""
+        return self.publish(room, body, reference(seq), kind=1)
+
+    def redact(self, room, seq, reason=b""):
+        """Takes record `seq` of this user back: from then on it is read with `erased` set and no body."""
+        return self.publish(room, reason, reference(seq), kind=2)
 
     def subscribe(self, room, after=None, last=None):
         """Follows a room: live, behind a position (seq, link), or with its last records first."""

@@ -104,9 +104,21 @@ def check_live(address):
     last = other.subscribe("python", last=1).next(timeout=30)
     assert isinstance(last, Record) and last == records[-1]
     assert room.next(timeout=0.05) is None
+
+    # Records are edited and taken back by who sent them: once that is acked, nobody reads the body, and the links go on.
+    assert ann.edit("python", head, b"so it was").seq == head + 1
+    refused(6, lambda: late.redact("python", head))
+    assert ann.redact("python", head).seq == head + 2
+    refused(5, lambda: ann.redact("python", head))
+    want("restart")
+    erased, edit, redact = late.history("python", LATEST, 0, 3)[0]
+    assert (erased.erased, erased.body, erased.link) == (True, b"", after.link)
+    assert (edit.kind, edit.body, edit.headers) == (1, b"so it was", antiphon.reference(head))
+    assert (redact.kind, redact.erased) == (2, False)
+    assert [room.next(timeout=30).kind for _ in range(2)] == [1, 2]
     for client in (ann, bob, late, other):
         client.close()
-    print(f"checked {head}", flush=True)
+    print(f"checked {head + 2}", flush=True)
 
 
 if __name__ == "__main__":

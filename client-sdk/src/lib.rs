@@ -36,8 +36,8 @@
 //! # Beside records
 //! A subscription brings signals (typing, presence) and cursors (how far somebody has read) if it [`Follow`]s them;
 //! [`Client::signal`] and [`Client::set_cursor`] send them, [`Client::cursor`] tells how much is unread, and [`Client::check`]
-//! proves that nothing is missing. Reactions and pins are messages that refer to another: [`Message::reaction`] and
-//! [`Message::pin`]; edits and redactions are, too, but today's broker refuses them.
+//! proves that nothing is missing. Edits, redactions, reactions and pins are messages that refer to another one:
+//! [`Message::edit`], [`Message::redact`], [`Message::reaction`] and [`Message::pin`].
 //!
 //! # Threads or tasks
 //! [`Client`] blocks and owns one thread. With the feature `tokio`, `AsyncClient` offers the same calls to tasks, and lives as

@@ -41,8 +41,10 @@ impl Message {
 
     /// A new body for a record that this user has sent: a message, or one of an application's own kinds. It is whole, with its
     /// own headers and codec; the newest edit counts. `target` is the original, also for a second edit.
+    /// Readers get it as a record of its own, whose [`reply_to`](crate::Headers::reply_to) is the target.
     ///
-    /// Today's broker takes no edits: it refuses them with [`Code::NOT_SUPPORTED`](crate::Code::NOT_SUPPORTED).
+    /// Somebody else's record, or one of another kind, is refused with [`Code::FORBIDDEN`](crate::Code::FORBIDDEN); one that is
+    /// not there, or was redacted, with [`Code::NOT_FOUND`](crate::Code::NOT_FOUND).
     pub fn edit(target: Seq, body: impl AsRef<[u8]>) -> Message {
         Message::new(body).kind(RecordKind::EDIT).refer_to(target)
     }
@@ -52,7 +54,17 @@ impl Message {
     /// `reason` may be empty. A reaction, a pin or an edit is taken back by redacting *it*; to take back a message that was
     /// edited, redact its edits, too.
     ///
-    /// Today's broker takes no redactions: it refuses them with [`Code::NOT_SUPPORTED`](crate::Code::NOT_SUPPORTED).
+    /// Once it is acked nobody gets the body from the broker any more: the record is read with
+    /// [`is_erased`](crate::Record::is_erased) set. Whoever had it before gets the redaction as a record, and is asked to forget.
+    /// What stays on the broker's disk, and for how long, is told in its guarantees. Refused is what is refused to an
+    /// [`edit`](Message::edit), and a second redaction of one record: there is nothing left.
+    ///
+    /// ```
+    /// use antiphon_client::{Message, Seq};
+    ///
+    /// let redact = Message::redact(Seq(41), "said in the wrong room");
+    /// assert_eq!(&redact.body()[..], b"said in the wrong room");
+    /// ```
     pub fn redact(target: Seq, reason: impl AsRef<[u8]>) -> Message {
         Message::new(reason)
             .kind(RecordKind::REDACT)

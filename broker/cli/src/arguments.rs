@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Sub(commands::subscribe::Subscribe),
     /// Talk in a room: what is said there is printed, each line typed is said.
     Chat(commands::chat::Chat),
+    /// Take a record back that you sent: its body is shown to nobody any more.
+    Redact(commands::redact::Redact),
     /// Print a room's last records.
     History(commands::history::History),
     /// See how far somebody has read in a room and how much is unread; or move their cursor.

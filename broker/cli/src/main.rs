@@ -51,6 +51,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Pub(publish) => publish.run(&target, &mut output)?,
         Command::Chat(chat) => chat.run(&target, &mut output)?,
         Command::Sub(subscribe) => subscribe.run(&target, &mut output)?,
+        Command::Redact(redact) => redact.run(&target, &mut output)?,
         Command::History(history) => history.run(&target, &mut output)?,
         Command::Cursor(cursor) => cursor.run(&target, &mut output)?,
         Command::Ping(ping) => ping.run(&target, &mut output)?,

@@ -28,6 +28,12 @@ struct RecordObject<'a> {
     hex: Option<String>,
     #[serde(skip_serializing_if = "is_message")]
     kind: u8,
+    /// The record of the room that this one is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refers_to: Option<u64>,
+    /// It was redacted: text and headers are gone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
     producer: u64,
     producer_seq: u64,
 }
@@ -65,19 +71,35 @@ pub(crate) fn print_record(
                 .is_err()
                 .then(|| hex(&record.body)),
             kind: record.kind.wire(),
+            refers_to: record.headers.reply_to().map(|seq| seq.0),
+            erased: record.is_erased,
             producer: record.producer.0,
             producer_seq: record.producer_seq.0,
         });
     }
     let at = sent_at(record).to_rfc3339().unwrap_or_else(|| "?".into());
     let (user, text) = (output.shown(&record.sender), output.shown(&record.body));
-    if record.kind == RecordKind::MESSAGE {
-        output.line(format_args!("{:>6}  {at}  {user}: {text}", record.seq.0))
-    } else {
-        output.line(format_args!(
-            "{:>6}  {at}  {user} [kind {}]: {text}",
-            record.seq.0, record.kind
-        ))
+    let label = label(record);
+    output.line(format_args!(
+        "{:>6}  {at}  {user}{label}: {text}",
+        record.seq.0
+    ))
+}
+
+/// What a line says of a record that is no plain message, in front of its text.
+pub(crate) fn label(record: &Record) -> String {
+    let target = match record.headers.reply_to() {
+        Some(seq) => seq.to_string(),
+        None => "?".into(),
+    };
+    match record.kind {
+        _ if record.is_erased => " [erased]".into(),
+        RecordKind::MESSAGE => String::new(),
+        RecordKind::EDIT => format!(" [edit of {target}]"),
+        RecordKind::REDACT => format!(" [took {target} back]"),
+        RecordKind::REACTION => format!(" [reaction to {target}]"),
+        RecordKind::PIN => format!(" [pin of {target}]"),
+        kind => format!(" [kind {kind}]"),
     }
 }
 

@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use antiphon_client::{
-    Client, ClientError, Delivery, Follow, Message, Pending, RecordKind, Seq, Signal, SignalHeard,
-    Start, Subscription,
+    Client, ClientError, Delivery, Follow, Message, Pending, Seq, Signal, SignalHeard, Start,
+    Subscription,
 };
 use clap::Args;
 
@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::limits::{LAST_ACKS, PUBLISH_WINDOW};
 use crate::output::{Output, escaped, note};
-use crate::record_line::{print_gap, print_record, sent_at};
+use crate::record_line::{label, print_gap, print_record, sent_at};
 
 /// How long the room is waited for before stdin is looked at again: less than anybody notices.
 const LOOK: Duration = Duration::from_millis(20);
@@ -53,6 +53,10 @@ enum Said<'a> {
     Nothing,
     Quit,
     Typing,
+    /// Take back what I said last.
+    Undo,
+    /// It should have been this.
+    Edit(&'a [u8]),
     Unknown(&'a [u8]),
     Text(&'a [u8]),
 }
@@ -71,7 +75,7 @@ impl Chat {
         }
         if io::stdin().is_terminal() {
             note(
-                "each line is said in the room; /typing says that you are at it; /quit or Ctrl-D ends, //text says /text",
+                "each line is said in the room; /undo takes back what you said last, /edit TEXT says it anew; /typing says that you are at it; /quit or Ctrl-D ends, //text says /text",
             );
         }
         let mut talk = Talk {
@@ -81,12 +85,20 @@ impl Chat {
             subscription,
             flying: VecDeque::new(),
             last_said: Seq(0),
+            last_message: None,
             is_typing: false,
             read: Following::new(&self.room, READ),
         };
         talk.go_on(output, &lines_of_stdin(), &interrupt)?;
         talk.end(output)
     }
+}
+
+/// What was said and is not acked yet.
+struct Flying {
+    pending: Pending,
+    /// It can be edited and taken back.
+    is_message: bool,
 }
 
 /// A conversation under way.
@@ -96,9 +108,11 @@ struct Talk<'a> {
     client: Client,
     subscription: Subscription,
     /// What was said and is not acked yet, in order. flying.len() <= PUBLISH_WINDOW
-    flying: VecDeque<Pending>,
+    flying: VecDeque<Flying>,
     /// The newest of my records that is acked.
     last_said: Seq,
+    /// The newest of my messages that is acked and not taken back.
+    last_message: Option<Seq>,
     /// The others were told that something is being typed.
     is_typing: bool,
     read: Following<'a>,
@@ -127,8 +141,10 @@ impl Talk<'_> {
                 Said::Nothing => {}
                 Said::Quit => return Ok(()),
                 Said::Typing => self.tell_typing(true),
+                Said::Undo => self.mend(|target| Message::redact(target, ""), true)?,
+                Said::Edit(text) => self.mend(|target| Message::edit(target, text), false)?,
                 Said::Unknown(word) => note(format_args!(
-                    "no such command: {}; /typing says that you are at it, /quit ends, //text says /text",
+                    "no such command: {}; /undo takes back what you said last, /edit TEXT says it anew, /typing says that you are at it, /quit ends, //text says /text",
                     escaped(String::from_utf8_lossy(word))
                 )),
                 Said::Text(text) => self.say(text)?,
@@ -152,12 +168,8 @@ impl Talk<'_> {
                     let at = sent_at(&record).to_rfc3339().unwrap_or_else(|| "?".into());
                     let (sender, text) = (record.sender_text(), record.text());
                     let (sender, text) = (escaped(sender), escaped(text));
-                    if record.kind == RecordKind::MESSAGE {
-                        output.line(format_args!("{at}  {sender}: {text}"))?;
-                    } else {
-                        let kind = record.kind;
-                        output.line(format_args!("{at}  {sender} [kind {kind}]: {text}"))?;
-                    }
+                    let label = label(&record);
+                    output.line(format_args!("{at}  {sender}{label}: {text}"))?;
                 }
                 Some(Delivery::Gap(gap)) => print_gap(output, self.room, &gap)?,
                 Some(Delivery::Signal(heard)) => self.show_typing(&heard),
@@ -205,19 +217,54 @@ impl Talk<'_> {
             .client
             .publish_pipelined(self.room, Message::new(text))
             .map_err(|error| self.target.publish_failure(&error))?;
-        self.flying.push_back(pending);
+        self.flying.push_back(Flying {
+            pending,
+            is_message: true,
+        });
+        Ok(())
+    }
+
+    /// Says something about what I said last: it has to have a seq, so its receipt is waited for.
+    fn mend(
+        &mut self,
+        about: impl FnOnce(Seq) -> Message,
+        takes_back: bool,
+    ) -> Result<(), Failure> {
+        let began = Instant::now();
+        while !self.flying.is_empty() && began.elapsed() < LAST_ACKS {
+            self.settle(LOOK)?;
+        }
+        let Some(target) = self.last_message.filter(|_| self.flying.is_empty()) else {
+            note("there is nothing of yours here to take back or to edit");
+            return Ok(());
+        };
+        if takes_back {
+            self.last_message = None;
+        }
+        let pending = self
+            .client
+            .publish_pipelined(self.room, about(target))
+            .map_err(|error| self.target.publish_failure(&error))?;
+        self.flying.push_back(Flying {
+            pending,
+            is_message: false,
+        });
         Ok(())
     }
 
     /// Takes receipts, in order, waiting at most so long for each.
     fn settle(&mut self, patience: Duration) -> Result<(), Failure> {
-        while let Some(pending) = self.flying.front_mut() {
-            let Some(receipt) = pending.wait_timeout(patience) else {
+        while let Some(flying) = self.flying.front_mut() {
+            let Some(receipt) = flying.pending.wait_timeout(patience) else {
                 return Ok(());
             };
+            let is_message = flying.is_message;
             self.flying.pop_front();
             let receipt = receipt.map_err(|error| self.target.publish_failure(&error))?;
             self.last_said = self.last_said.max(receipt.seq);
+            if is_message {
+                self.last_message = Some(receipt.seq);
+            }
         }
         Ok(())
     }
@@ -250,6 +297,8 @@ fn said(line: &[u8]) -> Said<'_> {
         [] => Said::Nothing,
         b"/quit" => Said::Quit,
         b"/typing" => Said::Typing,
+        b"/undo" => Said::Undo,
+        [b'/', b'e', b'd', b'i', b't', b' ', text @ ..] => Said::Edit(text),
         [b'/', b'/', ..] => Said::Text(&line[1..]),
         [b'/', ..] => Said::Unknown(line),
         _ => Said::Text(line),
@@ -265,6 +314,9 @@ mod tests {
         assert_eq!(said(b""), Said::Nothing);
         assert_eq!(said(b"/quit"), Said::Quit);
         assert_eq!(said(b"/typing"), Said::Typing);
+        assert_eq!(said(b"/undo"), Said::Undo);
+        assert_eq!(said(b"/edit so it was"), Said::Edit(b"so it was"));
+        assert_eq!(said(b"/edit"), Said::Unknown(b"/edit"));
         assert_eq!(said(b"/quit now"), Said::Unknown(b"/quit now"));
         assert_eq!(said(b"//quit"), Said::Text(b"/quit"));
         assert_eq!(said(b"a/b"), Said::Text(b"a/b"));

@@ -42,6 +42,8 @@ pub(crate) struct Export {
 struct Left {
     /// Records whose kind a chat file has no word for.
     other_kinds: u64,
+    /// Messages that were redacted.
+    erased: u64,
     /// Bodies that are no UTF-8; they are exported with replacement characters.
     not_text: u64,
     /// Records that the broker no longer has, by reason.
@@ -145,6 +147,10 @@ fn print(output: &mut Output, room: &str, record: &Record, left: &mut Left) -> R
         left.other_kinds += 1;
         return Ok(());
     }
+    if record.is_erased {
+        left.erased += 1;
+        return Ok(());
+    }
     let text = record.text();
     left.not_text += u64::from(text.as_bytes() != record.body);
     let user = record.sender_text().into_owned();
@@ -163,6 +169,12 @@ impl Left {
             note(format_args!(
                 "{} records are no messages and were left out",
                 self.other_kinds
+            ));
+        }
+        if self.erased > 0 {
+            note(format_args!(
+                "{} messages were taken back by their senders and were left out",
+                self.erased
             ));
         }
         if self.not_text > 0 {

@@ -11,6 +11,7 @@ pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod ping;
 pub(crate) mod publish;
+pub(crate) mod redact;
 pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod settings;
