@@ -4,7 +4,8 @@
 //!  log thread --sealed segments--> list      scrub thread: pause -> pass over the list -> pause -> pass -> ...
 //!                                                          each piece waits for its tokens
 //! ```
-//! It only reads. A page that the device refuses is noted with the others of its kind, so that no reader thread touches it through a map.
+//! It only reads. A page that the device refuses is noted with the others of its kind, so that no new map of its segment is made; one that is open
+//! stays open.
 
 mod tokens;
 
